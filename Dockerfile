@@ -1,0 +1,72 @@
+# syntax=docker/dockerfile:1
+# The image of the tasks on Vertex AI Pipelines. Targets:
+#   pipeline (default)  every task, on CPU
+#   cuda                Trainer and ResponseGen on NVIDIA accelerators (vertex.trainer_image)
+#   dataflow            workers of Dataflow (vertex.dataflow_image)
+# For the same bits again, pin the base: --build-arg PYTHON_IMAGE=python@sha256:...
+# trixie: the wheels of ml-metadata and TFDV for TFX 1.21 need glibc 2.39 or newer.
+ARG PYTHON_IMAGE=python:3.12-slim-trixie
+# The version of apache-beam in requirements/tfx-1.21.txt.
+ARG BEAM_IMAGE=apache/beam_python3.12_sdk:2.77.0
+
+FROM ${PYTHON_IMAGE} AS packages
+# pyfarmhash, of TFDV, has no wheel.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
+WORKDIR /build
+COPY requirements/uv.txt requirements/uv.txt
+RUN pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
+    && python -m venv --without-pip /opt/venv
+COPY pyproject.toml pyproject.toml
+COPY requirements/tfx-1.21.in requirements/tfx-1.21.txt requirements/
+# The lock as constraints: its versions and hashes, without the packages for development.
+RUN uv pip install --python /opt/venv/bin/python \
+    --constraints requirements/tfx-1.21.txt --build-constraints requirements/tfx-1.21.txt \
+    -r pyproject.toml -r requirements/tfx-1.21.in
+
+FROM packages AS cuda-packages
+COPY deploy/cuda.txt deploy/cuda.txt
+RUN uv pip install --target /opt/cuda --no-deps --require-hashes -r deploy/cuda.txt
+
+FROM ${PYTHON_IMAGE} AS runtime
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    KERAS_BACKEND=tensorflow \
+    TF_CPP_MIN_LOG_LEVEL=2
+RUN useradd --uid 1000 --create-home understudy \
+    && install --directory --owner=1000 /app/.cache
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /app
+
+FROM runtime AS code
+COPY data/coverage data/coverage
+COPY apps/space apps/space
+COPY components components
+COPY models models
+COPY pipeline pipeline
+COPY kubeflow_runner.py kubeflow_runner.py
+# Without byte code the imports of every task take three times as long.
+RUN python -m compileall -q components models pipeline kubeflow_runner.py
+
+FROM runtime AS cuda
+COPY --from=cuda-packages /opt/cuda /opt/venv/lib/python3.12/site-packages
+COPY --from=code /app /app
+USER 1000
+ENTRYPOINT ["python", "kubeflow_runner.py"]
+
+FROM ${BEAM_IMAGE} AS beam
+
+# Dataflow mounts folders of root into its workers: this target alone runs as root.
+FROM code AS dataflow
+COPY --from=beam /opt/apache/beam /opt/apache/beam
+# hadolint ignore=DL3002
+USER 0
+ENTRYPOINT ["/opt/apache/beam/boot"]
+
+FROM code AS pipeline
+USER 1000
+ENTRYPOINT ["python", "kubeflow_runner.py"]

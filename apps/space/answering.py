@@ -1,0 +1,191 @@
+"""Loads the tuned model in the background and streams its responses; knows nothing of the page."""
+
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# KerasHub's Gemma tokenizers need TensorFlow, so its backend costs nothing extra.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+GENERATION_FILE = "generation.json"
+_TOKEN_ENV = "HF_TOKEN"
+_LEAST_ANSWER_TOKENS = 16  # a prompt that leaves less room gets no useful response
+
+
+class NoModelError(Exception):
+    """The model cannot be loaded, or a prompt does not fit; the message is for the visitor."""
+
+
+class Answerer:
+    """A model that is loaded by a thread of its own and answers one prompt at a time.
+
+    Args:
+        model: Folder of the model, or its `owner/name` on the Hub.
+        revision: Tag, branch or commit on the Hub; None for `main`.
+    """
+
+    def __init__(self, model: str, revision: str | None = None) -> None:
+        self._model_name = model
+        self._revision = revision
+        self._model: Any = None
+        self._generation: dict[str, Any] = {}
+        self._tokens: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._busy = threading.Lock()
+        self._done = threading.Event()
+        self._started = time.monotonic()
+        self._error = ""
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        self._started = time.monotonic()
+        threading.Thread(target=self._load, name="load-model", daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `stream` answers without waiting for the model."""
+        return self._done.is_set() and not self._error
+
+    @property
+    def error(self) -> str:
+        """Why there is no model, or an empty string."""
+        return self._error
+
+    @property
+    def loading_seconds(self) -> int:
+        """Seconds since loading began."""
+        return int(time.monotonic() - self._started)
+
+    def stream(self, prompt: str) -> Iterator[str]:
+        """The response so far, each time a token was added; the last one is whole.
+
+        Waits for the model while it loads.
+
+        Raises:
+            NoModelError: There is no model, or the prompt is too long for it.
+        """
+        self._done.wait()
+        if self._error:
+            raise NoModelError(self._error)
+        with self._busy:
+            yield from self._generate(prompt)
+
+    def _load(self) -> None:
+        try:
+            folder = _fetch(self._model_name, self._revision)
+            self._generation = _read_generation(folder)
+            self._model = _load_preset(folder / "preset", folder)
+            self._model.compile(sampler=_streaming_sampler(self._tokens.put), jit_compile=False)
+            # The first response compiles the model; better here than while a visitor waits.
+            self._model.generate(self._turn("."), max_length=self._max_length)
+        except NoModelError as error:
+            self._error = str(error)
+        except Exception as error:
+            self._error = f"The model could not be loaded: {type(error).__name__}: {error}"
+        finally:
+            self._done.set()
+
+    @property
+    def _max_length(self) -> int:
+        return int(self._generation["sequence_length"])
+
+    def _turn(self, prompt: str) -> str:
+        return f"{self._generation['prefix']}{prompt}{self._generation['suffix']}"
+
+    def _generate(self, prompt: str) -> Iterator[str]:
+        tokenizer = self._model.preprocessor.tokenizer
+        turn = self._turn(prompt)
+        room = self._max_length - len(tokenizer(turn)) - 1  # the start token takes one
+        if room < _LEAST_ANSWER_TOKENS:
+            raise NoModelError(
+                f"This message is too long for the model by {_LEAST_ANSWER_TOKENS - room} tokens. "
+                "Shorten it."
+            )
+        while not self._tokens.empty():
+            self._tokens.get()
+        stop = {tokenizer.end_token_id, *map(tokenizer.token_to_id, self._generation["stop"])}
+        result: list[str] = []
+        worker = threading.Thread(target=lambda: result.append(self._whole(turn)), daemon=True)
+        worker.start()
+        tokens: list[int] = []
+        while worker.is_alive() or not self._tokens.empty():
+            try:
+                tokens.append(self._tokens.get(timeout=0.1))
+            except queue.Empty:
+                continue
+            if tokens[-1] not in stop:
+                # A character of several tokens is not shown before it is whole.
+                yield str(tokenizer.detokenize(tokens)).rstrip("\ufffd")
+        if not result:
+            raise NoModelError("The model failed on this message. The log of the app says why.")
+        yield result[0]
+
+    def _whole(self, turn: str) -> str:
+        text = self._model.generate(turn, max_length=self._max_length, strip_prompt=True)
+        for stop in self._generation["stop"]:
+            text = text.split(stop)[0]
+        return str(text)
+
+
+def _fetch(model: str, revision: str | None) -> Path:
+    """The local folder of the model, downloaded from the Hub where it is no folder."""
+    if Path(model).is_dir():
+        return Path(model)
+    if model.startswith((".", "/")) or model.count("/") != 1:
+        raise NoModelError(f"There is no model at {model}. Run the pipeline first.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, revision=revision, ignore_patterns=["transformers/*"]))
+    except RepositoryNotFoundError:
+        raise NoModelError(
+            f"The Hub does not know the model {model}, or it is private. Add a token that may "
+            f"read it to this Space, as the secret {_TOKEN_ENV}."
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        raise NoModelError(f"The model {model} could not be downloaded: {error}") from None
+
+
+def _read_generation(folder: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / GENERATION_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        raise NoModelError(
+            f"The folder {folder} holds no {GENERATION_FILE}, so it is no model of the pipeline."
+        ) from None
+    return values
+
+
+def _load_preset(*folders: Path) -> Any:
+    for folder in folders:
+        if (folder / "config.json").is_file():
+            import keras_hub
+
+            return keras_hub.models.CausalLM.from_preset(str(folder))
+    raise NoModelError(f"The folder {folders[-1]} holds no KerasHub preset.")
+
+
+def _streaming_sampler(emit: Any) -> Any:
+    """A greedy sampler that hands out each token while KerasHub's own loop goes on."""
+    import keras_hub
+    import numpy as np
+    import tensorflow as tf
+
+    def hand_out(token: Any) -> Any:
+        emit(int(token[0]))
+        return np.asarray(token)
+
+    class StreamingSampler(keras_hub.samplers.GreedySampler):
+        def get_next_token(self, probabilities: Any) -> Any:
+            token = super().get_next_token(probabilities)
+            passed = tf.numpy_function(hand_out, [token], token.dtype)
+            passed.set_shape(token.shape)
+            return passed
+
+    return StreamingSampler()

@@ -1,0 +1,160 @@
+"""The application of a pushed model: chat, coverage prompts beside desired outputs, figures.
+
+It stands alone: on the Hub it is a Space that reads `space.json`, on a machine it takes a folder.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import page
+from answering import Answerer, NoModelError
+from evaluation import Answered, Evaluation, read_evaluation
+
+_HERE = Path(__file__).resolve().parent
+_EVALUATION_FOLDER = "evaluation"
+_POLL_SECONDS = 1.0
+# System fonts: a page that works without the network needs no font server.
+_FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
+
+
+def build(answerer: Answerer, evaluation: Evaluation | None, title: str, name: str) -> gr.Blocks:
+    """The page.
+
+    Args:
+        answerer: The model, which may still be loading.
+        evaluation: The coverage figures; None where there are none.
+        title: The task's name.
+        name: The model and its revision, as shown below the title.
+    """
+    rows = {page.label(row): row for row in evaluation.rows} if evaluation else {}
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(page.header(title, name, evaluation), padding=False)
+        status = gr.HTML(_status(answerer), elem_id="status", padding=False)
+        gr.HTML(page.figures(evaluation), elem_id="figures", padding=False)
+        with gr.Tab("Ask", id="ask"):
+            _ask_tab(answerer, rows)
+        with gr.Tab(f"Coverage prompts ({len(rows)})", id="prompts"):
+            _prompts_tab(evaluation)
+        timer = gr.Timer(_POLL_SECONDS)
+        timer.tick(lambda: _poll(answerer), outputs=[status, timer], show_progress="hidden")
+    return blocks
+
+
+def _ask_tab(answerer: Answerer, rows: dict[str, Answered]) -> None:
+    def choose(label: str | None) -> tuple[str, str]:
+        row = rows.get(label or "")
+        return (row.prompt if row else ""), page.comparison(row)
+
+    by_prompt = {row.prompt: row for row in rows.values()}
+
+    def ask(message: str, history: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+        asked = message.strip()
+        if not asked:
+            yield history, message, gr.skip()
+            return
+        history = [*history, {"role": "user", "content": asked}]
+        beside = page.comparison(by_prompt.get(message) or by_prompt.get(asked))
+        for reply in _replies(answerer, asked):
+            yield [*history, {"role": "assistant", "content": reply}], "", beside
+
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=320):
+            if rows:
+                choice = gr.Dropdown(
+                    list(rows), value=None, label="Coverage prompt", elem_id="choice"
+                )
+            chat = gr.Chatbot(
+                label="This model",
+                height=380,
+                elem_id="chat",
+                render_markdown=False,
+                buttons=["copy"],
+            )
+            message = gr.Textbox(
+                placeholder="Write a message as a user of the task would",
+                label="Message",
+                info="Each message stands alone: the model has learned one task, not to talk.",
+                lines=2,
+                max_lines=8,
+                submit_btn="Ask",
+                elem_id="message",
+            )
+        with gr.Column(scale=2, min_width=320):
+            beside = gr.HTML(page.comparison(None), elem_id="beside", padding=False)
+    # One response at a time: a second one would only slow down the first.
+    message.submit(ask, [message, chat], [chat, message, beside], concurrency_limit=1)
+    if rows:
+        choice.change(choose, choice, [message, beside], show_progress="hidden")
+
+
+def _prompts_tab(evaluation: Evaluation | None) -> None:
+    wanted = gr.Radio(
+        [("All", "all"), ("Covered", "covered"), ("Missed", "missed"), ("Unscored", "unscored")],
+        value="all",
+        label="Verdict",
+        elem_id="wanted",
+    )
+    table = gr.HTML(page.table(evaluation, "all"), elem_id="table", padding=False)
+    wanted.change(
+        lambda value: page.table(evaluation, value), wanted, table, show_progress="hidden"
+    )
+
+
+def _replies(answerer: Answerer, message: str) -> Iterator[str]:
+    if not answerer.is_ready and not answerer.error:
+        yield "The model is still loading; the response follows."
+    try:
+        yield from answerer.stream(message)
+    except NoModelError as error:
+        yield f"No response. {error}"
+
+
+def _status(answerer: Answerer) -> str:
+    return page.status(answerer.is_ready, answerer.error, answerer.loading_seconds)
+
+
+def _poll(answerer: Answerer) -> tuple[str, gr.Timer]:
+    return _status(answerer), gr.Timer(active=not (answerer.is_ready or answerer.error))
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", help="folder of the model, or owner/name on the Hub")
+    parser.add_argument("--revision", help="tag or commit on the Hub")
+    parser.add_argument("--evaluation", type=Path, help="folder with coverage_report.json")
+    parser.add_argument("--title", help="the task's name")
+    parser.add_argument("--host", default=None, help="address to listen on")
+    parser.add_argument("--port", type=int, default=None, help="default: the first free from 7860")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Load the model and serve the page until interrupted."""
+    arguments = _arguments(argv)
+    space_file = _HERE / "space.json"
+    space = json.loads(space_file.read_text("utf-8")) if space_file.is_file() else {}
+    model = arguments.model or space.get("model") or str(_HERE / "model")
+    revision = arguments.revision if arguments.model else space.get("revision")
+    folders = [Path(model) / _EVALUATION_FOLDER, Path(model), _HERE / _EVALUATION_FOLDER]
+    evaluation = read_evaluation([arguments.evaluation] if arguments.evaluation else folders)
+    answerer = Answerer(model, revision)
+    answerer.start()
+    title = arguments.title or space.get("title") or "Understudy"
+    name = f"{model} @ {revision}" if revision else model
+    build(answerer, evaluation, title, name).launch(
+        server_name=arguments.host,
+        server_port=arguments.port,
+        theme=gr.themes.Base(primary_hue="indigo", font=_FONT, font_mono=_MONO),
+        css_paths=[_HERE / "style.css"],
+        ssr_mode=False,
+        show_error=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Runs the benchmarks and writes `benchmarks/RESULTS.md`: `python -m benchmarks [NAME ...]`.
+
+Without names all run, except those that take more than half an hour. What is not run keeps its
+section of the file.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+# Name of the module, and the minutes it takes on two cores.
+BENCHMARKS = {
+    "evaluator_intervals": 1,
+    "evaluator_hygiene": 2,
+    "dedup_leaks": 1,
+    "dedup": 3,
+    "quota": 30,
+    "aimed": 180,
+}
+_LONG_MINUTES = 30
+_PACKAGES = ("tfx", "tensorflow", "keras", "keras-hub")
+_HEADER = """# Benchmark results
+
+Written by `make bench`. Every section says on which machine and day, and with which versions.
+"""
+
+
+def run(name: str) -> str:
+    """One benchmark's section of the results.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"benchmarks.{name} ended with status {done.returncode}.")
+    return f"## {name}\n\n{_circumstances()}\n\n{done.stdout.strip()}\n"
+
+
+def _circumstances() -> str:
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, {_cpu_model()}"
+    return f"{today}; {machine}; Python {platform.python_version()}, {versions}."
+
+
+def _cpu_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found.group(1) if found else platform.processor()
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of a results file by the name of their benchmark."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.split("\n", 1)[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
+
+
+def main() -> None:
+    """Runs what is named and writes the file after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    for name in names or [n for n, minutes in BENCHMARKS.items() if minutes <= _LONG_MINUTES]:
+        print(f"{name} (about {BENCHMARKS[name]} min)", flush=True)
+        known = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        known[name] = run(name)
+        ordered = [known[key] for key in BENCHMARKS if key in known]
+        RESULTS.write_text("\n".join([_HEADER, *ordered]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The errors of a push: what went wrong, with which repository, and what to do."""
+
+from components.errors import UserError
+
+
+class PushError(UserError):
+    """A push that ended before all repositories and tags were written; a rerun completes it."""
+
+
+class TokenError(PushError):
+    """There is no token, or the Hub does not accept it."""
+
+
+class PermissionDeniedError(PushError):
+    """The token is valid but may not write to the repository."""
+
+
+class QuotaError(PushError):
+    """The account's storage, plan or request rate is used up."""
+
+
+class NameTakenError(PushError):
+    """The repository exists and holds something that no pipeline pushed."""
+
+
+class ConflictError(PushError):
+    """Someone committed between reading the repository and committing to it."""
+
+
+class TooLargeError(PushError):
+    """The Hub refuses a file or a commit of this size."""
+
+
+class UnreachableError(PushError):
+    """The Hub does not answer, or answers that it is out of order."""

@@ -1,0 +1,135 @@
+"""Turns what the hub's client raises into an error that says what to do."""
+
+import re
+
+import httpx2
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from components.hf_pusher.errors import (
+    ConflictError,
+    NameTakenError,
+    PermissionDeniedError,
+    PushError,
+    QuotaError,
+    TokenError,
+    TooLargeError,
+    UnreachableError,
+)
+
+_AGAIN = "Run again to complete the push: what has arrived is not sent twice."
+_QUOTA_WORDS = re.compile(r"quota|storage|billing|payment|subscri|upgrade", re.IGNORECASE)
+_SIZE_WORDS = re.compile(r"too large|size limit|exceeds|maximum.{0,20}size", re.IGNORECASE)
+_CONFLICT = (
+    ConflictError,
+    "Someone else committed to the repository at the same time. Look at that commit; a new run "
+    "replaces it with this round's content.",
+)
+_BY_STATUS: dict[int, tuple[type[PushError], str]] = {
+    402: (
+        QuotaError,
+        "The account's storage or plan is used up. Delete what is no longer needed, upgrade the "
+        "plan, or push to another owner with push.owner=OWNER. {again}",
+    ),
+    403: (
+        PermissionDeniedError,
+        "The token may not write to {subject}. Give it write access to this owner on the settings "
+        "page of the Hub's tokens, or choose an owner it may write to with push.owner=OWNER.",
+    ),
+    404: (
+        PermissionDeniedError,
+        "The Hub does not know {subject}, or hides it from this token. Check push.owner and "
+        "push.name, and that the token may read and write the owner's private repositories.",
+    ),
+    409: _CONFLICT,
+    412: _CONFLICT,
+    413: (
+        TooLargeError,
+        "The Hub refuses a file or commit of this size. Push less (push.push_dataset=false), or "
+        "ask for a higher limit for the account. {again}",
+    ),
+    429: (QuotaError, "The Hub limits the rate of requests. Wait some minutes. {again}"),
+    503: (UnreachableError, "The Hub is out of order. Try later. {again}"),
+}
+_MAX_DETAIL = 300  # characters of the server's message
+
+
+def explain(error: Exception, subject: str, endpoint: str, token: str) -> PushError:
+    """The error to show to a person.
+
+    Args:
+        error: What the client raised.
+        subject: What was being written, for example "the model repository 'me/triage'".
+        endpoint: URL of the Hub.
+        token: Removed from the message, should a server repeat it.
+    """
+    # The client wraps a failed upload of a large file; the HTTP error is the cause.
+    cause, where = error, ""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        cause, where = error.__cause__, f"{error} "
+    if isinstance(cause, HfHubHTTPError):
+        kind, advice = _http(cause, subject)
+    else:
+        kind, advice = _other(cause, endpoint)
+    detail = _detail(cause)
+    text = f"Pushing {subject} to {endpoint} failed. {where}{advice} ({detail})"
+    return kind(text.replace(token, "***") if token else text)
+
+
+def _http(error: HfHubHTTPError, subject: str) -> tuple[type[PushError], str]:
+    status = error.response.status_code
+    message = error.server_message or ""
+    if status == 401:
+        return _unauthorized(error)
+    if status == 403 and _QUOTA_WORDS.search(message):
+        status = 402
+    elif status >= 500 or status == 408:
+        status = 503
+    elif status == 400 and _SIZE_WORDS.search(message):
+        status = 413
+    unknown = PushError, "The Hub refused the request; its message follows."
+    kind, advice = _BY_STATUS.get(status, unknown)
+    return kind, advice.format(subject=subject, again=_AGAIN)
+
+
+def _unauthorized(error: HfHubHTTPError) -> tuple[type[PushError], str]:
+    # For a repository that the token may not see, the Hub answers 401 as well.
+    hidden = isinstance(error, RepositoryNotFoundError)
+    also = " and may read and write this owner's repositories" if hidden else ""
+    return TokenError, (
+        f"The Hub does not accept the token: it is misspelled, expired or revoked. Check that it "
+        f"is valid{also}, or make a new one with the role `write` on the settings page of the "
+        "Hub's tokens, and set it in the variable that push.token_env names (or run "
+        "`hf auth login`)."
+    )
+
+
+def _other(error: Exception, endpoint: str) -> tuple[type[PushError], str]:
+    if isinstance(error, OfflineModeIsEnabled):
+        return UnreachableError, (
+            "The client is offline by HF_HUB_OFFLINE. Unset it, or push to a folder with "
+            "push.destination=local."
+        )
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
+        return UnreachableError, (
+            f"No connection to {endpoint}. Check the network, the proxy variables and "
+            f"push.endpoint, or push to a folder with push.destination=local. {_AGAIN}"
+        )
+    if isinstance(error, HFValidationError):
+        return NameTakenError, (
+            "The Hub does not allow this name. Choose another one with push.name=NAME or "
+            "push.owner=OWNER."
+        )
+    if isinstance(error, ValueError) and _SIZE_WORDS.search(str(error)):
+        return TooLargeError, "The Hub refuses a file of this size; its message follows."
+    return PushError, f"The upload ended with an unexpected error. {_AGAIN}"
+
+
+def _detail(error: Exception) -> str:
+    message = getattr(error, "server_message", None) or str(error)
+    line = " ".join(message.split())
+    return f"{type(error).__name__}: {line[:_MAX_DETAIL]}"

@@ -1,0 +1,1 @@
+"""LLMEvaluator: how many of a model's responses cover their prompts, as the service LLM judges."""

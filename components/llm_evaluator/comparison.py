@@ -1,0 +1,131 @@
+"""Paired comparisons of two models on the same prompts: is a change more than noise?"""
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from components.llm_evaluator.rates import Interval, Judged, Observed, observed, percent, wilson
+
+_ALPHA = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What changed from one set of verdicts to another.
+
+    Attributes:
+        prompts: Prompts that both sets hold.
+        gained: Prompts covered more often than before.
+        lost: Prompts covered less often than before.
+        difference_points: Rate now minus rate before on these prompts, in percentage points.
+        p_value: Probability of a change this lopsided if nothing but chance were at work.
+        significant: Whether that is below 5 %.
+        gained_ids: Ids of the gained prompts, sorted.
+        lost_ids: Ids of the lost prompts, sorted.
+    """
+
+    prompts: int
+    gained: int
+    lost: int
+    difference_points: float
+    p_value: float
+    significant: bool
+    gained_ids: tuple[str, ...]
+    lost_ids: tuple[str, ...]
+
+
+def mcnemar_exact(gained: int, lost: int) -> float:
+    """The two-sided p-value of McNemar's exact test.
+
+    Args:
+        gained: Pairs that changed for the better.
+        lost: Pairs that changed for the worse. Pairs without change say nothing.
+
+    Reference:
+        Q. McNemar, Note on the sampling error of the difference between correlated proportions,
+        Psychometrika 12 (1947), 153-157, with the binomial distribution in place of chi-squared.
+    """
+    changed = gained + lost
+    tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+    return min(1.0, 2 * tail / 2**changed)
+
+
+def compare(before: Iterable[Judged], now: Iterable[Judged]) -> Change:
+    """Compares two sets of verdicts prompt by prompt.
+
+    With several samples of a prompt, its share of covered samples counts, and the test is the
+    exact sign test, which for one sample is McNemar's.
+
+    Args:
+        before: Verdicts on the earlier or reference model.
+        now: Verdicts on the model of interest. Prompts of only one set are left out.
+    """
+    old, new = _shares(before), _shares(now)
+    both = sorted(old.keys() & new.keys())
+    gained = tuple(key for key in both if new[key] > old[key])
+    lost = tuple(key for key in both if new[key] < old[key])
+    difference = sum(new[key] - old[key] for key in both) / (len(both) or 1)
+    p_value = mcnemar_exact(len(gained), len(lost))
+    return Change(
+        prompts=len(both),
+        gained=len(gained),
+        lost=len(lost),
+        difference_points=percent(difference),
+        p_value=round(p_value, 6),
+        significant=p_value < _ALPHA,
+        gained_ids=gained,
+        lost_ids=lost,
+    )
+
+
+def relative_rate(
+    rows: Iterable[Judged], reference: Iterable[Judged]
+) -> Mapping[str, float | int | None]:
+    """One model's rate in percent of another's on the same prompts.
+
+    Args:
+        rows: Verdicts on the model of interest.
+        reference: Verdicts on the model that counts as 100 %.
+
+    Returns:
+        `prompts`, `percent`, and the ends of a 95 % interval `low_percent` and `high_percent`; None
+        where the reference covers nothing. The interval takes the two rates as independent. On the
+        same prompts they rather rise and fall together, so it is on the safe, wide side.
+
+    Reference:
+        A. Donner and G. Y. Zou, Closed-form confidence intervals for functions of the normal mean
+        and standard deviation, Statistical Methods in Medical Research 21 (2012), 347-359: the
+        ratio from the limits of its parts, here Wilson's.
+    """
+    own, other = list(rows), list(reference)
+    both = {row.id for row in own} & {row.id for row in other}
+    over, under = (observed(r for r in part if r.id in both) for part in (own, other))
+    if under.share == 0:
+        return {"prompts": len(both), "percent": None, "low_percent": None, "high_percent": None}
+    limits = _ratio_limits(over, under)
+    return {
+        "prompts": len(both),
+        "percent": percent(over.share / under.share),
+        "low_percent": percent(limits.low),
+        "high_percent": percent(limits.high),
+    }
+
+
+def _ratio_limits(over: Observed, under: Observed) -> Interval:
+    (top, bottom), product = (over.share, under.share), over.share * under.share
+    own, other = wilson(*over), wilson(*under)
+    lower = own.low * (2 * top - own.low)
+    root = math.sqrt(max(0.0, product**2 - lower * other.high * (2 * bottom - other.high)))
+    # The textbook's form divides by a factor that may be 0; this one is the same fraction.
+    low = lower / (product + root) if product + root else 0.0
+    scale = other.low * (2 * bottom - other.low)
+    root = math.sqrt(max(0.0, product**2 - own.high * (2 * top - own.high) * scale))
+    return Interval(low, (product + root) / scale)
+
+
+def _shares(rows: Iterable[Judged]) -> dict[str, float]:
+    outcomes: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        outcomes[row.id].append(row.covered)
+    return {key: sum(values) / len(values) for key, values in outcomes.items()}

@@ -1,0 +1,140 @@
+"""One evaluation from responses to report, as plain Python: the executor brings data and a judge.
+
+It loads neither TensorFlow nor TFX.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.llm_evaluator import report, scorers
+from components.llm_evaluator.calibration import calibrate
+from components.llm_evaluator.ceiling import service_responses
+from components.llm_evaluator.gate import GateDecision, decide
+from components.llm_evaluator.judging import Replies, judge
+from components.llm_evaluator.labels import Label
+from components.llm_evaluator.requests import Candidate, RequestBuilder
+from components.llm_evaluator.settings import EvaluatorSettings
+from components.llm_evaluator.verdicts import Judgement, VerdictRow
+from components.records import ResponseRow
+
+
+@dataclasses.dataclass(frozen=True)
+class Previous:
+    """The evaluation of the round before.
+
+    Attributes:
+        report: Its `coverage_report.json`.
+        rows: Its verdicts on the tuned model.
+    """
+
+    report: Mapping[str, Any]
+    rows: Sequence[VerdictRow]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        rows: Every model's verdict rows, the tuned model's first.
+        decision: What the gate says.
+        report: The report, without round and usage.
+    """
+
+    rows: tuple[VerdictRow, ...]
+    decision: GateDecision
+    report: Mapping[str, Any]
+
+
+def evaluate(
+    responses: Mapping[str, Sequence[ResponseRow]],
+    llm: Replies,
+    builder: RequestBuilder,
+    *,
+    judge_section: Mapping[str, Any],
+    labels: Sequence[Label] = (),
+    previous: Previous | None = None,
+) -> Evaluation:
+    """Judges the responses of several models and decides about the tuned one.
+
+    Args:
+        responses: Responses by model; `tuned` is there, baselines may be.
+        llm: The service LLM that judges.
+        builder: Makes the requests; its settings rule the evaluation.
+        judge_section: What the report says of the judge.
+        labels: Human labels to measure the judge with; their responses are judged too.
+        previous: The evaluation to compare with.
+
+    Raises:
+        UserError: The gate's split holds no response.
+    """
+    settings = builder.settings
+    responses = dict(responses)
+    if report.SERVICE in settings.baselines:
+        responses[report.SERVICE] = service_responses(responses[report.TUNED], llm, builder)
+    candidates = [_candidate(row) for rows in responses.values() for row in rows]
+    labelled = [label.candidate for label in labels]
+    judgements = judge([*candidates, *labelled], llm, builder, settings)
+    rows = _verdict_rows(responses, judgements, settings)
+    found = _report(rows, settings, judge_section, previous)
+    if labels:
+        errors, calibration = calibrate(labels, judgements)
+        found["calibration"] = calibration | {"corrected": report.corrected_section(rows, errors)}
+    decision = _decide(found, settings)
+    found["gate"] = settings.gate.model_dump() | {
+        "value_percent": decision.value_percent,
+        "passed": decision.passed,
+        "reasons": list(decision.reasons),
+    }
+    every = tuple(row for verdicts in rows.values() for row in verdicts)
+    return Evaluation(every, decision, found)
+
+
+def _candidate(row: ResponseRow) -> Candidate:
+    return Candidate(row.prompt, row.output, row.response)
+
+
+def _verdict_rows(
+    responses: Mapping[str, Sequence[ResponseRow]],
+    judgements: Mapping[Candidate, Judgement],
+    settings: EvaluatorSettings,
+) -> dict[str, list[VerdictRow]]:
+    pairs = sorted({(row.output, row.response) for rows in responses.values() for row in rows})
+    embed_fn = scorers.load_embed_fn(settings.embed_fn) if settings.embed_fn else None
+    scores = dict(zip(pairs, scorers.score_all(pairs, embed_fn), strict=True))
+    return {
+        model: [
+            VerdictRow.of(model, row, judgements[_candidate(row)], scores[row.output, row.response])
+            for row in rows
+        ]
+        for model, rows in responses.items()
+    }
+
+
+def _report(
+    rows: report.RowsByModel,
+    settings: EvaluatorSettings,
+    judge_section: Mapping[str, Any],
+    previous: Previous | None,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "models": report.model_rates(rows),
+        "judge": dict(judge_section),
+        "scorers": report.scorer_section(rows, settings),
+        "consistency": report.consistency_section(rows, settings),
+        "baselines": report.baseline_section(rows),
+        "change": None,
+        "calibration": None,
+    }
+    if previous:
+        found["change"] = report.change_section(
+            previous.report, previous.rows, rows[report.TUNED], judge_section
+        )
+    return found
+
+
+def _decide(found: Mapping[str, Any], settings: EvaluatorSettings) -> GateDecision:
+    scorer = settings.gate.scorer
+    models = found["models"] if scorer == "judge" else found["scorers"][scorer]["models"]
+    return decide(models[report.TUNED], settings.gate)

@@ -1,0 +1,1 @@
+"""ResponseGen: a model's answers to every coverage prompt."""

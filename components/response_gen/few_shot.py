@@ -1,0 +1,41 @@
+"""Prompts with seed pairs in front, so that an untuned model sees what is wanted."""
+
+import hashlib
+from collections.abc import Sequence
+
+from components.records import SEED_SPLIT, CoverageRow
+
+_MESSAGE = "Message: "
+_ANSWER = "\nAnswer: "
+_BETWEEN = "\n\n"
+
+
+def few_shot_prompt(row: CoverageRow, rows: Sequence[CoverageRow], count: int) -> str:
+    """The row's prompt after `count` seed pairs.
+
+    Args:
+        row: The coverage row to be answered; it is never among its own examples.
+        rows: All coverage rows; only seeds are shown.
+        count: Pairs to show; fewer where there are not so many seeds.
+
+    Returns:
+        A text that ends where the answer has to begin. The pairs are picked by a hash of both ids,
+        so that adding a seed changes few prompts.
+    """
+    seeds = [seed for seed in rows if seed.split == SEED_SPLIT and seed.id != row.id]
+    shown = sorted(seeds, key=lambda seed: _rank(row.id, seed.id))[:count]
+    pairs = [f"{_MESSAGE}{seed.prompt}{_ANSWER}{seed.output}" for seed in shown]
+    return _BETWEEN.join([*pairs, f"{_MESSAGE}{row.prompt}{_ANSWER}".rstrip(" ")])
+
+
+def first_answer(response: str) -> str:
+    """The response up to where the model goes on to make up a next message.
+
+    An untuned model has not learned to end its turn after the answer; without this cut it would
+    fail for its form alone.
+    """
+    return response.partition(_BETWEEN + _MESSAGE.strip())[0].strip()
+
+
+def _rank(row_id: str, seed_id: str) -> bytes:
+    return hashlib.sha256(f"{row_id}\0{seed_id}".encode()).digest()

@@ -1,0 +1,39 @@
+"""The settings of ResponseGen; where they are written down is left to the pipeline's presets."""
+
+from typing import Literal, Self
+
+import pydantic
+from pydantic import Field
+
+
+class GenerationSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """How a model answers the coverage prompts.
+
+    Attributes:
+        max_output_tokens: Tokens of a response at most; a longer one is cut and marked `length`.
+        batch_size: Prompts answered at once.
+        samples: Responses for each prompt.
+        temperature: Sampling temperature; 0 always takes the likeliest token.
+        seed: Seed number of the sampling; unused at temperature 0.
+        dtype: Precision of the weights; `auto` is bfloat16 where the machine is fast at it.
+        few_shot: Seed pairs put before each prompt, for a model that was not tuned; 0 for none.
+        cache_dir: Folder for converted presets, shared with the Trainer.
+    """
+
+    max_output_tokens: int = Field(default=64, ge=1, le=8192)
+    batch_size: int = Field(default=8, ge=1, le=1024)
+    samples: int = Field(default=1, ge=1, le=32)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    seed: int = 0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    few_shot: int = Field(default=0, ge=0, le=32)
+    cache_dir: str = ".cache"
+
+    @pydantic.model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"{self.samples} samples at temperature 0 would all be the same; "
+                "set temperature above 0 or samples to 1"
+            )
+        return self

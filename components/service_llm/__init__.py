@@ -1,0 +1,1 @@
+"""The service LLM as SynthDataGen and LLMEvaluator use it: paced, journaled, counted."""

@@ -1,0 +1,100 @@
+"""Which service LLM answers, how fast it may be asked, and what may be spent."""
+
+import os
+from typing import Literal, Self
+
+import pydantic
+from pydantic import Field
+
+from components.errors import UserError
+
+_FROM_ENVIRONMENT = "env:"
+
+
+class Price(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """The price of a model's tokens.
+
+    Attributes:
+        prompt_usd_per_million_tokens: USD for a million tokens of prompts.
+        output_usd_per_million_tokens: USD for a million tokens of replies, thinking included.
+    """
+
+    prompt_usd_per_million_tokens: float = Field(ge=0)
+    output_usd_per_million_tokens: float = Field(ge=0)
+
+
+class ServiceLLMSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """A service LLM; it holds the names of secrets, never a secret.
+
+    Attributes:
+        provider: `gemini` (Google AI Studio, or Vertex AI where `vertex_project` is set) or
+            `openai` (any endpoint that speaks OpenAI's chat completions).
+        model: The model's name at the provider.
+        base_url: Another endpoint; `env:NAME` reads it from the environment when it is used.
+        api_key_env: Name of the environment variable with the API key; None sends no key.
+        api_key_secret: Secret Manager's name of the key, used where the variable is unset.
+        vertex_project: Google Cloud project; Vertex AI is used with the application's default
+            credentials.
+        vertex_location: Region of Vertex AI, or `global`.
+        requests_per_minute: Requests sent in any minute at most.
+        tokens_per_minute: Tokens of prompts and replies in any minute at most; None for no limit.
+        requests_per_day: Requests of one process in a day at most; None for no limit.
+        max_concurrency: Requests under way at most; fewer while the service is overloaded.
+        timeout_seconds: Seconds to wait for one reply.
+        max_attempts: Times a request is sent at most, the first one included.
+        retry_seconds: Seconds before the first retry; doubled at each further one, with jitter.
+        price: Where it differs from `prices.yaml`, or the model is not listed there.
+        budget_usd: No request is sent once the journal's replies have cost this; None for no limit.
+    """
+
+    provider: Literal["gemini", "openai"]
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=60)
+    api_key_secret: str | None = Field(
+        None, pattern=r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$"
+    )
+    vertex_project: str | None = None
+    vertex_location: str = "global"
+    requests_per_minute: int = Field(60, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    requests_per_day: int | None = Field(None, ge=1)
+    max_concurrency: int = Field(64, ge=1, le=4096)
+    timeout_seconds: float = Field(120, gt=0)
+    max_attempts: int = Field(4, ge=1, le=20)
+    retry_seconds: float = Field(1.0, ge=0)
+    price: Price | None = None
+    budget_usd: float | None = Field(None, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _provider_fits(self) -> Self:
+        if self.provider == "openai" and self.vertex_project:
+            raise ValueError("vertex_project goes with provider 'gemini' only")
+        known = (self.vertex_project, self.api_key_env, self.api_key_secret, self.base_url)
+        if self.provider == "gemini" and not any(known):
+            raise ValueError(
+                "nothing says how to sign in; set vertex_project (Vertex AI), or api_key_env or "
+                "api_key_secret (Google AI Studio)"
+            )
+        return self
+
+    def resolved_base_url(self) -> str | None:
+        """The endpoint's URL, or None for the provider's own.
+
+        Raises:
+            UserError: The environment variable that is named is not set.
+        """
+        if not self.base_url or not self.base_url.startswith(_FROM_ENVIRONMENT):
+            return self.base_url
+        name = self.base_url.removeprefix(_FROM_ENVIRONMENT)
+        if name not in os.environ:
+            raise UserError(
+                f"The service LLM's base_url is to be read from {name}, which is not set. "
+                f"Set {name} to the URL of the service."
+            )
+        return os.environ[name]
+
+    @property
+    def project(self) -> tuple[str, str, str]:
+        """What shares a quota: provider, project or endpoint, model."""
+        return (self.provider, self.vertex_project or self.base_url or "", self.model)

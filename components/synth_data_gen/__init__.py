@@ -1,0 +1,1 @@
+"""SynthDataGen: synthetic prompts and outputs, written and answered by the service LLM."""

@@ -1,0 +1,132 @@
+"""The filters that a prompt passes before anything is paid for its answer."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from components.records import CoverageRow
+from components.synth_data_gen.decontaminate import CoverageIndex
+from components.synth_data_gen.dedup import Duplicate, find_duplicates, find_semantic_duplicates
+from components.synth_data_gen.rows import Candidate, Dropped
+from components.synth_data_gen.settings import SynthSettings
+
+Embed = Callable[[list[str]], list[list[float]]]
+
+_PROMPT_LENGTH_SLACK = 4  # times the longest coverage prompt; plans ask for long messages too
+
+
+class PromptFilter:
+    """Drops empty, overlong, leaked and repeated prompts, against all prompts it let pass before.
+
+    Args:
+        coverage: Seeds and holdout rows. They are compared with and never leave this object,
+            except for their ids.
+        history: Prompts of the rounds before.
+        settings: Thresholds.
+        embed: Turns texts into vectors; None leaves the comparison by meaning out.
+    """
+
+    def __init__(
+        self,
+        coverage: Sequence[CoverageRow],
+        history: Sequence[str],
+        settings: SynthSettings,
+        embed: Embed | None = None,
+    ) -> None:
+        self._settings = settings
+        self._coverage = coverage
+        self._index = CoverageIndex(coverage)
+        self._accepted = list(history)
+        self._embed = embed
+        self._vectors: dict[str, list[float]] = {}
+        self._max_chars = _PROMPT_LENGTH_SLACK * max(len(row.prompt) for row in coverage)
+
+    def apply(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
+        """Lets pass what is new; of repeated prompts the earlier one.
+
+        Args:
+            candidates: In the order in which they are judged.
+
+        Returns:
+            The candidates that passed, with their nearest coverage row, and the others.
+        """
+        passed = list(candidates)
+        dropped: list[Dropped] = []
+        for step in (
+            self._without_bad_form,
+            self._without_leaks,
+            self._without_duplicates,
+            self._without_semantic_duplicates,
+        ):
+            passed, more = step(passed)
+            dropped += more
+        self._accepted += [candidate.prompt for candidate in passed]
+        return passed, dropped
+
+    def _without_bad_form(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        passed, dropped = [], []
+        for candidate in candidates:
+            chars = len(candidate.prompt)
+            if 0 < chars <= self._max_chars:
+                passed.append(candidate)
+            else:
+                detail = f"prompt of {chars} characters, not 1 to {self._max_chars}"
+                dropped.append(Dropped("form", detail, candidate.prompt))
+        return passed, dropped
+
+    def _without_leaks(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        passed, dropped = [], []
+        for candidate in candidates:
+            near = self._index.nearest(candidate.prompt)
+            if near is None or near.similarity < self._settings.leak_similarity:
+                passed.append(dataclasses.replace(candidate, nearest=near))
+            else:
+                detail = f"similarity {near.similarity:.2f} to a coverage prompt"
+                dropped.append(Dropped("leak", detail, candidate.prompt, near=near.id))
+        return passed, dropped
+
+    def _without_duplicates(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        texts = [*self._accepted, *(candidate.prompt for candidate in candidates)]
+        known = len(self._accepted)
+        found = find_duplicates(texts, self._settings.near_duplicate_jaccard, fixed=known)
+        return _separated(candidates, found[known:], texts)
+
+    def _without_semantic_duplicates(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        if self._embed is None or not candidates:
+            return list(candidates), []
+        coverage = [row.prompt for row in self._coverage]
+        texts = [*coverage, *self._accepted, *(candidate.prompt for candidate in candidates)]
+        known = len(texts) - len(candidates)
+        unknown = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        self._vectors.update(zip(unknown, self._embed(unknown), strict=True))
+        vectors = np.asarray([self._vectors[text] for text in texts], dtype=np.float32)
+        found = find_semantic_duplicates(vectors, self._settings.semantic_similarity, fixed=known)
+        # A holdout prompt's text must not stand in the quarantine file: its id takes its place.
+        names = [*(row.id for row in self._coverage), *texts[len(coverage) :]]
+        return _separated(candidates, found[known:], names, leaks=len(coverage))
+
+
+def _separated(
+    candidates: Sequence[Candidate],
+    found: Sequence[Duplicate | None],
+    names: Sequence[str],
+    leaks: int = 0,
+) -> tuple[list[Candidate], list[Dropped]]:
+    passed, dropped = [], []
+    for candidate, duplicate in zip(candidates, found, strict=True):
+        if duplicate is None:
+            passed.append(candidate)
+            continue
+        reason = "semantic_leak" if duplicate.of < leaks else duplicate.kind
+        detail = f"similarity {duplicate.similarity:.2f}"
+        dropped.append(Dropped(reason, detail, candidate.prompt, near=names[duplicate.of]))
+    return passed, dropped

@@ -1,0 +1,180 @@
+"""Runs one round: plan, write prompts, filter, answer, check, and again until there is enough.
+
+Replies arrive in any order; everything is put back into the plan's order before it is judged, so
+the same replies give the same rows.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from components.errors import UserError
+from components.synth_data_gen.answer import Answerer
+from components.synth_data_gen.filters import PromptFilter
+from components.synth_data_gen.plan import PlannedRequest, make_plan
+from components.synth_data_gen.requests import RequestBuilder
+from components.synth_data_gen.rows import Candidate, Dropped
+from components.synth_data_gen.schemas import AttributeSets, ProposedPrompts
+from components.synth_data_gen.service import Service, gather
+from components.synth_data_gen.settings import SynthSettings
+
+_LEAST_YIELD = 0.1  # a refill never asks for more than ten times what is missing
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """What a round brought.
+
+    Every prompt asked for is accounted for: `requested` equals the kept ones, all dropped counts,
+    and `surplus` together.
+
+    Attributes:
+        kept: The rows' candidates, in plan order.
+        dropped: What the filters took.
+        requested: Prompts asked for.
+        generated: Prompts that came back.
+        surplus: Good prompts that were not needed and never answered.
+    """
+
+    kept: list[Candidate]
+    dropped: list[Dropped]
+    requested: int
+    generated: int
+    surplus: int
+
+    def dropped_counts(self) -> dict[str, int]:
+        """How many candidates each filter took."""
+        counts: Counter[str] = Counter()
+        for dropped in self.dropped:
+            counts[dropped.reason] += dropped.count
+        return dict(sorted(counts.items()))
+
+
+class TooFewRowsError(UserError):
+    """The filters left too little to train on."""
+
+
+def propose_attributes(service: Service, builder: RequestBuilder) -> AttributeSets:
+    """Lets the service LLM propose the values that plans draw from.
+
+    Raises:
+        UserError: It gave no usable proposal.
+    """
+    (result,) = service.map([builder.attributes()])
+    if not isinstance(result.value, AttributeSets):
+        raise UserError(
+            f"The service LLM proposed no attributes for the plan ({result.error}). Write them"
+            " yourself: set `attributes` in the synthesis settings."
+        )
+    return result.value
+
+
+def generate(
+    service: Service,
+    builder: RequestBuilder,
+    prompt_filter: PromptFilter,
+    answerer: Answerer,
+    *,
+    weights: Mapping[str, float],
+    attributes: AttributeSets,
+    round: int,
+) -> Generation:
+    """Generates until `rows_per_round` rows are kept or the bound on prompts is reached.
+
+    Args:
+        service: The service LLM.
+        builder: Makes the requests; its settings hold the sizes and bounds.
+        prompt_filter: Judges prompts before they are answered.
+        answerer: Answers prompts and judges the answers.
+        weights: Weight by seed id.
+        attributes: The values that plans draw from.
+        round: The round, from 1.
+
+    Raises:
+        TooFewRowsError: Less than `min_rows_fraction` of the rows was left.
+    """
+    settings = builder.settings
+    bound = math.ceil(settings.rows_per_round * (1 + settings.max_extra_requests))
+    kept: list[Candidate] = []
+    pool: list[Candidate] = []
+    dropped: list[Dropped] = []
+    requested = generated = batch = 0
+    while len(kept) < settings.rows_per_round:
+        missing = settings.rows_per_round - len(kept)
+        if not pool:
+            if requested >= bound:
+                break
+            wanted = min(_refill(missing, len(kept), requested), bound - requested)
+            plan = make_plan(
+                weights, attributes, settings, round=round, batch=batch, prompts=wanted
+            )
+            written, lost = _write_prompts(service, builder, plan, round=round, batch=batch)
+            pool, repeated = prompt_filter.apply(written)
+            dropped += lost + repeated
+            requested += wanted
+            generated += len(written)
+            batch += 1
+        answered, lost = answerer.answer(pool[:missing])
+        pool = pool[missing:]
+        kept += answered
+        dropped += lost
+    result = Generation(kept, dropped, requested, generated, len(pool))
+    _require_enough(result, settings)
+    return result
+
+
+def _refill(missing: int, kept: int, requested: int) -> int:
+    """Prompts to ask for, judged by the share that was kept so far."""
+    if requested == 0:
+        return missing
+    return math.ceil(missing / max(kept / requested, _LEAST_YIELD))
+
+
+def _write_prompts(
+    service: Service,
+    builder: RequestBuilder,
+    plan: Sequence[PlannedRequest],
+    *,
+    round: int,
+    batch: int,
+) -> tuple[list[Candidate], list[Dropped]]:
+    requests = (builder.prompts(planned, round=round, batch=batch) for planned in plan)
+    replies = gather(service, requests, total=len(plan), what="prompt requests")
+    written: list[Candidate] = []
+    dropped: list[Dropped] = []
+    for planned in plan:
+        (result,) = replies[str(planned.number)]
+        if not isinstance(result.value, ProposedPrompts):
+            reason = result.error or "bad_output"
+            detail = "the request for these prompts brought none"
+            dropped.append(Dropped(reason, detail, count=len(planned.wanted)))
+            continue
+        prompts = [prompt.strip() for prompt in result.value.prompts[: len(planned.wanted)]]
+        written += [
+            Candidate(
+                position=(batch, planned.number, place),
+                prompt=prompt,
+                seed_ids=planned.seed_ids,
+                like_seed=wanted.like_seed,
+                attributes=wanted.attributes,
+            )
+            for place, (prompt, wanted) in enumerate(zip(prompts, planned.wanted, strict=False))
+        ]
+        if len(prompts) < len(planned.wanted):
+            count = len(planned.wanted) - len(prompts)
+            dropped.append(Dropped("missing", "fewer prompts than asked for", count=count))
+    return written, dropped
+
+
+def _require_enough(result: Generation, settings: SynthSettings) -> None:
+    least = max(2, math.ceil(settings.rows_per_round * settings.min_rows_fraction))
+    if len(result.kept) >= least:
+        return
+    took = ", ".join(f"{reason} {count}" for reason, count in result.dropped_counts().items())
+    raise TooFewRowsError(
+        f"Only {len(result.kept)} of {settings.rows_per_round} rows are left of"
+        f" {result.requested} prompts asked for; at least {least} are needed. The filters took:"
+        f" {took or 'nothing'}. Loosen the filter that took most, vary the seeds or attributes, or"
+        " raise `max_extra_requests`."
+    )

@@ -1,0 +1,117 @@
+"""Draws what to ask for: which seeds to show and which attributes each new prompt gets.
+
+A plan is a pure function of its arguments: the same seed number, round and batch give the same
+plan on every machine, and any other round or batch gives another one.
+"""
+
+import dataclasses
+import heapq
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.synth_data_gen.schemas import AttributeSets
+from components.synth_data_gen.settings import SynthSettings
+
+_EDGE_CASE = "edge_case"
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedPrompt:
+    """One prompt to be written.
+
+    Attributes:
+        like_seed: Id of the shown seed whose kind of request it shares.
+        attributes: Value by attribute name.
+    """
+
+    like_seed: str
+    attributes: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRequest:
+    """One request for several prompts.
+
+    Attributes:
+        number: Position in its batch, from 0.
+        seed_ids: The seeds shown as demonstrations, all different.
+        wanted: The prompts to be written, in order.
+    """
+
+    number: int
+    seed_ids: tuple[str, ...]
+    wanted: tuple[WantedPrompt, ...]
+
+
+def make_plan(
+    weights: Mapping[str, float],
+    attributes: AttributeSets,
+    settings: SynthSettings,
+    *,
+    round: int,
+    batch: int,
+    prompts: int,
+) -> list[PlannedRequest]:
+    """Plans the requests for a number of prompts.
+
+    Args:
+        weights: Positive weight by seed id: how often it is shown, relative to the others.
+        attributes: The values to draw from.
+        settings: Sizes of a request, and the seed number.
+        round: The round, from 1.
+        batch: Number of the batch within the round; refills are later batches.
+        prompts: How many prompts the plan asks for.
+
+    Returns:
+        Requests that together want exactly `prompts` prompts.
+    """
+    rng = random.Random(f"{settings.seed}/{round}/{batch}")
+    shown = min(settings.examples_per_request, len(weights))
+    demonstrations = _weighted_turns(weights, shown, rng)
+    draws = _attribute_draws(attributes, settings.edge_case_fraction, rng)
+    plan = []
+    for number, start in enumerate(range(0, prompts, settings.prompts_per_request)):
+        count = min(settings.prompts_per_request, prompts - start)
+        seed_ids = next(demonstrations)
+        wanted = tuple(
+            WantedPrompt(seed_ids[position % shown], next(draws)) for position in range(count)
+        )
+        plan.append(PlannedRequest(number, seed_ids, wanted))
+    return plan
+
+
+def _weighted_turns(
+    weights: Mapping[str, float], shown: int, rng: random.Random
+) -> Iterator[tuple[str, ...]]:
+    """Groups of different seeds in which each seed takes its turn in proportion to its weight.
+
+    Stride scheduling (Waldspurger 1995): unlike independent draws, no seed waits much longer than
+    its weight says, so every seed is used before an equal one is used twice.
+    """
+    queue = [(rng.random() / weight, seed_id) for seed_id, weight in sorted(weights.items())]
+    heapq.heapify(queue)
+    while True:
+        turn = [heapq.heappop(queue) for _ in range(shown)]
+        for time, seed_id in turn:
+            heapq.heappush(queue, (time + 1 / weights[seed_id], seed_id))
+        group = [seed_id for _, seed_id in turn]
+        rng.shuffle(group)
+        yield tuple(group)
+
+
+def _attribute_draws(
+    attributes: AttributeSets, edge_case_fraction: float, rng: random.Random
+) -> Iterator[dict[str, str]]:
+    cycles = {name: _shuffled_cycle(values, rng) for name, values in attributes if len(values) > 0}
+    while True:
+        drawn = {name: next(cycle) for name, cycle in cycles.items() if name != _EDGE_CASE}
+        if _EDGE_CASE in cycles and rng.random() < edge_case_fraction:
+            drawn[_EDGE_CASE] = next(cycles[_EDGE_CASE])
+        yield drawn
+
+
+def _shuffled_cycle(values: Sequence[str], rng: random.Random) -> Iterator[str]:
+    while True:
+        deck = list(values)
+        rng.shuffle(deck)
+        yield from deck

@@ -1,0 +1,61 @@
+"""The settings of SynthDataGen; where they are written down is left to the pipeline's presets."""
+
+import pydantic
+from pydantic import Field
+
+from components.synth_data_gen.schemas import AttributeSets
+
+
+class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """How synthetic data is planned, generated and filtered.
+
+    Attributes:
+        rows_per_round: Rows that a round adds when the filters leave enough.
+        prompts_per_request: New prompts asked for in one request.
+        examples_per_request: Seed pairs shown in one request.
+        temperature: Sampling temperature when prompts are written.
+        answer_temperature: Sampling temperature when they are answered.
+        samples: Answers per prompt. With more than one, the answer most of them agree on is kept.
+        min_agreement: Share of the samples that must agree, 0 to 1; below it the row is dropped.
+        max_extra_requests: How many more prompts than `rows_per_round` may be asked for in a round,
+            as a multiple of it; 0 asks once and never refills.
+        min_rows_fraction: Share of `rows_per_round` below which the round fails, 0 to 1.
+        eval_fraction: Share of the rows that goes to the `eval` split.
+        near_duplicate_jaccard: Prompts whose character 5-grams have at least this Jaccard
+            similarity are duplicates.
+        leak_similarity: A prompt at least this similar to a coverage prompt is dropped as a leak,
+            0 to 1; see `decontaminate`.
+        embed_fn: Dotted path of a function that turns a list of texts into a list of vectors; turns
+            on semantic duplicates and leaks. Empty: off.
+        semantic_similarity: Cosine similarity from which two prompts mean the same.
+        quality_filter: Whether the service LLM scores every row.
+        quality_threshold: Lowest score that is kept, 1 to 5.
+        attributes: The values that plans draw from. None: the service LLM proposes them once from
+            the seeds; `attributes.yaml` beside the splits can be edited and pasted here.
+        edge_case_fraction: Share of the prompts that get an edge case.
+        aim: Whether generation is weighted toward seeds whose answers failed in the last round.
+        aim_floor: Share of generation that stays uniform over the seeds when aiming.
+        seed: Seed number of the plan.
+    """
+
+    rows_per_round: int = Field(default=200, ge=2)
+    prompts_per_request: int = Field(default=8, ge=1, le=50)
+    examples_per_request: int = Field(default=6, ge=1, le=50)
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    answer_temperature: float = Field(default=0.2, ge=0, le=2)
+    samples: int = Field(default=1, ge=1, le=15)
+    min_agreement: float = Field(default=0.5, ge=0, le=1)
+    max_extra_requests: float = Field(default=2.0, ge=0, le=20)
+    min_rows_fraction: float = Field(default=0.5, ge=0, le=1)
+    eval_fraction: float = Field(default=0.1, gt=0, lt=1)
+    near_duplicate_jaccard: float = Field(default=0.7, ge=0.4, le=1)
+    leak_similarity: float = Field(default=0.55, gt=0, le=1)
+    embed_fn: str = ""
+    semantic_similarity: float = Field(default=0.95, gt=0, le=1)
+    quality_filter: bool = False
+    quality_threshold: int = Field(default=4, ge=1, le=5)
+    attributes: AttributeSets | None = None
+    edge_case_fraction: float = Field(default=0.34, ge=0, le=1)
+    aim: bool = True
+    aim_floor: float = Field(default=0.3, ge=0, le=1)
+    seed: int = 0

@@ -1,0 +1,142 @@
+"""Run the pipeline on this machine: `python local_runner.py run --preset offline`."""
+
+import argparse
+import errno
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.coverage_example_gen.reader import read_coverage
+from components.errors import UserError
+from components.service_llm.secrets import check_environment
+from models.errors import ModelError
+from pipeline.config import Config, load_config, preset_names
+from pipeline.local_service import standin_if_wanted
+from pipeline.output_dir import OutputPaths, claim
+
+_EXIT_FAILED = 1
+_EXIT_USER_ERROR = 2
+_EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and do what it asks.
+
+    Returns:
+        0 when the command came to its end, 1 for an unexpected failure, 2 for a mistake that the
+        user can mend, 130 after Ctrl-C.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except (UserError, ModelError) as error:
+        return _say(f"error: {error}", _EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        return _say("Stopped. Run the same command again to go on.", _EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _say(
+            f"error: the disk is full ({error.filename or 'while writing'}). Free some space and "
+            "run the same command again to go on.",
+            _EXIT_USER_ERROR,
+        )
+    return 0
+
+
+def _say(message: str, status: int) -> int:
+    print(message, file=sys.stderr)  # noqa: T201
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run rounds until the coverage rate is reached")
+    run.set_defaults(command=_run)
+    show = commands.add_parser("config", help="print the configuration that a run would use")
+    show.set_defaults(command=_show_config)
+    space = commands.add_parser("space", help="serve the application with the best local model")
+    space.set_defaults(command=_space)
+    for command in (run, show, space):
+        command.add_argument(
+            "--preset",
+            default="offline",
+            help=f"one of {', '.join(preset_names())}, or a YAML file (default: offline)",
+        )
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY.PATH=VALUE",
+            dest="overrides",
+            help="override one value of the preset; may be given several times",
+        )
+    return parser
+
+
+def _show_config(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.preset, arguments.overrides)
+    print(config.model_dump_json(indent=2))  # noqa: T201
+
+
+def _space(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.preset, arguments.overrides)
+    summary_file = OutputPaths(Path(config.output_dir)).summary
+    if not summary_file.exists():
+        raise UserError(
+            f"There is no {str(summary_file)!r}, so no model to serve. Run the pipeline first: "
+            f"make run PRESET={arguments.preset}."
+        )
+    summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    best = next(r for r in summary["rounds"] if r["round"] == summary["best_round"])
+    # In a process of its own: the application imports nothing of this repository.
+    os.execv(
+        sys.executable,
+        [
+            sys.executable,
+            str(Path(__file__).with_name("apps") / "space" / "app.py"),
+            f"--model={best['artifacts']['model']}/Format-Serving",
+            f"--evaluation={best['artifacts']['report']}",
+            f"--title={config.task.name}",
+        ],
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.preset, arguments.overrides)
+    read_coverage(config.coverage_dir)  # every bad row is told before anything is spent
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with claim(Path(config.output_dir)) as paths, standin_if_wanted(config):
+        for settings in (config.service_llm, config.judge_llm):
+            check_environment(settings)
+        print(_run_rounds(config, paths))  # noqa: T201
+
+
+def _run_rounds(config: Config, paths: OutputPaths) -> str:
+    from pipeline.progress import progress_view
+
+    # While the view is active, standard error goes to the log: errors are told after it.
+    try:
+        with progress_view(paths.log) as view:
+            # Imported here: TFX and TensorFlow take ten seconds and talk while they load.
+            from pipeline.local_run import run_locally
+
+            return run_locally(config, paths, view)
+    except (UserError, ModelError, OSError):
+        raise
+    except Exception as error:
+        with paths.log.open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        message = (
+            f"error: {type(error).__name__}: {error}\nThe whole story is in {paths.log}. "
+            "Run the same command again to go on from the last finished component."
+        )
+        raise SystemExit(_say(message, _EXIT_FAILED)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

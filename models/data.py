@@ -1,0 +1,145 @@
+"""Transform's output as batches of token ids, with the positions that the loss is taken at."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from models.features import PROMPT_TEXT, RESPONSE_TEXT
+
+IGNORED_LABEL = -1
+_PAD_MULTIPLE = 16  # few different lengths, so that a compiled backend compiles few programs
+_TOKENIZED_AT_ONCE = 1024
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizedRow:
+    """One training row.
+
+    Attributes:
+        tokens: Beginning of sequence, prompt, response, end of turn.
+        response_start: Index of the response's first token in `tokens`.
+    """
+
+    tokens: tuple[int, ...]
+    response_start: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizedRows:
+    """The rows of a split that can be trained on, and how many were too long for it."""
+
+    rows: tuple[TokenizedRow, ...]
+    too_long: int
+
+
+def read_texts(file_patterns: Sequence[str]) -> list[tuple[str, str]]:
+    """The `prompt_text` and `response_text` of transformed examples.
+
+    Args:
+        file_patterns: Patterns of gzipped TFRecord files, as the Trainer receives them.
+    """
+    import tensorflow as tf
+
+    files = sorted(name for pattern in file_patterns for name in tf.io.gfile.glob(pattern))
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in (PROMPT_TEXT, RESPONSE_TEXT)}
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    rows = records.map(lambda record: tf.io.parse_single_example(record, features))
+    return [
+        (row[PROMPT_TEXT].decode(), row[RESPONSE_TEXT].decode()) for row in rows.as_numpy_iterator()
+    ]
+
+
+def tokenize(
+    texts: Sequence[tuple[str, str]], tokenizer: Any, sequence_length: int
+) -> TokenizedRows:
+    """Token ids of formatted prompts and responses.
+
+    A row longer than `sequence_length` is left out and counted, never cut: a cut response would
+    teach the model to stop in the middle.
+
+    Args:
+        texts: Formatted prompt and response of each row.
+        tokenizer: A KerasHub tokenizer with a `start_token_id`.
+        sequence_length: Tokens of a row at most.
+    """
+    rows: list[TokenizedRow] = []
+    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
+        part = texts[start : start + _TOKENIZED_AT_ONCE]
+        prompts = encode([prompt for prompt, _ in part], tokenizer)
+        responses = encode([response for _, response in part], tokenizer)
+        rows += [
+            TokenizedRow((tokenizer.start_token_id, *prompt, *response), 1 + len(prompt))
+            for prompt, response in zip(prompts, responses, strict=True)
+        ]
+    kept = tuple(row for row in rows if len(row.tokens) <= sequence_length)
+    return TokenizedRows(kept, len(rows) - len(kept))
+
+
+def encode(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Token ids of each text, without special tokens around it."""
+    tokens = tokenizer(list(texts))
+    ids: list[list[int]] = tokens.to_list() if hasattr(tokens, "to_list") else tokens
+    return ids
+
+
+def batches(
+    rows: Sequence[TokenizedRow], batch_size: int, rng: np.random.Generator | None
+) -> Iterator[tuple[dict[str, Array], Array]]:
+    """One pass over the rows, batches of rows of similar length.
+
+    Rows are shuffled, sorted by length within stretches of many batches, and the batches shuffled:
+    little padding, and an order that is new in every pass.
+
+    Args:
+        rows: What `tokenize` kept.
+        batch_size: Rows of a batch; the last one may hold fewer.
+        rng: Source of the order; None keeps the rows' order.
+
+    Yields:
+        Inputs and labels. `token_ids` int32 and `padding_mask` bool of shape `(batch, length)`;
+        `positions` int32 of shape `(batch, responses)`, where the model predicts a response token;
+        labels int32 of the same shape, `IGNORED_LABEL` where a row has fewer.
+    """
+    order = np.arange(len(rows))
+    if rng is not None:
+        rng.shuffle(order)
+    stretch = 32 * batch_size
+    groups: list[Array] = []
+    for start in range(0, len(order), stretch):
+        part = sorted(order[start : start + stretch], key=lambda i: len(rows[i].tokens))
+        groups += [np.array(part[i : i + batch_size]) for i in range(0, len(part), batch_size)]
+    if rng is not None:
+        rng.shuffle(groups)
+    for group in groups:
+        yield _pad([rows[i] for i in group])
+
+
+def _pad(rows: Sequence[TokenizedRow]) -> tuple[dict[str, Array], Array]:
+    # The last token is a label only.
+    length = _rounded(max(len(row.tokens) for row in rows) - 1)
+    responses = _rounded(max(len(row.tokens) - row.response_start for row in rows))
+    token_ids = np.zeros((len(rows), length), "int32")
+    padding_mask = np.zeros((len(rows), length), "bool")
+    positions = np.zeros((len(rows), responses), "int32")
+    labels = np.full((len(rows), responses), IGNORED_LABEL, "int32")
+    for i, row in enumerate(rows):
+        n_inputs, n_labels = len(row.tokens) - 1, len(row.tokens) - row.response_start
+        token_ids[i, :n_inputs] = row.tokens[:-1]
+        padding_mask[i, :n_inputs] = True
+        positions[i, :n_labels] = np.arange(row.response_start - 1, len(row.tokens) - 1)
+        labels[i, :n_labels] = row.tokens[row.response_start :]
+    inputs = {"token_ids": token_ids, "padding_mask": padding_mask, "positions": positions}
+    return inputs, labels
+
+
+def _rounded(length: int) -> int:
+    return -(-length // _PAD_MULTIPLE) * _PAD_MULTIPLE
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Batches of one pass."""
+    return -(-n_rows // batch_size)

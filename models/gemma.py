@@ -1,0 +1,127 @@
+"""Loading a causal language model in KerasHub, and LoRA on it."""
+
+import functools
+import gc
+from pathlib import Path
+from typing import Any
+
+from models import gguf, tiny
+from models.errors import ModelError
+
+_PACKAGED = "packaged:gemma3-270m"
+_GGUF = "gguf:"
+_RANDOM = f"random:{tiny.NAME}"
+_FAST_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+
+
+def resolve_preset(spec: str, cache_dir: str) -> str:
+    """What `from_preset` takes for a preset of the configuration; converts weights where needed.
+
+    Args:
+        spec: See `TrainHParams.preset`.
+        cache_dir: Folder for converted presets.
+
+    Returns:
+        A local folder, a built-in name, or an `hf://` or `kaggle://` handle.
+
+    Raises:
+        ModelError: The weights are missing or damaged, or the spec is of no known form.
+    """
+    if spec == _PACKAGED:
+        return gguf.packaged_preset(cache_dir)
+    if spec == _RANDOM:
+        return tiny.make_preset(cache_dir)
+    if spec.startswith(_GGUF):
+        return gguf.convert_file(spec.removeprefix(_GGUF), cache_dir)
+    if spec.startswith(("packaged:", "random:")):
+        raise ModelError(f"There is no preset {spec!r}. There are {_PACKAGED!r} and {_RANDOM!r}.")
+    return spec
+
+
+def resolve_dtype(dtype: str) -> str:
+    """`auto` to the faster of bfloat16 and float32 on this machine; others stay as they are."""
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if _has_accelerator() or _cpu_is_fast_at_bfloat16() else "float32"
+
+
+def _has_accelerator() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+
+
+@functools.cache
+def _cpu_is_fast_at_bfloat16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return any(flag in flags for flag in _FAST_BFLOAT16_FLAGS)
+
+
+def load_model(preset: str, dtype: str) -> Any:
+    """The causal language model of a preset.
+
+    Args:
+        preset: What `resolve_preset` returned.
+        dtype: `float32` or `bfloat16`.
+
+    Returns:
+        A `keras_hub.models.CausalLM` with its preprocessor.
+
+    Raises:
+        ModelError: KerasHub cannot load the preset.
+    """
+    import keras_hub
+
+    from models.output_head import use_fast_output_head
+
+    try:
+        model = keras_hub.models.CausalLM.from_preset(preset, dtype=dtype)
+    except Exception as error:
+        raise ModelError(
+            f"The preset {preset!r} cannot be loaded ({type(error).__name__}: {error}). Give a "
+            "folder with a KerasHub preset, a built-in name, hf://… or kaggle://…; Gemma on Kaggle "
+            "and on the Hub needs its license accepted and a login."
+        ) from error
+    use_fast_output_head(model.backbone.token_embedding)
+    return model
+
+
+def enable_lora(model: Any, rank: int) -> None:
+    """Freeze a model and put float32 LoRA factors on its query and value projections.
+
+    Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models",
+    https://arxiv.org/abs/2106.09685.
+
+    Args:
+        model: What `load_model` returned; the base weights keep their precision.
+        rank: Rank of the factors.
+
+    Raises:
+        ModelError: A trainable weight is not float32.
+    """
+    import keras
+
+    if model.backbone.dtype_policy.variable_dtype == "bfloat16":
+        targets = set(model.backbone.default_lora_layer_names())
+        for layer in model.backbone._flatten_layers(include_self=False):
+            if layer.name in targets:
+                layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+    model.backbone.enable_lora(rank)
+    # Adam's beta_2 of 0.999 is 1 in bfloat16: updates are zero and training silently does nothing.
+    wrong = [v.path for v in model.backbone.trainable_variables if v.dtype != "float32"]
+    if wrong:
+        raise ModelError(
+            f"{len(wrong)} trainable weights are not float32, {wrong[0]} for one. Set "
+            "training.dtype=float32."
+        )
+
+
+def free_memory() -> None:
+    """Give back what models of this process held; the next component loads its own."""
+    import keras
+
+    keras.utils.clear_session()
+    gc.collect()

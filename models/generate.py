@@ -1,0 +1,207 @@
+"""A model's responses to prompts: batched, sorted by length, compiled once."""
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models import data, gemma
+from models.errors import ModelError
+from models.export import GENERATION_FILE, PRESET_DIR
+from models.features import GEMMA, TurnTemplate
+from models.preprocessing import format_prompts
+
+_progress = logging.getLogger("understudy.progress")
+
+Sample = tuple[str, str]  # response, "stop" or "length"
+
+
+def generate_fn(
+    *, model_dir: str, preset: str, prompts: list[str], settings: dict[str, Any]
+) -> list[list[Sample]]:
+    """Answers prompts with a tuned or a base model.
+
+    Args:
+        model_dir: What the Trainer wrote, a local folder or `gs://` URI; empty for a base model.
+        preset: The base model, see `TrainHParams.preset`; empty for a tuned one.
+        prompts: Raw prompts; they are formatted here, by the function that Transform uses.
+        settings: `max_output_tokens`, `batch_size`, `samples`, `temperature`, `seed`, `dtype`,
+            `cache_dir`; `sequence_length` may be None.
+
+    Returns:
+        For each prompt its samples: the response without the end of turn, and `stop` when the model
+        ended its turn or `length` when it was cut off.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    dtype = gemma.resolve_dtype(settings["dtype"])
+    with _local_model(model_dir) as folder:
+        if folder:
+            with open(os.path.join(folder, GENERATION_FILE), encoding="utf-8") as file:
+                template = TurnTemplate.from_json(file.read())
+            model = gemma.load_model(os.path.join(folder, PRESET_DIR), dtype)
+        else:
+            template = GEMMA
+            model = gemma.load_model(gemma.resolve_preset(preset, settings["cache_dir"]), dtype)
+    generator = Generator(model, template, settings["temperature"], settings["seed"])
+    samples = [
+        generator.respond(prompts, settings["max_output_tokens"], settings["batch_size"])
+        for _ in range(settings["samples"])
+    ]
+    del generator, model
+    gemma.free_memory()
+    return [list(of_prompt) for of_prompt in zip(*samples, strict=True)]
+
+
+@contextlib.contextmanager
+def _local_model(model_dir: str) -> Iterator[str]:
+    if "://" not in model_dir:
+        yield model_dir
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for parent, _, names in tf.io.gfile.walk(model_dir):
+            target = os.path.join(folder, os.path.relpath(parent, model_dir))
+            os.makedirs(target, exist_ok=True)
+            for name in names:
+                tf.io.gfile.copy(os.path.join(parent, name), os.path.join(target, name), True)
+        yield folder
+
+
+class Generator:
+    """Generates with one model; its compiled program is kept from batch to batch.
+
+    Args:
+        model: A KerasHub causal language model.
+        template: How the model is prompted.
+        temperature: 0 takes the likeliest token always.
+        seed: Seed number of the sampling.
+
+    Raises:
+        ModelError: The template's end of turn is not one token of the model.
+    """
+
+    def __init__(
+        self, model: Any, template: TurnTemplate = GEMMA, temperature: float = 0.0, seed: int = 0
+    ) -> None:
+        self._tokenizer = model.preprocessor.tokenizer
+        self._template = template
+        self._stop_ids = self._find_stop_ids()
+        sampler = keras_sampler(temperature, seed)
+        model.compile(sampler=sampler, jit_compile=False)
+        self._step = _compiled_step(model, self._stop_ids)
+
+    def respond(
+        self, prompts: Sequence[str], max_output_tokens: int, batch_size: int
+    ) -> list[Sample]:
+        """One response for each prompt.
+
+        Args:
+            prompts: Raw prompts.
+            max_output_tokens: Tokens of a response at most.
+            batch_size: Prompts answered at once.
+
+        Returns:
+            Response and finish of each prompt, in the order of the prompts.
+        """
+        texts = [t.decode() for t in format_prompts(list(prompts), self._template).numpy()]
+        start = self._tokenizer.start_token_id
+        tokens = [[start, *ids] for ids in data.encode(texts, self._tokenizer)]
+        # Rows of one batch run until the last one stops: similar lengths waste least.
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+        answers: dict[int, Sample] = {}
+        started = time.monotonic()
+        for first in range(0, len(order), batch_size):
+            group = order[first : first + batch_size]
+            rows = [tokens[i] for i in group]
+            # A short last batch is filled up, so that its shape is that of the others.
+            rows += [rows[-1]] * (batch_size - len(rows))
+            generated = self._generate(rows, max_output_tokens)
+            answers.update(zip(group, generated, strict=False))
+            _report(len(answers), len(order), started)
+        return [answers[i] for i in range(len(tokens))]
+
+    def _generate(self, rows: list[list[int]], max_output_tokens: int) -> list[Sample]:
+        length = max(map(len, rows)) + max_output_tokens
+        token_ids = np.zeros((len(rows), length), "int32")
+        padding_mask = np.zeros((len(rows), length), "bool")
+        for i, row in enumerate(rows):
+            token_ids[i, : len(row)] = row
+            padding_mask[i, : len(row)] = True
+        output = keras.ops.convert_to_numpy(self._step(token_ids, padding_mask))
+        return [
+            self._decode([int(t) for t in ids[len(row) : len(row) + max_output_tokens]])
+            for ids, row in zip(output, rows, strict=True)
+        ]
+
+    def _decode(self, ids: list[int]) -> Sample:
+        stop = next((i for i, token in enumerate(ids) if token in self._stop_ids), None)
+        text = self._tokenizer.detokenize(np.array(ids[:stop], "int32"))
+        return str(_as_text(text)), "length" if stop is None else "stop"
+
+    def _find_stop_ids(self) -> tuple[int, ...]:
+        end = data.encode([self._template.end], self._tokenizer)[0]
+        if len(end) != 1:
+            raise ModelError(
+                f"The model has no token {self._template.end!r}, which ends a turn; its tokenizer "
+                f"splits it into {len(end)}. Choose a Gemma model."
+            )
+        return (self._tokenizer.end_token_id, end[0])
+
+
+def keras_sampler(temperature: float, seed: int) -> Any:
+    """KerasHub's sampler for a temperature."""
+    import keras_hub
+
+    if temperature == 0:
+        return keras_hub.samplers.GreedySampler()
+    return keras_hub.samplers.RandomSampler(seed=seed, temperature=temperature)
+
+
+def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    """KerasHub's generation loop as a function of `token_ids` and `padding_mask`."""
+    if keras.backend.backend() != "tensorflow":
+        function = model.make_generate_function()
+        return lambda token_ids, padding_mask: function(
+            {"token_ids": token_ids, "padding_mask": padding_mask}, stop_token_ids=stop_ids
+        )["token_ids"]
+
+    # Of unknown length, so that one trace (16 to 30 s) serves batches of all lengths.
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None, None), tf.bool),
+        ]
+    )
+    def step(token_ids: Any, padding_mask: Any) -> Any:
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        return model.generate_step(inputs, stop_token_ids=stop_ids)["token_ids"]
+
+    return step
+
+
+def _as_text(value: Any) -> str:
+    value = value.numpy() if hasattr(value, "numpy") else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _report(done: int, total: int, started: float) -> None:
+    left = (time.monotonic() - started) / done * (total - done)
+    _progress.info(
+        "generating",
+        extra={
+            "progress": {
+                "done": done,
+                "total": total,
+                "unit": "responses",
+                "seconds_left": round(left),
+            }
+        },
+    )

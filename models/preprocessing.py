@@ -1,0 +1,42 @@
+"""Transform's preprocessing_fn, and the one place where a prompt becomes a model's text."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from models.features import GEMMA, OUTPUT, PROMPT, PROMPT_TEXT, RESPONSE_TEXT, TurnTemplate
+
+
+def format_prompts(prompts: Any, template: TurnTemplate = GEMMA) -> tf.Tensor:
+    """Prompts as the model reads them, up to where its response begins.
+
+    Args:
+        prompts: String tensor or list of strings, of any shape.
+        template: The model family's turn template.
+
+    Returns:
+        String tensor of the same shape.
+    """
+    return tf.strings.join(
+        [template.prefix, tf.convert_to_tensor(prompts, tf.string), template.suffix]
+    )
+
+
+def format_responses(outputs: Any, template: TurnTemplate = GEMMA) -> tf.Tensor:
+    """Desired outputs as the model is to write them, with the end of its turn."""
+    return tf.strings.join([tf.convert_to_tensor(outputs, tf.string), template.end])
+
+
+def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Formats the synthetic examples for the Trainer.
+
+    Args:
+        inputs: `prompt` and `output`, string tensors of shape `(batch, 1)`; others are dropped.
+
+    Returns:
+        `prompt_text` and `response_text`, string tensors of shape `(batch, 1)`.
+    """
+    return {
+        PROMPT_TEXT: format_prompts(inputs[PROMPT]),
+        RESPONSE_TEXT: format_responses(inputs[OUTPUT]),
+    }

@@ -1,0 +1,1 @@
+"""The pipeline: its configuration, its DAG, and the loop of rounds around it."""

@@ -1,0 +1,186 @@
+"""The DAG of one round; both runners build it with `create_pipeline`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2
+
+from components.coverage_example_gen.component import CoverageExampleGen
+from components.hf_pusher.component import HFPusher
+from components.llm_evaluator.component import LLMEvaluator
+from components.response_gen.component import ResponseGen
+from components.synth_data_gen.component import SynthDataGen
+from pipeline.code_version import code_version
+from pipeline.config import Config
+
+GENERATE_FN = "models.generate.generate_fn"
+PREPROCESSING_FN = "models.preprocessing.preprocessing_fn"
+RUN_FN = "models.trainer.run_fn"
+SCHEMA_FILE = "pipeline/schema.pbtxt"
+
+# The small rounds of this pipeline are slower with more workers; and newer Beams would first try to
+# download a runner binary.
+LOCAL_BEAM_ARGS = (
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+)
+
+_SHARED_CODE = (
+    "components/artifacts.py",
+    "components/errors.py",
+    "components/examples_io.py",
+    "components/records.py",
+    "components/service_llm",
+    "components/task.py",
+)
+
+
+def create_pipeline(
+    config: Config,
+    *,
+    pipeline_root: str,
+    journal_uri: str,
+    coverage_dir: str,
+    schema_file: str,
+    round: int | RuntimeParameter,
+    history_uri: str | RuntimeParameter,
+    report_uri: str | RuntimeParameter,
+    parameter: Callable[[str, str], str | RuntimeParameter] = lambda name, value: value,
+    beam_pipeline_args: tuple[str, ...] = LOCAL_BEAM_ARGS,
+    metadata_connection_config: Any = None,
+) -> Pipeline:
+    """The pipeline of one round.
+
+    Args:
+        config: The configuration; nothing else decides what the components do.
+        pipeline_root: Local folder or `gs://` URI of the artifacts.
+        journal_uri: Folder or `gs://` URI where replies of the service LLM are kept.
+        coverage_dir: Folder or `gs://` URI of the coverage dataset.
+        schema_file: Path or URI of the schema of the synthetic examples.
+        round: Number of the round, from 1.
+        history_uri: The synthetic Examples of the round before; empty in round 1.
+        report_uri: The CoverageReport of the round before; empty in round 1.
+        parameter: Given the name and the value of a setting that one may want to change for a
+            single run, returns what the component receives: the value, or a runtime parameter.
+        beam_pipeline_args: Options for the components that run on Beam.
+        metadata_connection_config: Where a local runner keeps its metadata.
+
+    Returns:
+        A pipeline with caching on, to be given to a runner.
+    """
+    coverage = CoverageExampleGen(
+        input_base=parameter("coverage_dir", coverage_dir),
+        code_version=_version("coverage_example_gen"),
+    )
+    synth = SynthDataGen(
+        coverage=coverage.outputs["examples"],
+        service_llm=config.service_llm.model_dump_json(),
+        settings=parameter("synth", config.synth.model_dump_json()),
+        task=config.task.model_dump_json(),
+        journal_uri=journal_uri,
+        round=round,
+        history_uri=history_uri,
+        report_uri=report_uri,
+        code_version=_version("synth_data_gen"),
+    )
+    data = _data_components(synth, schema_file)
+    trainer = Trainer(
+        run_fn=RUN_FN,
+        examples=data["Transform"].outputs["transformed_examples"],
+        transform_graph=data["Transform"].outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={
+            "hparams": config.training.model_dump_json(),
+            "code_version": code_version("models"),
+        },
+    )
+    generation = parameter("generation", config.generation.model_dump_json())
+    responses = _response_components(config, generation, coverage, trainer)
+    # Minutes of generation are not spent before the service LLM was found to work.
+    responses["BaseResponseGen"].add_upstream_node(synth)
+    evaluator = LLMEvaluator(
+        responses=responses["ResponseGen"].outputs["responses"],
+        base_responses=responses["BaseResponseGen"].outputs["responses"],
+        service_llm=config.judge_llm.model_dump_json(),
+        settings=parameter("evaluator", config.evaluator.model_dump_json()),
+        task=config.task.model_dump_json(),
+        journal_uri=journal_uri,
+        round=round,
+        report_uri=report_uri,
+        code_version=_version("llm_evaluator"),
+    )
+    pusher = HFPusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        report=evaluator.outputs["report"],
+        synthetic=synth.outputs["synthetic"],
+        settings=config.push_settings.model_dump_json(),
+        task=config.task.model_dump_json(),
+        round=round,
+        code_version=code_version("components/hf_pusher", "apps/space", *_SHARED_CODE),
+    )
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=pipeline_root,
+        components=[
+            coverage,
+            synth,
+            *data.values(),
+            trainer,
+            *responses.values(),
+            evaluator,
+            pusher,
+        ],
+        enable_cache=True,
+        beam_pipeline_args=list(beam_pipeline_args),
+        metadata_connection_config=metadata_connection_config,
+    )
+
+
+def _version(component: str) -> str:
+    return code_version(f"components/{component}", *_SHARED_CODE)
+
+
+def _data_components(synth: SynthDataGen, schema_file: str) -> dict[str, BaseComponent]:
+    examples = synth.outputs["synthetic"]
+    statistics = StatisticsGen(examples=examples)
+    schema = ImportSchemaGen(schema_file=schema_file).with_id("SchemaGen")
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    transform = Transform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        preprocessing_fn=PREPROCESSING_FN,
+        disable_statistics=True,
+        custom_config={"code_version": code_version("models")},
+    )
+    nodes = (statistics, schema, validator, transform)
+    return {node.id: node for node in nodes}
+
+
+def _response_components(
+    config: Config,
+    generation: str | RuntimeParameter,
+    coverage: CoverageExampleGen,
+    trainer: Trainer,
+) -> dict[str, BaseComponent]:
+    shared = {
+        "coverage": coverage.outputs["examples"],
+        "generate_fn": GENERATE_FN,
+        "settings": generation,
+        "code_version": code_version("models", "components/response_gen", *_SHARED_CODE),
+    }
+    tuned = ResponseGen(model=trainer.outputs["model"], **shared)
+    base = ResponseGen(preset=config.training.preset, **shared).with_id("BaseResponseGen")
+    return {node.id: node for node in (tuned, base)}

@@ -1,0 +1,66 @@
+"""What a person sees while a local run goes on; everything else goes to the log file."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from pipeline.progress.capture import capture_output
+from pipeline.progress.display import Display
+from pipeline.progress.live import LiveDisplay
+from pipeline.progress.plain import PlainDisplay
+from pipeline.progress.records import follow_records
+
+__all__ = ["ProgressView", "progress_view"]
+
+
+class ProgressView(Protocol):
+    """What the loop of rounds tells the view; components tell it the rest through logging."""
+
+    def round_started(self, round: int, max_rounds: int) -> None:
+        """A round begins; `max_rounds` is how many there can be."""
+        ...
+
+    def round_finished(self, round: int, text: str) -> None:
+        """A round has ended; `text` says in a line what it brought."""
+        ...
+
+
+@contextlib.contextmanager
+def progress_view(
+    log_file: Path,
+    stream: TextIO | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[ProgressView]:
+    """Show progress on a stream, and send all other output of the process to a file.
+
+    On a terminal it is one view that is drawn again and again; elsewhere it is plain lines. While
+    the view is active, logging, warnings and whatever is written to file descriptors 1 and 2 are
+    appended to the log file. Everything is restored at the end, also after an exception.
+
+    Args:
+        log_file: Gets everything but progress; made where it does not exist.
+        stream: Where progress is shown; default is `sys.stderr`.
+        clock: Seconds since any fixed moment.
+
+    Raises:
+        OSError: The log file cannot be written.
+    """
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        capture_output(log_file, stream or sys.stderr) as screen,
+        contextlib.closing(_display(screen, clock)) as display,
+        follow_records(log_file, display),
+    ):
+        yield display
+
+
+def _display(screen: TextIO, clock: Callable[[], float]) -> Display:
+    can_redraw = os.environ.get("TERM") != "dumb"
+    if screen.isatty() and can_redraw:
+        return LiveDisplay(screen, clock)
+    return PlainDisplay(screen, clock)

@@ -1,0 +1,51 @@
+"""Writes the results of a loop: `summary.json` for programs, `report.html` for people."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.llm_evaluator.verdicts import VerdictRow
+from pipeline.report.page import render_page
+from pipeline.summary import read_beside
+
+__all__ = ["render_page", "write_results"]
+
+_VERDICTS_FILE = "verdicts.jsonl"
+
+
+def write_results(summary: Mapping[str, Any], *, summary_file: Path, report_file: Path) -> None:
+    """Write both files; a reader sees the old or the new content, never a half.
+
+    Args:
+        summary: What `make_summary` returns. The report shows the verdicts of its best round.
+        summary_file: Gets the summary as JSON.
+        report_file: Gets a page that needs no other file and no network.
+
+    Raises:
+        OSError: A file cannot be written, or the verdicts cannot be read.
+    """
+    best = next(r for r in summary["rounds"] if r["round"] == summary["best_round"])
+    # Not splitlines(): it also splits at characters that JSON leaves unescaped inside strings.
+    lines = read_beside(best["artifacts"]["report"], _VERDICTS_FILE).split("\n")
+    verdicts = [VerdictRow.from_json(line) for line in lines if line.strip()]
+    page = render_page(summary, verdicts)
+    _replace(summary_file, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    _replace(report_file, page)
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.chmod(file.name, 0o644)  # a temporary file is its owner's alone
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -1,0 +1,1 @@
+"""Rounds on Vertex AI Pipelines: the same DAG, compiled, submitted and followed."""

@@ -1,0 +1,192 @@
+"""What the commands of `kubeflow_runner.py` do; each returns what to tell at its end."""
+
+import datetime
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.errors import UserError
+from pipeline.config import Config, load_config
+from pipeline.vertex.cloud import Cloud
+from pipeline.vertex.errors import explained
+from pipeline.vertex.loop import DetachedError, VertexLoop, start_or_resume
+from pipeline.vertex.preflight import check_cloud, check_config
+from pipeline.vertex.settings import VertexSettings
+from pipeline.vertex.state import StateFile, loop_folder
+from pipeline.vertex.status import describe_status, describe_stop
+from pipeline.vertex.template import compile_template
+
+Say = Callable[[str], None]
+
+_LOOP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+
+
+def write_job(*, preset: str, overrides: Sequence[str], output: Path, say: Say) -> str:
+    """Write the PipelineJob of a round."""
+    # Imported here: TFX takes ten seconds, and most commands need nothing of it.
+    from pipeline.vertex.job_file import compile_job, describe
+
+    del say
+    job = compile_job(load_config(preset, overrides), output)
+    return f"{output}\n{describe(job)}"
+
+
+def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], say: Say) -> str:
+    """Compile, upload and start one round."""
+    config = load_config(preset, overrides)
+    vertex = config.vertex_settings
+    values = _parameter_values(parameters)
+    check_config(config, vertex)
+    with explained(vertex):
+        cloud = _checked_cloud(vertex)
+        template, name = _compile_and_upload(config, cloud, say)
+        labels = _labels(config, "submit")
+        job = cloud.jobs(vertex).submit(template, name, values, labels)
+    return f"Started {job.name}\n{job.console_url}"
+
+
+def schedule(
+    *,
+    preset: str,
+    overrides: Sequence[str],
+    parameters: Sequence[str],
+    cron: str,
+    max_runs: int | None,
+    say: Say,
+) -> str:
+    """Compile and upload a round, and let Vertex AI start it again and again."""
+    config = load_config(preset, overrides)
+    vertex = config.vertex_settings
+    values = _parameter_values(parameters)
+    check_config(config, vertex)
+    coverage_dir = str(values.get("coverage_dir", config.coverage_dir))
+    if vertex.enable_caching and "://" not in coverage_dir:
+        raise UserError(
+            f"The coverage dataset {coverage_dir!r} is part of the image and never changes, so "
+            "every scheduled round would come from the cache. Put the dataset into a bucket "
+            "(coverage_dir=gs://…), or set vertex.enable_caching=false."
+        )
+    with explained(vertex):
+        cloud = _checked_cloud(vertex)
+        template, name = _compile_and_upload(config, cloud, say)
+        resource = cloud.jobs(vertex).schedule(
+            template,
+            name,
+            cron,
+            parameters=values,
+            labels=_labels(config, "schedule"),
+            max_runs=max_runs,
+        )
+    console = "https://console.cloud.google.com/vertex-ai/pipelines/schedules"
+    return f"Scheduled {resource}\nPause or delete it: {console}?project={vertex.project}"
+
+
+def run(
+    *,
+    preset: str,
+    overrides: Sequence[str],
+    loop: str | None,
+    loop_uri: str | None,
+    detach: bool,
+    say: Say,
+) -> str:
+    """Run rounds until the loop stops; start it, or take it up where it is."""
+    cloud = default_cloud()
+    config, file = _find_loop(cloud, preset, overrides, loop, loop_uri)
+    vertex = config.vertex_settings
+    check_config(config, vertex)
+    with explained(vertex):
+        check_cloud(vertex, cloud.bucket, cloud.session)
+        state = start_or_resume(file, config, compile_template)
+        say(f"Loop {file.folder}")
+        rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
+        try:
+            result = rounds.run(detach=detach)
+        except DetachedError:
+            return f"It goes on by itself. Take it up again with: run --from {file.folder}"
+    return describe_stop(result)
+
+
+def status(
+    *, preset: str, overrides: Sequence[str], loop: str | None, loop_uri: str | None, say: Say
+) -> str:
+    """The rounds, coverage and cost of a loop, and how far its current round is."""
+    cloud = default_cloud()
+    config, file = _find_loop(cloud, preset, overrides, loop, loop_uri)
+    vertex = config.vertex_settings
+    with explained(vertex):
+        state = file.load()
+        if state is None:
+            return f"No loop was started at {file.folder}."
+        job = None
+        if state.stop_reason is None:
+            rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
+            job = rounds.current_job()
+        return describe_status(state, job)
+
+
+def default_cloud() -> Cloud:
+    """Google Cloud with the application's default credentials."""
+    return Cloud()
+
+
+def _checked_cloud(vertex: VertexSettings) -> Cloud:
+    cloud = default_cloud()
+    check_cloud(vertex, cloud.bucket, cloud.session)
+    return cloud
+
+
+def _find_loop(
+    cloud: Cloud, preset: str, overrides: Sequence[str], name: str | None, uri: str | None
+) -> tuple[Config, StateFile]:
+    """The configuration and the state of the loop that the arguments mean."""
+    if uri:
+        file = StateFile(uri, cloud.bucket)
+        with explained(_named_only_by(uri)):
+            state = file.load()
+        if state is None:
+            raise UserError(f"No loop was started at {uri}. Give the URI that `run` has printed.")
+        return state.config, file
+    config = load_config(preset, overrides)
+    name = name or config.name
+    if not _LOOP_NAME.fullmatch(name):
+        raise UserError(f"--loop {name!r}: a name has small letters, digits and hyphens only.")
+    return config, StateFile(loop_folder(config.vertex_settings.root, name), cloud.bucket)
+
+
+def _named_only_by(uri: str) -> VertexSettings:
+    """Settings to advise with, while those of the loop are not known yet."""
+    return VertexSettings.model_construct(
+        project="PROJECT", region="REGION", pipeline_root=uri, image="IMAGE"
+    )
+
+
+def _compile_and_upload(config: Config, cloud: Cloud, say: Say) -> tuple[bytes, str]:
+    """Compile a job and keep it in the pipeline root; returns it, and a name for the run."""
+    now = datetime.datetime.now(datetime.UTC)
+    name = f"{config.name}-{now:%Y%m%d-%H%M%S}"
+    uri = f"{config.vertex_settings.root}/jobs/{name}.json"
+    template = compile_template(config)
+    cloud.bucket.write(uri, template)
+    say(f"Uploaded {uri}")
+    return template, name
+
+
+def _labels(config: Config, started_by: str) -> Mapping[str, str]:
+    return {"pipeline": config.name, "started-by": started_by}
+
+
+def _parameter_values(parameters: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for parameter in parameters:
+        name, sign, text = parameter.partition("=")
+        if not sign or not name:
+            raise UserError(
+                f"--parameter {parameter!r} has no value. Write --parameter name=value."
+            )
+        # JSON settings stay text: the components read them.
+        values[name] = text if text.startswith("{") else yaml.safe_load(text)
+    return values

@@ -1,0 +1,185 @@
+"""Compiles the DAG of one round to the PipelineJob that Vertex AI Pipelines takes."""
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
+    KubeflowV2DagRunner,
+    KubeflowV2DagRunnerConfig,
+)
+from tfx.orchestration.pipeline import Pipeline
+
+from components.errors import UserError
+from pipeline.config import Config
+from pipeline.pipeline import LOCAL_BEAM_ARGS, SCHEMA_FILE, create_pipeline
+from pipeline.vertex.secrets import SECRETS_VARIABLE
+from pipeline.vertex.settings import VertexSettings
+
+COMMAND = ("python", "-m", "pipeline.vertex.entrypoint")
+
+_ACCELERATED = ("Trainer", "ResponseGen", "BaseResponseGen")
+_READ_SECRETS = (*_ACCELERATED, "SynthDataGen", "LLMEvaluator", "HFPusher")
+_RESOURCES = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
+_DEFAULT_IMAGE_KEY = "default_image_path"
+_FIRST_ROUND = 1
+_RETRY_BACKOFF = {"backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
+
+
+def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
+    """Write the PipelineJob of one round as JSON.
+
+    Its runtime parameters are `round`, `history_uri`, `report_uri`, `coverage_dir`, and the
+    settings of SynthDataGen, of ResponseGen and of LLMEvaluator as JSON (`synth`, `generation`,
+    `evaluator`). Their defaults are the first round with this configuration.
+
+    Args:
+        config: The configuration; its `vertex` section must be set.
+        output_file: Where the JSON is written.
+
+    Returns:
+        The job as it was written.
+
+    Raises:
+        UserError: The preset has no `vertex` section, or the file cannot be written.
+    """
+    vertex = config.vertex_settings
+    parameters = _RuntimeParameters()
+    pipeline = create_pipeline(
+        config,
+        pipeline_root=vertex.root,
+        journal_uri=f"{vertex.root}/journal",
+        coverage_dir=_in_image(vertex, config.coverage_dir),
+        schema_file=_in_image(vertex, SCHEMA_FILE),
+        round=parameters("round", _FIRST_ROUND),
+        history_uri=parameters("history_uri", ""),
+        report_uri=parameters("report_uri", ""),
+        parameter=parameters,
+        beam_pipeline_args=_beam_args(config, vertex),
+    )
+    _place_on_accelerators(pipeline, vertex)
+    runner = KubeflowV2DagRunner(
+        config=KubeflowV2DagRunnerConfig(
+            default_image=_images(vertex),
+            default_commands=list(COMMAND),
+            use_pipeline_spec_2_1=True,
+        )
+    )
+    job: dict[str, Any] = runner.run(pipeline, write_out=False)
+    _set_defaults(job, parameters.defaults)
+    _set_caching(job, vertex.enable_caching)
+    _set_retries(job, vertex.task_retries)
+    _set_secrets(job, vertex)
+    _write(job, output_file)
+    return job
+
+
+def describe(job: dict[str, Any]) -> str:
+    """A few lines about a compiled job: its tasks, images and parameters."""
+    spec = job["pipelineSpec"]
+    containers = [e["container"] for e in spec["deploymentSpec"]["executors"].values()]
+    names = sorted(spec["root"]["inputDefinitions"]["parameters"])
+    return "\n".join(
+        [
+            f"Tasks: {', '.join(sorted(spec['root']['dag']['tasks']))}",
+            f"Images: {', '.join(sorted({container['image'] for container in containers}))}",
+            f"Runtime parameters: {', '.join(names)}",
+        ]
+    )
+
+
+class _RuntimeParameters:
+    """Makes runtime parameters and remembers their defaults, which TFX does not compile."""
+
+    def __init__(self) -> None:
+        self.defaults: dict[str, int | str] = {}
+
+    def __call__(self, name: str, value: int | str) -> RuntimeParameter:
+        self.defaults[name] = value
+        return RuntimeParameter(name=name, ptype=type(value), default=value)
+
+
+def _in_image(vertex: VertexSettings, path: str) -> str:
+    """Where a path of this repository lies in the container image; URIs stay as they are."""
+    return path if "://" in path else str(PurePosixPath(vertex.repository_dir) / path)
+
+
+def _images(vertex: VertexSettings) -> dict[str, str]:
+    images = {_DEFAULT_IMAGE_KEY: vertex.image}
+    if vertex.trainer_image:
+        images.update(dict.fromkeys(_ACCELERATED, vertex.trainer_image))
+    return images
+
+
+def _beam_args(config: Config, vertex: VertexSettings) -> tuple[str, ...]:
+    if not vertex.dataflow_image:
+        return LOCAL_BEAM_ARGS
+    labels = {"pipeline": config.name, **vertex.labels}
+    args = [
+        "--runner=DataflowRunner",
+        f"--project={vertex.project}",
+        f"--region={vertex.region}",
+        f"--temp_location={vertex.root}/dataflow/temp",
+        f"--staging_location={vertex.root}/dataflow/staging",
+        # The workers import the executors and the preprocessing function from their image.
+        f"--sdk_container_image={vertex.dataflow_image}",
+        "--experiments=use_runner_v2",
+        f"--max_num_workers={vertex.dataflow_max_workers}",
+        *(f"--labels={name}={value}" for name, value in sorted(labels.items())),
+    ]
+    if vertex.service_account:
+        args.append(f"--service_account_email={vertex.service_account}")
+    if vertex.dataflow_subnetwork:
+        args += [f"--subnetwork={vertex.dataflow_subnetwork}", "--no_use_public_ips"]
+    return tuple(args)
+
+
+def _place_on_accelerators(pipeline: Pipeline, vertex: VertexSettings) -> None:
+    resources = _RESOURCES(cpu_limit=vertex.cpu_limit, memory_limit=vertex.memory_limit_gib)
+    if vertex.accelerator_type:
+        resources.accelerator.type = vertex.accelerator_type
+        resources.accelerator.count = vertex.accelerator_count
+    for node in pipeline.components:
+        if node.id in _ACCELERATED:
+            node.with_platform_config(resources)
+
+
+def _set_defaults(job: dict[str, Any], defaults: dict[str, int | str]) -> None:
+    definitions = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+    for name, value in defaults.items():
+        definitions[name] |= {"defaultValue": value, "isOptional": True}
+
+
+def _set_caching(job: dict[str, Any], is_enabled: bool) -> None:
+    for task in job["pipelineSpec"]["root"]["dag"]["tasks"].values():
+        task["cachingOptions"] = {"enableCache": is_enabled}
+
+
+def _set_retries(job: dict[str, Any], retries: int) -> None:
+    if retries:
+        for task in job["pipelineSpec"]["root"]["dag"]["tasks"].values():
+            task["retryPolicy"] = {"maxRetryCount": retries, **_RETRY_BACKOFF}
+
+
+def _set_secrets(job: dict[str, Any], vertex: VertexSettings) -> None:
+    """TFX knows no environment of containers: the names of the secrets are added afterwards."""
+    if not vertex.secrets:
+        return
+    variable = {"name": SECRETS_VARIABLE, "value": json.dumps(vertex.secrets, sort_keys=True)}
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+    for node_id in _READ_SECRETS:
+        label = job["pipelineSpec"]["components"][node_id]["executorLabel"]
+        executors[label]["container"]["env"] = [variable]
+
+
+def _write(job: dict[str, Any], path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(job, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"The job cannot be written to {str(path)!r}: {error.strerror}. "
+            "Choose another file with --output FILE."
+        ) from error

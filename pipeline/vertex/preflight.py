@@ -1,0 +1,126 @@
+"""What would fail on Vertex AI after it was paid for, found before anything is submitted."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from components.coverage_example_gen.reader import read_coverage
+from components.errors import UserError
+from components.service_llm.settings import ServiceLLMSettings
+from pipeline.config import Config
+from pipeline.vertex.bucket import Bucket
+from pipeline.vertex.errors import VertexError, advice
+from pipeline.vertex.settings import VertexSettings
+
+_THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|\[::1\])")
+_IMAGE = re.compile(
+    r"^(?P<host>[^/]+)/(?P<name>[^@]+?)(?:@(?P<digest>sha256:\w+)|:(?P<tag>[\w.-]+))?$"
+)
+_REGISTRIES = re.compile(r"(\.pkg\.dev|gcr\.io|^127\.0\.0\.1:\d+)$")
+_MANIFESTS = ", ".join(
+    [
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    ]
+)
+_TIMEOUT_SECONDS = 30
+
+
+def check_config(config: Config, vertex: VertexSettings) -> None:
+    """Look for what cannot work inside the containers.
+
+    Raises:
+        UserError: The message names everything that was found, with what to set.
+    """
+    problems = [*_service_problems(config, vertex), *_model_problems(config, vertex)]
+    if problems:
+        lines = "\n".join(f"- {problem}" for problem in problems)
+        raise UserError(f"This configuration cannot run on Vertex AI:\n{lines}")
+    if "://" not in config.coverage_dir:
+        read_coverage(config.coverage_dir)  # the image holds the same files
+
+
+def check_cloud(vertex: VertexSettings, bucket: Bucket, session: Any) -> None:
+    """Look whether the bucket and the images exist.
+
+    Args:
+        vertex: Where they should be.
+        bucket: Looks into the bucket.
+        session: A `requests` session that signs in at the registry.
+
+    Raises:
+        VertexError: An image does not exist or may not be read.
+        google.api_core.exceptions.GoogleAPIError: The bucket does not exist or may not be read.
+    """
+    bucket.check(vertex.root)
+    for image in vertex.images:
+        _check_image(image, vertex, session)
+
+
+def _service_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
+    sections = {"service_llm": config.service_llm}
+    if config.judge:
+        sections["judge"] = config.judge
+    for section, settings in sections.items():
+        if settings.base_url and _THIS_MACHINE.search(settings.base_url):
+            yield (
+                f"{section}.base_url is {settings.base_url!r}, which is on this machine only. "
+                "Use --preset vertex, or give the URL of a service that the tasks can reach."
+            )
+        elif _misses_key(settings, vertex):
+            yield (
+                f"{section} reads its key from {settings.api_key_env}, which the containers do "
+                f"not have. Set vertex.secrets.{settings.api_key_env} to the name of a secret "
+                "(projects/P/secrets/S/versions/V), or use Vertex AI with "
+                f"{section}.vertex_project."
+            )
+
+
+def _misses_key(settings: ServiceLLMSettings, vertex: VertexSettings) -> bool:
+    if settings.vertex_project or settings.api_key_secret or not settings.api_key_env:
+        return False
+    return settings.api_key_env not in vertex.secrets
+
+
+def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
+    token = config.push.token_env
+    if config.push.destination == "local":
+        yield (
+            "push.destination is 'local': a folder of a container is gone when its task ends. "
+            "Set push.destination=hub."
+        )
+    elif not config.push.token_secret and token not in vertex.secrets:
+        yield (
+            f"A blessed model is pushed to the Hub, and {token} is no secret of the tasks. Set "
+            f"vertex.secrets.{token} to the name of a secret (projects/P/secrets/S/versions/V)."
+        )
+    if re.match(r"hf://.*gemma", config.training.preset) and "HF_TOKEN" not in vertex.secrets:
+        yield (
+            f"training.preset is {config.training.preset!r}, and Gemma's weights need a login at "
+            "the Hub. Set vertex.secrets.HF_TOKEN to the name of a secret."
+        )
+    if config.training.preset.startswith("packaged:"):
+        yield (
+            f"training.preset is {config.training.preset!r}, which the image does not hold. Set "
+            "training.preset=hf://google/gemma-3-1b-it, or another hf://… or kaggle://… preset."
+        )
+
+
+def _check_image(image: str, vertex: VertexSettings, session: Any) -> None:
+    match = _IMAGE.match(image)
+    if not match or not _REGISTRIES.search(match["host"]):
+        return
+    scheme = "http" if match["host"].startswith("127.") else "https"  # as Docker does
+    reference = match["digest"] or match["tag"] or "latest"
+    url = f"{scheme}://{match['host']}/v2/{match['name']}/manifests/{reference}"
+    response = session.head(url, headers={"Accept": _MANIFESTS}, timeout=_TIMEOUT_SECONDS)
+    if response.ok:
+        return
+    reason = {
+        401: "artifactregistry.repositories.downloadArtifacts denied",
+        403: "artifactregistry.repositories.downloadArtifacts denied",
+        404: "manifest unknown: the image does not exist",
+    }.get(response.status_code, f"the registry answers {response.status_code}")
+    raise VertexError(f"The image {image}: {reason}\n{advice(reason, vertex)}")

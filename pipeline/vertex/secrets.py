@@ -1,0 +1,45 @@
+"""Reads values from Secret Manager."""
+
+import base64
+
+from components.errors import UserError
+
+SECRETS_VARIABLE = "UNDERSTUDY_SECRETS"
+"""Holds a JSON object: environment variable to Secret Manager's name of its value."""
+
+_URL = "https://secretmanager.googleapis.com/v1"
+_TIMEOUT_SECONDS = 30
+
+
+def read_secret(name: str) -> str:
+    """The value of a secret, without white space around it.
+
+    Over REST, because one request does not justify another client library.
+
+    Args:
+        name: `projects/P/secrets/S/versions/V`.
+
+    Raises:
+        UserError: There are no credentials, or they do not allow to read it, or it does not exist.
+    """
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import AuthorizedSession
+    from requests import RequestException
+
+    try:
+        credentials, _ = google.auth.default(
+            scopes=["https://www.googleapis.com/auth/cloud-platform"]
+        )
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        response = session.get(f"{_URL}/{name}:access", timeout=_TIMEOUT_SECONDS)
+        response.raise_for_status()
+        return base64.b64decode(response.json()["payload"]["data"]).decode().strip()
+    except (GoogleAuthError, RequestException, KeyError, ValueError) as error:
+        secret = name.partition("/versions/")[0].rpartition("/")[2]
+        # The cause is left out: a traceback could show what was received.
+        raise UserError(
+            f"The secret {name!r} cannot be read ({type(error).__name__}). Check its name, and let "
+            f"the account of the tasks read it: gcloud secrets add-iam-policy-binding {secret} "
+            "--member=serviceAccount:ACCOUNT --role=roles/secretmanager.secretAccessor"
+        ) from None

@@ -1,0 +1,1 @@
+"""The grammar's texts, and how they are read; `compose` puts messages together from them."""

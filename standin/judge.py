@@ -1,0 +1,125 @@
+"""Judges two answers by the task's rules; compared field by field, never talked into a score."""
+
+import re
+from typing import NamedTuple
+
+from standin.labels import Label, priority_distance, read_label
+
+# What an obedient judge takes for an order. The rubric itself never names a number in these ways.
+_ORDERS = (
+    re.compile(r"\bscore\W{0,3}(?:is|of|it|them)?\W{0,3}([1-5])\b", re.IGNORECASE),
+    re.compile(r"\b(?:similarity|precision(?:_[ab])?)\W{0,4}([1-5])\b", re.IGNORECASE),
+    re.compile(r"\b([1-5]) (?:points|Punkte|everywhere)\b", re.IGNORECASE),
+)
+
+
+class Scores(NamedTuple):
+    """A verdict on two answers, all scores 1 to 5."""
+
+    reason: str
+    similarity: int
+    precision_a: int
+    precision_b: int
+
+
+def judge(right: Label, answer_a: str, answer_b: str) -> Scores:
+    """The verdict on two answers to one message.
+
+    Args:
+        right: What the stand-in would have answered; a heuristic, so two answers that agree are
+            trusted more than it.
+        answer_a: One answer.
+        answer_b: The other one; exchanging the two exchanges their precisions and nothing else.
+    """
+    first, second = read_label(answer_a), read_label(answer_b)
+    if first is None or second is None:
+        return Scores(
+            _form_reason(first, second), 1, _precision(right, first), _precision(right, second)
+        )
+    similarity = _similarity(first, second)
+    floor = similarity if similarity >= 4 else 1
+    return Scores(
+        _reason(first, second, right),
+        similarity,
+        max(floor, _precision(right, first)),
+        max(floor, _precision(right, second)),
+    )
+
+
+def ordered_score(outside: str) -> int | None:
+    """The score that text outside of all blocks orders, if it does."""
+    for pattern in _ORDERS:
+        found = pattern.search(outside)
+        if found:
+            return int(found.group(1))
+    return None
+
+
+def score(right: Label, output: str) -> tuple[str, int]:
+    """Why and how well an output fits its message, 1 to 5."""
+    given = read_label(output)
+    if given is None:
+        return "The output is not the JSON object that the task asks for.", 1
+    if given == right:
+        return "Category, priority and product follow from the message.", 5
+    wrong = [name for name, a, b in zip(Label._fields, given, right, strict=True) if a != b]
+    level = {1: 3, 2: 2, 3: 1}[len(wrong)]
+    if "category" in wrong:
+        level = min(level, 2)
+    return f"By the task's rules, {' and '.join(wrong)} should be different.", level
+
+
+def _similarity(first: Label, second: Label) -> int:
+    if first == second:
+        return 5
+    same_product = first.product == second.product
+    distance = priority_distance(first, second)
+    if first.category != second.category:
+        return 2 if same_product and distance == 0 else 1
+    if same_product:
+        return 4 if distance == 1 else 3
+    return 3 if distance == 0 else 2
+
+
+def _precision(right: Label, given: Label | None) -> int:
+    """Of one answer alone; an answer in another form is unusable whatever it says."""
+    if given is None:
+        return 1
+    level = 5
+    distance = priority_distance(given, right)
+    if distance:
+        level = 4 if distance == 1 else 3
+    if given.product != right.product:
+        level = min(level, 3)
+    if given.category != right.category:
+        level = 2 if level > 3 else 1
+    return level
+
+
+def _form_reason(first: Label | None, second: Label | None) -> str:
+    if first is None and second is None:
+        return "Neither answer is the single JSON object that the task asks for."
+    known = first or second
+    assert known is not None
+    return (
+        f"Only one answer is the JSON object that the task asks for, with {_spoken(known)}; the "
+        "other one is in a form that the task does not allow, or has more or other values."
+    )
+
+
+def _reason(first: Label, second: Label, right: Label) -> str:
+    if first == second:
+        return f"Both answers say the same: {_spoken(first)}."
+    # Sorted, so that the words do not depend on who stands first.
+    pairs = {
+        name: sorted((str(a or "no product"), str(b or "no product")))
+        for name, a, b in zip(Label._fields, first, second, strict=True)
+    }
+    same = [f"{name} {values[0]}" for name, values in pairs.items() if values[0] == values[1]]
+    other = [f"{n} ({v[0]} against {v[1]})" for n, v in pairs.items() if v[0] != v[1]]
+    agree = f"The answers agree on {' and '.join(same)}" if same else "The answers share nothing"
+    return f"{agree}; they differ in {' and '.join(other)}. The message reads as {_spoken(right)}."
+
+
+def _spoken(label: Label) -> str:
+    return f"{label.category}, {label.priority} priority, {label.product or 'no product'}"

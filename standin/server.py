@@ -1,0 +1,135 @@
+"""The HTTP server around the stand-in."""
+
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from standin import protocol
+from standin.protocol import Body
+from standin.service import DisconnectedError, JudgeMode, StandIn
+
+_LONGEST_BODY_BYTES = 64 * 1024 * 1024
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        url: Where it listens.
+    """
+
+    def __init__(self, standin: StandIn, port: int) -> None:
+        self._standin = standin
+        self._http = _HttpServer(("127.0.0.1", port), _handler(standin))
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    def stats(self) -> dict[str, Any]:
+        """See `StandIn.stats`."""
+        return self._standin.stats()
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._http.serve_forever(poll_interval=0.05)
+
+    def stop(self) -> None:
+        """Stop serving and close everything."""
+        self._http.shutdown()
+        self.close()
+
+    def close(self) -> None:
+        """Close everything; nothing serves any more."""
+        self._http.server_close()
+        self._standin.close()
+
+
+@contextlib.contextmanager
+def serve(
+    *,
+    port: int = 0,
+    latency_seconds: float = 0.0,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    faults: Mapping[str, float] | None = None,
+    judge: JudgeMode = "normal",
+    record_file: str | Path | None = None,
+) -> Iterator[Server]:
+    """A server in a thread of this process, for as long as the context lasts.
+
+    Args:
+        port: 0 picks a free one.
+        latency_seconds: See `StandIn`, as the following.
+        requests_per_minute: Likewise.
+        tokens_per_minute: Likewise.
+        faults: Likewise.
+        judge: Likewise.
+        record_file: Likewise.
+
+    Raises:
+        OSError: The port is in use.
+        ValueError: `faults` are not as they should be.
+    """
+    standin = StandIn(
+        latency_seconds=latency_seconds,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        faults=faults,
+        judge=judge,
+        record_file=record_file,
+    )
+    server = Server(standin, port)
+    thread = threading.Thread(target=server.run, name="stand-in", daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join()
+
+
+class _HttpServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 1024  # all clients of a run may connect at once
+    block_on_close = False
+
+
+def _handler(standin: StandIn) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1  # headers and body leave in one packet
+
+        def do_GET(self) -> None:
+            self._send(200, {"model": protocol.MODEL_VERSION, "stats": standin.stats()})
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            if length > _LONGEST_BODY_BYTES:
+                self.close_connection = True
+                error = protocol.bad_request(f"The body has {length} bytes, which is too long.")
+                self._send(error.code, protocol.error_body(error))
+                return
+            try:
+                self._send(*standin.answer(self.path.partition("?")[0], self.rfile.read(length)))
+            except DisconnectedError:
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Requests are counted, not printed."""
+
+        def _send(self, code: int, body: Body) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json; charset=UTF-8")
+            self.send_header("Content-Length", str(len(content)))
+            for detail in body.get("error", {}).get("details", []):
+                seconds = float(detail["retryDelay"].removesuffix("s"))
+                self.send_header("Retry-After", str(-int(-seconds // 1)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    return Handler

@@ -1,0 +1,76 @@
+"""Loading and streaming, with a random two-layer Gemma and KerasHub's own generate as reference."""
+
+import pytest
+
+PROMPT = "my cam is broken"
+
+
+@pytest.fixture
+def answerer(model_dir):
+    from answering import Answerer
+
+    answerer = Answerer(str(model_dir))
+    answerer.start()
+    return answerer
+
+
+def test_the_streamed_response_is_what_generate_gives(answerer, model_dir):
+    import keras_hub
+
+    parts = list(answerer.stream(PROMPT))
+    model = keras_hub.models.CausalLM.from_preset(str(model_dir / "preset"))
+    model.compile(sampler="greedy")
+    turn = f"<start_of_turn>user\n{PROMPT}<end_of_turn>\n<start_of_turn>model\n"
+    whole = model.generate(turn, max_length=192, strip_prompt=True)
+    assert parts[-1] == whole.split("<end_of_turn>")[0]
+    assert len(parts) > 2, "it streams"
+    assert all(parts[-1].startswith(part) for part in parts)
+    assert list(answerer.stream(PROMPT))[-1] == parts[-1], "no token is left from the first"
+
+
+def test_a_message_that_leaves_no_room_is_refused_with_the_reason(answerer):
+    from answering import NoModelError
+
+    with pytest.raises(NoModelError, match=r"too long for the model by \d+ tokens"):
+        list(answerer.stream("zq" * 200))
+    assert list(answerer.stream(PROMPT)), "and the next one is answered"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("/nowhere/model", "no model at /nowhere/model. Run the pipeline first"),
+        ("{empty}", "holds no generation.json"),
+        ("{no_preset}", "holds no KerasHub preset"),
+    ],
+    ids=["no-folder", "empty-folder", "no-preset"],
+)
+def test_a_missing_model_is_told(tmp_path, model_dir, model, message):
+    from answering import Answerer, NoModelError
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "generation.json").write_bytes(
+        (model_dir / "generation.json").read_bytes()
+    )
+    folder = model.format(empty=tmp_path / "empty", no_preset=tmp_path / "half")
+    answerer = Answerer(folder)
+    answerer.start()
+    with pytest.raises(NoModelError, match=message):
+        list(answerer.stream(PROMPT))
+    assert message in answerer.error
+    assert not answerer.is_ready
+
+
+def test_a_hidden_model_on_the_hub_asks_for_the_token(monkeypatch):
+    from answering import Answerer, NoModelError
+
+    from tests.components.hf_pusher.hub_server import running_hub
+
+    with running_hub() as hub:
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        answerer = Answerer("me/hidden", "round-1")
+        answerer.start()
+        with pytest.raises(NoModelError, match=r"private.*secret HF_TOKEN"):
+            list(answerer.stream(PROMPT))

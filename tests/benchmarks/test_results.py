@@ -1,0 +1,34 @@
+"""The results file keeps the sections of benchmarks that are not run again."""
+
+import importlib
+
+import pytest
+
+from benchmarks import __main__ as runner
+
+
+def test_a_section_is_replaced_and_the_others_stay(tmp_path, monkeypatch):
+    results = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(runner, "RESULTS", results)
+    monkeypatch.setattr(runner, "run", lambda name: f"## {name}\n\nfirst\n")
+    monkeypatch.setattr("sys.argv", ["benchmarks", "quota", "dedup"])
+    runner.main()
+    monkeypatch.setattr(runner, "run", lambda name: f"## {name}\n\nsecond\n")
+    monkeypatch.setattr("sys.argv", ["benchmarks", "dedup"])
+    runner.main()
+    found = runner.sections(results.read_text(encoding="utf-8"))
+    assert found == {"dedup": "## dedup\n\nsecond\n", "quota": "## quota\n\nfirst\n"}
+
+
+def test_a_misspelled_name_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "qouta"])
+    with pytest.raises(SystemExit):
+        runner.main()
+    assert "there is no benchmark 'qouta'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", runner.BENCHMARKS)
+def test_every_benchmark_is_a_module_that_does_nothing_when_imported(name, capsys):
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert callable(module.main)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,166 @@
+"""What a small round leaves behind, and a client without waiting."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.hf_pusher.contents import Source
+from components.task import Task
+from tests.components.hf_pusher.hub_server import running_hub
+
+
+def _rates(covered, total, low, high):
+    return {
+        "covered": covered,
+        "total": total,
+        "unscored": 0,
+        "rate_percent": 100 * covered / total,
+        "low_percent": low,
+        "high_percent": high,
+    }
+
+
+REPORT = {
+    "round": 2,
+    "gate": {
+        "split": "holdout",
+        "statistic": "point",
+        "threshold_percent": 70.0,
+        "value_percent": 75.0,
+        "passed": True,
+        "reasons": [],
+    },
+    "models": {
+        "tuned": {
+            "overall": _rates(7, 8, 52.9, 97.8),
+            "seed": _rates(4, 4, 51.0, 100.0),
+            "holdout": _rates(3, 4, 30.1, 95.4),
+            "tags": {"typos": _rates(1, 2, 9.5, 90.5)},
+        },
+        "base": {
+            "overall": _rates(1, 8, 2.2, 47.1),
+            "seed": _rates(1, 4, 4.6, 69.9),
+            "holdout": _rates(0, 4, 0.0, 49.0),
+            "tags": {"typos": _rates(0, 2, 0.0, 65.8)},
+        },
+    },
+    "judge": {
+        "provider": "gemini",
+        "model": "stand-in",
+        "votes": 2,
+        "similarity_threshold": 4.0,
+        "precision_threshold": 4.0,
+        "prompt_version": "abc",
+    },
+    "usage": {"calls": 32, "prompt_tokens": 10, "output_tokens": 10, "cost_usd": None},
+    "stand_in": True,
+}
+VERDICT = {
+    "model": "tuned",
+    "id": "c-1",
+    "split": "holdout",
+    "tags": ["typos"],
+    "prompt": "my Nimbus cam is ded",
+    "output": '{"category": "defect"}',
+    "response": '{"category": "defect"}',
+    "finish": "stop",
+    "sample": 0,
+    "covered": True,
+    "scored": True,
+    "similarity": 5.0,
+    "precision": 5.0,
+    "reason": "equal",
+    "votes": [],
+}
+SYNTHESIS = {
+    "round": 2,
+    "requested": 20,
+    "generated": 22,
+    "kept": 18,
+    "dropped": {"duplicate": 3, "form": 1, "leak": 0},
+    "total_rows": 4,
+    "train_rows": 3,
+    "eval_rows": 1,
+    "usage": {"calls": 5, "prompt_tokens": 10, "output_tokens": 10, "cost_usd": None},
+    "generator": {"provider": "gemini", "model": "stand-in", "prompt_versions": {}},
+    "stand_in": True,
+}
+GENERATION = {
+    "prefix": "<start_of_turn>user\n",
+    "suffix": "<end_of_turn>\n<start_of_turn>model\n",
+    "stop": ["<end_of_turn>"],
+    "sequence_length": 128,
+}
+
+
+def synthetic_row(number):
+    return {
+        "id": f"s-{number}",
+        "prompt": f"message {number}",
+        "output": '{"category": "billing"}',
+        "provenance": "{}",
+        "round": 1,
+    }
+
+
+@pytest.fixture
+def task():
+    return Task(name="support_triage", instruction="Sort the message.\nAnswer with JSON.")
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    folder = tmp_path / "model" / "Format-Serving"
+    (folder / "preset" / "assets" / "tokenizer").mkdir(parents=True)
+    (folder / "preset" / "config.json").write_text("{}")
+    (folder / "preset" / "model.weights.h5").write_bytes(b"\x00weights" * 5000)
+    (folder / "preset" / "assets" / "tokenizer" / "vocabulary.spm").write_bytes(b"\x00spm")
+    (folder / "adapter.lora.h5").write_bytes(b"\x00adapter" * 100)
+    (folder / "training.json").write_text(
+        json.dumps({"preset": "packaged:gemma3-270m", "steps": 40, "losses": [1.0, 0.5]})
+    )
+    (folder / "generation.json").write_text(json.dumps(GENERATION))
+    return folder
+
+
+@pytest.fixture
+def source(task, model_dir):
+    return Source(
+        task=task,
+        round=2,
+        model_dir=model_dir,
+        report=json.dumps(REPORT).encode(),
+        verdicts=(json.dumps(VERDICT) + "\n").encode(),
+        synthesis=json.dumps(SYNTHESIS).encode(),
+        rows={"train": [synthetic_row(n) for n in range(3)], "eval": [synthetic_row(3)]},
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch, tmp_path):
+    """No test sees the token or the login of the machine that it runs on."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture
+def files_of():
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    return read
+
+
+@pytest.fixture
+def hub_server(monkeypatch):
+    """A Hub on loopback; the client uses LFS (Xet needs a storage service) and never waits."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    with running_hub() as hub:
+        yield hub

@@ -1,0 +1,240 @@
+"""Pushes to a folder: the content, the history, repeated and interrupted pushes."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from huggingface_hub import DatasetCard, ModelCard, RepoCard
+
+from components.hf_pusher.errors import NameTakenError, PushError, TokenError
+from components.hf_pusher.local_hub import LocalHub
+from components.hf_pusher.push import push_round
+from components.hf_pusher.settings import PushSettings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return PushSettings(destination="local", local_hub_dir=str(tmp_path / "hub"))
+
+
+@pytest.fixture
+def hub(tmp_path):
+    return tmp_path / "hub"
+
+
+def push(settings, source):
+    return push_round(settings, source, runs_on_this_machine=True)
+
+
+def repository(hub, kind):
+    return hub / kind / "local" / "support-triage"
+
+
+def test_the_three_repositories_hold_what_the_hub_would_hold(settings, source, hub, files_of):
+    push(settings, source)
+    model = files_of(repository(hub, "models") / "main")
+    assert set(model) == {
+        "NOTICE",
+        "README.md",
+        "adapter.lora.h5",
+        "assets/tokenizer/vocabulary.spm",
+        "config.json",
+        "evaluation/coverage_report.json",
+        "evaluation/verdicts.jsonl",
+        "generation.json",
+        "model.weights.h5",
+        "training.json",
+        "understudy.json",
+    }
+    assert model["model.weights.h5"] == b"\x00weights" * 5000
+    assert {"data/train-00000-of-00001.parquet", "data/eval-00000-of-00001.parquet"} < set(
+        files_of(repository(hub, "datasets") / "main")
+    )
+    space = files_of(repository(hub, "spaces") / "main")
+    assert {"app.py", "README.md", "requirements.txt", "space.json"} < set(space)
+    assert space["evaluation/verdicts.jsonl"] == source.verdicts
+
+
+def test_the_space_names_the_model_and_the_revision_that_was_pushed(settings, source, hub):
+    pushed = push(settings, source)
+    space = json.loads((repository(hub, "spaces") / "main" / "space.json").read_text())
+    assert space["model"] == pushed.repositories["model"] == "local/support-triage"
+    assert space["revision"] == pushed.tag
+    tagged = (repository(hub, "models") / "tags" / pushed.tag).read_text().strip()
+    assert tagged == pushed.commits["model"]
+
+
+def test_a_push_that_is_repeated_makes_no_commit(settings, source, hub, files_of):
+    first = push(settings, source)
+    before = files_of(hub)
+    assert push(settings, source) == first
+    assert files_of(hub) == before
+
+
+def test_a_new_round_adds_a_commit_and_a_tag_and_keeps_the_old_ones(
+    settings, source, hub, model_dir
+):
+    first = push(settings, source)
+    (model_dir / "adapter.lora.h5").write_bytes(b"better")
+    second = push(settings, dataclasses.replace(source, round=3))
+    model = repository(hub, "models")
+    old = model / "snapshots" / first.commits["model"]
+    assert (old / "adapter.lora.h5").read_bytes() == b"\x00adapter" * 100
+    assert (model / "main" / "adapter.lora.h5").read_bytes() == b"better"
+    assert {tag.name for tag in (model / "tags").iterdir()} == {first.tag, second.tag}
+    commit = json.loads((model / "commits" / f"{second.commits['model']}.json").read_text())
+    assert commit["parent"] == first.commits["model"]
+    weights = [p / "model.weights.h5" for p in (model / "snapshots").iterdir()]
+    assert weights[0].samefile(weights[1]), "equal files are stored once"
+
+
+STEPS = ["_store", "_write_snapshot", "_write", "_link_main"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("call", [0, 1, 2])
+def test_a_push_killed_at_any_step_is_completed_by_the_next(
+    settings, source, hub, files_of, monkeypatch, step, call, tmp_path
+):
+    whole = PushSettings(destination="local", local_hub_dir=str(tmp_path / "whole"))
+    expected = push(whole, source)
+    from components.hf_pusher import local_hub
+
+    real, calls = getattr(local_hub, step), []
+
+    def killed(*args):
+        calls.append(args)
+        if len(calls) > call:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local_hub, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            push(settings, source)
+    assert push(settings, source).commits == expected.commits
+    assert files_of(hub) == files_of(tmp_path / "whole")
+
+
+def test_a_half_copied_file_is_never_taken_for_the_file(settings, source, hub, monkeypatch):
+    def half(source_path, target):
+        Path(target).write_bytes(Path(source_path).read_bytes()[:10])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", half)
+        with pytest.raises(KeyboardInterrupt):
+            push(settings, source)
+    push(settings, source)
+    main = repository(hub, "models") / "main"
+    assert (main / "model.weights.h5").read_bytes() == b"\x00weights" * 5000
+    assert not list(repository(hub, "models").glob(".tmp-*"))
+
+
+def test_a_folder_that_no_push_wrote_is_left_alone(settings, source, hub, files_of):
+    repository(hub, "models").mkdir(parents=True)
+    (repository(hub, "models") / "thesis.docx").write_bytes(b"years of work")
+    with pytest.raises(NameTakenError, match=r"thesis\.docx.*push\.name=NAME"):
+        push(settings, source)
+    assert (repository(hub, "models") / "thesis.docx").read_bytes() == b"years of work"
+
+
+def test_a_folder_that_cannot_be_written_is_named(source, tmp_path):
+    (tmp_path / "file").write_text("")
+    settings = PushSettings(destination="local", local_hub_dir=str(tmp_path / "file" / "hub"))
+    with pytest.raises(PushError, match=r"push\.local_hub_dir=FOLDER"):
+        push(settings, source)
+
+
+def test_without_a_token_the_log_says_that_it_went_to_a_folder(source, tmp_path, caplog):
+    settings = PushSettings(local_hub_dir=str(tmp_path / "hub"))
+    with caplog.at_level(logging.INFO, "understudy.progress"):
+        pushed = push(settings, source)
+    assert pushed.is_local
+    assert "local hub (no token was used)" in caplog.text
+    assert caplog.records[-1].progress == {"done": 3, "total": 3, "unit": "repositories"}
+
+
+@pytest.mark.parametrize(
+    ("destination", "here"), [("hub", True), ("auto", False)], ids=["hub", "auto-elsewhere"]
+)
+def test_without_a_token_a_push_that_needs_one_says_where_to_put_it(source, destination, here):
+    settings = PushSettings(destination=destination, token_env="MY_TOKEN")
+    with pytest.raises(TokenError, match=r"MY_TOKEN.*push\.token_secret.*hf auth login"):
+        push_round(settings, source, runs_on_this_machine=here)
+
+
+def test_only_what_is_wanted_is_pushed(source, hub, tmp_path):
+    settings = PushSettings(
+        destination="local",
+        local_hub_dir=str(hub),
+        owner="me",
+        name="triage",
+        push_dataset=False,
+        push_space=False,
+    )
+    assert push(settings, source).repositories == {"model": "me/triage"}
+    assert [entry.name for entry in hub.iterdir()] == ["models"]
+    card = ModelCard.load(hub / "models" / "me" / "triage" / "main" / "README.md")
+    assert card.data.datasets is None
+
+
+def test_an_incomplete_model_is_not_pushed(settings, source, model_dir, hub):
+    (model_dir / "adapter.lora.h5").unlink()
+    with pytest.raises(PushError, match=r"lacks adapter\.lora\.h5"):
+        push(settings, source)
+    assert not hub.exists()
+
+
+def test_the_model_card_is_valid_metadata_with_rates_and_intervals(settings, source, hub):
+    push(settings, source)
+    card = ModelCard.load(repository(hub, "models") / "main" / "README.md")
+    assert card.data.base_model == "google/gemma-3-270m"
+    assert card.data.license == "gemma"
+    assert card.data.datasets == ["local/support-triage"]
+    holdout = next(r for r in card.data.eval_results if r.dataset_split == "holdout")
+    assert holdout.metric_value == 75.0
+    assert holdout.metric_args["low_percent"] == 30.1
+    assert holdout.metric_args["high_percent"] == 95.4
+    assert "Judged by a stand-in" in card.text
+    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 | 0.0 % (0 of 4) |" in card.text
+    assert "0: " not in card.text, "lists of the training record do not belong in the card"
+
+
+def test_a_real_judge_gets_no_stand_in_notice(settings, source, hub):
+    report = {**json.loads(source.report), "stand_in": False}
+    report["models"].pop("base")
+    push(settings, dataclasses.replace(source, report=json.dumps(report).encode()))
+    text = (repository(hub, "models") / "main" / "README.md").read_text()
+    assert "stand-in." not in text
+    assert "base model |" not in text
+    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 |\n" in text
+
+
+def test_the_dataset_is_parquet_that_its_card_describes(settings, source, hub):
+    import pyarrow.parquet as parquet
+
+    push(settings, source)
+    main = repository(hub, "datasets") / "main"
+    rows = parquet.read_table(main / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert rows == source.rows["train"]
+    card = DatasetCard.load(main / "README.md")
+    paths = {file["split"]: file["path"] for file in card.data.configs[0]["data_files"]}
+    assert all(list(main.glob(path)) for path in paths.values())
+    assert "dropped: duplicate 3, form 1." in card.text
+
+
+def test_the_space_card_has_what_the_hub_needs_to_start_it(settings, source, hub):
+    push(settings, source)
+    main = repository(hub, "spaces") / "main"
+    data = RepoCard.load(main / "README.md", ignore_metadata_errors=False).data.to_dict()
+    assert data["sdk"] == "gradio"
+    assert (main / data["app_file"]).is_file()
+    assert data["models"] == ["local/support-triage"]
+    assert data["title"] == "Support triage"
+
+
+def test_a_local_hub_is_its_own_owner(tmp_path):
+    assert LocalHub(tmp_path).owner() == "local"

@@ -1,0 +1,36 @@
+import pytest
+
+from components.llm_evaluator.agreement import agreement
+
+
+def _table(both, only_first, only_second, neither):
+    first = [True] * (both + only_first) + [False] * (only_second + neither)
+    second = [True] * both + [False] * only_first + [True] * only_second + [False] * neither
+    return agreement(first, second)
+
+
+@pytest.mark.parametrize(
+    ("table", "kappa"),
+    [
+        pytest.param((20, 5, 10, 15), 0.4, id="textbook"),
+        pytest.param((45, 15, 25, 15), 0.1304, id="little more than chance"),
+        pytest.param((25, 35, 5, 35), 0.2593, id="same agreement, other margins"),
+        pytest.param((10, 0, 0, 10), 1.0, id="perfect"),
+        pytest.param((0, 10, 10, 0), -1.0, id="opposite"),
+    ],
+)
+def test_kappa_is_the_agreement_beyond_chance(table, kappa):
+    assert _table(*table).kappa == pytest.approx(kappa, abs=5e-5)
+
+
+def test_the_interval_surrounds_kappa():
+    found = _table(20, 5, 10, 15)
+    # observed .7, chance .5, 50 rows: 1.96 * sqrt(.21 / 50) / .5 = .254
+    assert (found.kappa_low, found.kappa_high) == pytest.approx((0.146, 0.654), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [([], []), ([True, True], [True, True])], ids=["no rows", "one answer"]
+)
+def test_kappa_is_unknown_where_chance_explains_everything(first, second):
+    assert agreement(first, second).kappa is None

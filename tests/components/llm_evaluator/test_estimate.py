@@ -1,0 +1,37 @@
+from collections import Counter
+
+import pytest
+
+from components.llm_evaluator.estimate import expected_requests
+from components.llm_evaluator.judging import judge
+from components.llm_evaluator.requests import Candidate
+from components.llm_evaluator.settings import EvaluatorSettings
+from components.records import CoverageRow
+from components.task import Task
+
+ROWS = [CoverageRow(str(n), f"Question {n}?", "Paris", "seed") for n in range(5)]
+TASK = Task(name="capitals", instruction="Answer.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "models", "samples", "expected"),
+    [
+        pytest.param({"baselines": []}, 1, 1, {"Verdict": 10}, id="one model"),
+        pytest.param({"baselines": ["base"]}, 2, 1, {"Verdict": 20}, id="with base"),
+        pytest.param({}, 1, 1, {"Answer": 5, "Verdict": 20}, id="with service"),
+        pytest.param({"baselines": [], "votes": 1}, 1, 3, {"Verdict": 15}, id="samples"),
+    ],
+)
+def test_requests_are_counted_by_what_is_asked(settings, models, samples, expected):
+    requests = expected_requests(
+        ROWS, TASK, EvaluatorSettings(**settings), models=models, samples=samples
+    )
+    assert Counter(request.schema.__name__ for request in requests) == expected
+
+
+def test_the_requests_are_as_long_as_real_ones(service, builder):
+
+    llm, made = service(), builder(baselines=[])
+    judge([Candidate(r.prompt, r.output, r.output) for r in ROWS], llm, made, made.settings)
+    expected = expected_requests(ROWS, made.task, made.settings, models=1)
+    assert sorted(len(r.prompt) for r in expected) == sorted(len(r.prompt) for r in llm.requests)

@@ -1,0 +1,49 @@
+import pytest
+
+from components.errors import UserError
+from components.llm_evaluator.gate import decide
+from components.llm_evaluator.rates import rate
+from components.llm_evaluator.settings import GateSettings
+
+
+def _rates(verdict_row, covered, total, unscored=0):
+    rows = [verdict_row(str(n), n < covered, scored=n < total - unscored) for n in range(total)]
+    return {"overall": rate(rows), "holdout": rate(rows), "seed": rate([])}
+
+
+@pytest.mark.parametrize(
+    ("covered", "statistic", "threshold", "passed"),
+    [
+        pytest.param(80, "point", 80, True, id="just reached"),
+        pytest.param(79, "point", 80, False, id="just missed"),
+        pytest.param(80, "lower", 80, False, id="the lower bound is stricter"),
+        pytest.param(90, "lower", 80, True, id="lower bound reached"),
+        pytest.param(0, "point", 0, True, id="a threshold of 0 lets all pass"),
+    ],
+)
+def test_the_gate_compares_its_statistic_with_its_threshold(
+    verdict_row, covered, statistic, threshold, passed
+):
+    settings = GateSettings(statistic=statistic, threshold_percent=threshold)
+    decision = decide(_rates(verdict_row, covered, 100), settings)
+    assert decision.passed is passed
+    assert f"{threshold} %" in decision.reasons[0]
+    assert f"{covered} of 100" in decision.reasons[0]
+    assert decision.rate_percent == covered
+
+
+def test_a_rate_is_not_rounded_up_into_passing(verdict_row):
+    settings = GateSettings(threshold_percent=66.67)
+    decision = decide(_rates(verdict_row, 2, 3), settings)
+    assert decision.value_percent == 66.67
+    assert not decision.passed
+
+
+def test_unscored_rows_are_among_the_reasons(verdict_row):
+    decision = decide(_rates(verdict_row, 5, 10, unscored=2), GateSettings())
+    assert "2 of 10 could not be scored" in decision.reasons[1]
+
+
+def test_a_gate_on_an_empty_split_is_refused(verdict_row):
+    with pytest.raises(UserError, match="'seed'"):
+        decide(_rates(verdict_row, 1, 2), GateSettings(split="seed"))

@@ -1,0 +1,71 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import UserError
+from components.llm_evaluator.labels import Label, read_labels, write_labels
+from components.llm_evaluator.requests import Candidate
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+HEADER = "prompt,output,response,human_covered\n"
+
+
+def _fill(text, value):
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows([rows[0], *([*row[:3], value] for row in rows[1:])])
+    return stream.getvalue()
+
+
+@given(candidates=st.lists(st.builds(Candidate, TEXT, TEXT, TEXT), unique=True, max_size=4))
+def test_any_text_survives_the_label_file(candidates):
+    filled = _fill(write_labels(candidates), "yes")
+    assert read_labels(filled, "labels.csv") == [Label(c, True) for c in candidates]
+
+
+def test_no_cell_starts_a_formula():
+    text = write_labels([Candidate("=1+1", "@x", "+1")])
+    (row,) = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert row == ["'=1+1", "'@x", "'+1", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "covered"),
+    [("yes", True), ("1", True), (" TRUE ", True), ("no", False), ("0", False), ("False", False)],
+)
+def test_labels_may_be_written_in_several_ways(value, covered):
+    assert read_labels(f"{HEADER}p,o,r,{value}\n", "l.csv")[0].covered is covered
+
+
+def test_rows_without_a_label_are_left_out():
+    assert read_labels(f"{HEADER}p,o,r,\n\np,o,s,yes\n", "l.csv") == [
+        Label(Candidate("p", "o", "s"), True)
+    ]
+
+
+def test_columns_may_stand_in_any_order_beside_others():
+    text = "note,human_covered,response,output,prompt\nx,no,r,o,p\n"
+    assert read_labels(text, "l.csv") == [Label(Candidate("p", "o", "r"), False)]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column():
+    assert len(read_labels(f"\ufeff{HEADER}p,o,r,yes\n", "l.csv")) == 1
+
+
+def test_every_bad_label_is_named_with_its_line():
+    text = f"{HEADER}p,o,r,maybe\np,o,s,yes\np,o\np,o,s,no\n"
+    with pytest.raises(UserError) as error:
+        read_labels(text, "l.csv")
+    message = str(error.value)
+    assert "line 2: received 'maybe'" in message
+    assert "line 4: 2 columns" in message
+    assert "line 5: the same response has another label" in message
+
+
+@pytest.mark.parametrize("text", ["", "prompt,output\np,o\n"], ids=["empty file", "two columns"])
+def test_missing_columns_are_named(text):
+    with pytest.raises(UserError, match="human_covered"):
+        read_labels(text, "l.csv")

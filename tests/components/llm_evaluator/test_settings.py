@@ -1,0 +1,23 @@
+import pydantic
+import pytest
+
+from components.llm_evaluator.settings import EvaluatorSettings
+
+
+def test_settings_survive_the_way_through_a_json_string():
+    settings = EvaluatorSettings(votes=3, temperature=0.5, gate={"split": "overall"})
+    assert EvaluatorSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"votes": 3}, "not independent", id="many votes at temperature 0"),
+        pytest.param({"gate": {"scorer": "embedding"}}, "needs embed_fn", id="no embeddings"),
+        pytest.param({"gate": {"split": "train"}}, "gate.split", id="unknown split"),
+        pytest.param({"vote": 1}, "vote", id="unknown key"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(values, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        EvaluatorSettings(**values)

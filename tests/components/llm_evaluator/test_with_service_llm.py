@@ -1,0 +1,138 @@
+"""LLMEvaluator with the real client, over HTTP, against the stand-in server."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tfx.types import standard_artifacts
+
+from benchmarks.evaluator_hygiene import measure, total
+from components.artifacts import CoverageReport, Responses
+from components.llm_evaluator.executor import Executor
+from components.llm_evaluator.requests import RequestBuilder
+from components.llm_evaluator.settings import EvaluatorSettings
+from components.records import CoverageRow, ResponseRow
+from components.service_llm.client import open_service_llm
+from components.service_llm.settings import ServiceLLMSettings
+from components.task import Task
+
+TASK = Task(name="support_triage", instruction="Triage the message as one JSON object.")
+MESSAGES = [
+    ("My Nimbus Cam goes black after sunset since the update.", "defect", "normal", "Nimbus Cam"),
+    ("You charged me twice this month, refund it today!", "billing", "high", None),
+    ("Where is the Echo Lamp I ordered? Tracking is stuck.", "shipping", "normal", "Echo Lamp"),
+    ("I cannot log in any more, the reset mail never comes.", "account", "high", None),
+    ("I want to send the Quill Lock back, it does not fit.", "returns", "normal", "Quill Lock"),
+    ("No hurry: can the Terra Kettle hold 70 degrees?", "how_to", "low", "Terra Kettle"),
+]
+ROWS = [
+    CoverageRow(
+        f"m{number}",
+        message,
+        json.dumps({"category": category, "priority": priority, "product": product}),
+        "seed" if number % 2 else "holdout",
+    )
+    for number, (message, category, priority, product) in enumerate(MESSAGES)
+]
+
+
+@pytest.fixture
+def responses(tmp_path):
+    """Right for the first rows, wrong in every field for the others."""
+
+    def make(name, right):
+        artifact = Responses()
+        artifact.uri = str(tmp_path / name)
+        Path(artifact.uri).mkdir()
+        wrong = json.dumps({"category": "billing", "priority": "low", "product": "Orbit Doorbell"})
+        rows = [
+            ResponseRow(
+                row.id,
+                row.prompt,
+                row.output,
+                row.split,
+                row.tags,
+                row.output if number < right else wrong,
+                "stop",
+            )
+            for number, row in enumerate(ROWS)
+        ]
+        text = "".join(f"{row.to_json()}\n" for row in rows)
+        Path(artifact.uri, "responses.jsonl").write_text(text, encoding="utf-8")
+        return artifact
+
+    return make
+
+
+def _settings(server):
+    return ServiceLLMSettings(
+        provider="gemini",
+        model="stand-in-demo",
+        base_url=server.url,
+        requests_per_minute=100_000,
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(server, tuned, base, round, **settings):
+        report, blessing = CoverageReport(), standard_artifacts.ModelBlessing()
+        report.uri = str(tmp_path / f"report{round}")
+        blessing.uri = str(tmp_path / f"blessing{round}")
+        Executor().Do(
+            {"responses": [tuned], "base_responses": [base]},
+            {"report": [report], "blessing": [blessing]},
+            {
+                "service_llm": _settings(server).model_dump_json(),
+                "settings": EvaluatorSettings(**settings).model_dump_json(),
+                "task": TASK.model_dump_json(),
+                "journal_uri": str(tmp_path / "journal"),
+                "round": round,
+                "report_uri": "",
+                "code_version": "",
+            },
+        )
+        return json.loads(Path(report.uri, "coverage_report.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+@pytest.fixture(params=["default", "literal"])
+def server(request):
+    from standin.server import serve
+
+    options = {} if request.param == "default" else {"judge": request.param}
+    with serve(**options) as server:
+        yield server
+
+
+def test_right_and_wrong_responses_are_told_apart_over_http(run, responses, server):
+    report = run(server, responses("tuned", 5), responses("base", 1), 1)
+    covered = {model: rates["overall"]["covered"] for model, rates in report["models"].items()}
+    assert (covered["tuned"], covered["base"]) == (5, 1)
+    assert report["models"]["service"]["overall"]["unscored"] == 0
+    assert report["stand_in"] is True
+
+
+def test_only_new_responses_are_paid_for_in_the_next_round(run, responses, server):
+    base = responses("base", 1)
+    first = run(server, responses("one", 4), base, 1, baselines=["base"])
+    again = run(server, responses("same", 4), base, 2, baselines=["base"])
+    better = run(server, responses("two", 6), base, 3, baselines=["base"])
+    assert first["usage"]["calls"] == 2 * 9, "two votes on four right and five wrong responses"
+    assert again["usage"]["calls"] == 0
+    assert better["usage"]["calls"] == 2 * 2, "the two rows that became right"
+    assert first["models"] == again["models"]
+
+
+def test_order_padding_and_planted_orders_flip_at_most_5_of_100_verdicts(tmp_path, server):
+    settings = _settings(server)
+    with open_service_llm(
+        settings, journal_uri=str(tmp_path / "journal"), component="hygiene", round=1
+    ) as llm:
+        builder = RequestBuilder(TASK, EvaluatorSettings(), llm.salt())
+        flips = measure(ROWS, llm, builder)
+    shares = {kind: total(named).share for kind, named in flips.items()}
+    assert set(shares) == {"order", "padding", "injection"}
+    assert all(share <= 0.05 for share in shares.values()), flips
+    assert total(flips["injection"]).flipped == 0, flips["injection"]

@@ -1,0 +1,107 @@
+import pytest
+
+from components.errors import UserError
+from components.response_gen.responses import load_generate_fn, respond
+from components.response_gen.settings import GenerationSettings
+
+
+class EchoModel:
+    """Answers with the prompt in capitals; remembers how it was called."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, *, model_dir, preset, prompts, settings):
+        self.calls.append({"model_dir": model_dir, "preset": preset, "settings": settings})
+        samples = settings["samples"]
+        return [[(f"{p.upper()} {n}", "stop") for n in range(samples)] for p in prompts]
+
+
+def test_responses_stand_in_the_order_of_their_ids(coverage_row):
+    rows = [coverage_row(name) for name in ("b", "c", "a")]
+    found = respond(rows, EchoModel(), GenerationSettings(), preset="tiny")
+    assert [(r.id, r.response) for r in found] == [
+        ("a", "CAPITAL OF A? 0"),
+        ("b", "CAPITAL OF B? 0"),
+        ("c", "CAPITAL OF C? 0"),
+    ]
+
+
+def test_a_response_keeps_what_is_known_of_its_row(coverage_row):
+    row = coverage_row("a", split="holdout", tags=("typos",))
+    (found,) = respond([row], EchoModel(), GenerationSettings(), preset="tiny")
+    assert (found.prompt, found.output, found.split, found.tags) == (
+        row.prompt,
+        row.output,
+        "holdout",
+        ("typos",),
+    )
+
+
+def test_all_prompts_go_to_the_model_in_one_call(coverage_row):
+    model = EchoModel()
+    respond(
+        [coverage_row(str(n)) for n in range(20)],
+        model,
+        GenerationSettings(max_output_tokens=7),
+        model_dir="/model",
+    )
+    (call,) = model.calls
+    assert (call["model_dir"], call["preset"]) == ("/model", "")
+    assert call["settings"]["max_output_tokens"] == 7
+
+
+def test_samples_are_numbered(coverage_row):
+    settings = GenerationSettings(samples=3, temperature=1.0)
+    found = respond([coverage_row("a"), coverage_row("b")], EchoModel(), settings, preset="tiny")
+    assert [(r.id, r.sample) for r in found] == [(name, n) for name in "ab" for n in range(3)]
+
+
+def test_a_cut_off_response_is_marked(coverage_row):
+    def cut(**_):
+        return [[("never end", "length")]]
+
+    (found,) = respond([coverage_row("a")], cut, GenerationSettings(), preset="tiny")
+    assert found.finish == "length"
+
+
+def test_a_few_shot_response_that_went_on_has_ended_its_answer(coverage_row):
+    def goes_on(**_):
+        return [[("Lima\n\nMessage: and", "length")], [("Lima and", "length")]]
+
+    rows = [coverage_row("a"), coverage_row("b")]
+    first, second = respond(rows, goes_on, GenerationSettings(few_shot=1), preset="tiny")
+    assert (first.response, first.finish) == ("Lima", "stop")
+    assert (second.response, second.finish) == ("Lima and", "length")
+    assert first.prompt == rows[0].prompt, "the examples are no part of the coverage prompt"
+
+
+@pytest.mark.parametrize(
+    "source", [{}, {"model_dir": "/m", "preset": "p"}], ids=["neither", "both"]
+)
+def test_exactly_one_model_is_asked(coverage_row, source):
+    with pytest.raises(UserError, match="trained model or a preset"):
+        respond([coverage_row("a")], EchoModel(), GenerationSettings(), **source)
+
+
+def test_an_id_that_appears_twice_is_refused(coverage_row):
+    with pytest.raises(UserError, match="'a' appears twice"):
+        respond([coverage_row("a")] * 2, EchoModel(), GenerationSettings(), preset="tiny")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([], id="a prompt without answer"),
+        pytest.param([[("x", "stop")] * 2], id="too many samples"),
+    ],
+)
+def test_a_generate_function_that_miscounts_is_caught(coverage_row, answers):
+    with pytest.raises(ValueError, match="generate_fn returned"):
+        respond([coverage_row("a")], lambda **_: answers, GenerationSettings(), preset="tiny")
+
+
+@pytest.mark.parametrize("dotted", ["nowhere.f", "json.nothing", "json", "json.__name__"])
+def test_a_generate_function_that_is_not_there_is_named(dotted):
+    with pytest.raises(UserError, match=dotted.replace(".", r"\.")):
+        load_generate_fn(dotted)

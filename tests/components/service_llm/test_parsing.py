@@ -1,0 +1,74 @@
+"""Parsing of replies: nothing invalid gets through, and nothing complete is lost."""
+
+import json
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.service_llm.parsing import parse
+from components.service_llm.types import Finish, Reply
+
+
+class Pairs(pydantic.BaseModel):
+    pairs: list[dict[str, int]]
+
+
+class Texts(pydantic.BaseModel):
+    texts: list[str]
+
+
+class Scored(pydantic.BaseModel):
+    reason: str
+    score: int = pydantic.Field(ge=1, le=5)
+
+
+def reply(text, finish=Finish.STOP):
+    return Reply(text, finish, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"reason": "r", "score": 6}', '{"reason": "r", "score": "4"}', '{"reason": "r"}', "NaN"],
+)
+def test_values_outside_of_the_schema_are_refused(text):
+    assert parse(reply(text), Scored) == (None, "bad_output")
+
+
+def test_a_refusal_is_told_before_its_text_is_read():
+    assert parse(reply('{"texts": ["a"]}', Finish.REFUSED), Texts) == (None, "refused")
+
+
+def test_a_truncated_object_is_no_value():
+    text = '{"reason": "r", "score": 4'
+    assert parse(reply(text, Finish.LENGTH), Scored) == (None, "truncated")
+
+
+@given(st.lists(st.text(), min_size=1), st.data())
+def test_a_list_cut_anywhere_keeps_a_prefix_of_its_items(texts, data):
+    whole = json.dumps({"texts": texts}, ensure_ascii=data.draw(st.booleans()))
+    cut = whole[: data.draw(st.integers(0, len(whole) - 2))]
+    value, error = parse(reply(cut, Finish.LENGTH), Texts)
+    assert error == "truncated"
+    kept = value.texts if value else []
+    assert kept == texts[: len(kept)]
+
+
+def test_a_number_that_was_cut_is_not_taken_for_a_number():
+    value, _ = parse(reply('{"pairs": [{"a": 1}, {"a": 12}', Finish.LENGTH), Pairs)
+    assert value == Pairs(pairs=[{"a": 1}])
+
+
+def test_the_complete_items_are_all_kept():
+    value, _ = parse(reply('{"texts": ["a", "b", "c"', Finish.LENGTH), Texts)
+    assert value == Texts(texts=["a", "b"])
+    value, _ = parse(reply('{"texts": ["a", "b", "c"]', Finish.LENGTH), Texts)
+    assert value == Texts(texts=["a", "b", "c"])
+
+
+@given(st.text())
+def test_no_text_makes_it_raise(text):
+    for finish in Finish:
+        value, error = parse(reply(text, finish), Texts)
+        assert error or isinstance(value, Texts)

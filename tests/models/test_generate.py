@@ -1,0 +1,109 @@
+import pytest
+
+from models import generate
+from models.errors import ModelError
+from models.features import TurnTemplate
+from models.generate import Generator, generate_fn
+from tests.models.tuning import PAIRS, PRESET
+
+PROMPTS = [prompt for prompt, _ in PAIRS]
+OUTPUTS = [output for _, output in PAIRS]
+STRANGERS = ["hello", "what should I do when the app says that my account is locked", "x" * 40, ""]
+SETTINGS = {
+    "max_output_tokens": 24,
+    "batch_size": 4,
+    "samples": 1,
+    "temperature": 0.0,
+    "seed": 0,
+    "dtype": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def generator(tuned):
+    return Generator(tuned.model)
+
+
+def test_a_batch_gives_what_one_by_one_gives(generator):
+    prompts = PROMPTS + STRANGERS
+    together = generator.respond(prompts, 24, len(prompts))
+    assert together == [generator.respond([prompt], 24, 1)[0] for prompt in prompts]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16], ids=["one", "a short last batch", "too large"])
+def test_the_batch_size_changes_no_response(generator, batch_size):
+    assert generator.respond(PROMPTS, 24, batch_size) == [(text, "stop") for text in OUTPUTS]
+
+
+def test_a_response_ends_where_its_turn_does_and_text_outside_ascii_comes_back(generator):
+    [(text, finish)] = generator.respond([PROMPTS[3]], 24, 1)
+    assert (text, finish) == ("naïve Antwort 😀", "stop")
+
+
+def test_a_response_that_is_cut_says_so(generator, tokenizer):
+    n_tokens = len(tokenizer(OUTPUTS[0]))
+    assert generator.respond([PROMPTS[0]], n_tokens + 1, 1) == [(OUTPUTS[0], "stop")]
+    assert generator.respond([PROMPTS[0]], n_tokens, 1) == [(OUTPUTS[0], "length")]
+    [(text, finish)] = generator.respond([PROMPTS[0]], n_tokens - 1, 1)
+    assert finish == "length"
+    assert OUTPUTS[0].startswith(text)
+    assert text != OUTPUTS[0]
+
+
+def test_a_character_that_is_cut_in_its_bytes_is_still_text(generator, tokenizer):
+    n_tokens = len(tokenizer(OUTPUTS[3])) - 1
+    [(text, finish)] = generator.respond([PROMPTS[3]], n_tokens, 1)
+    assert finish == "length"
+    assert text.startswith("naïve Antwort ")
+    text.encode()
+
+
+def test_no_prompts_give_no_responses(generator):
+    assert generator.respond([], 24, 4) == []
+
+
+def test_the_model_is_asked_with_the_tokens_that_it_was_trained_on(tuned, monkeypatch):
+    asked = []
+
+    def record(model, stop_ids):
+        def step(token_ids, padding_mask):
+            asked.extend(
+                ids[mask].tolist() for ids, mask in zip(token_ids, padding_mask, strict=True)
+            )
+            return token_ids
+
+        return step
+
+    monkeypatch.setattr(generate, "_compiled_step", record)
+    Generator(tuned.model).respond(PROMPTS, 4, 1)
+    trained_on = [list(row.tokens[: row.response_start]) for row in tuned.rows]
+    assert asked == sorted(trained_on, key=len)
+
+
+def test_an_end_of_turn_that_is_no_token_of_the_model_is_refused(tuned):
+    template = TurnTemplate(prefix="[INST] ", suffix=" [/INST]", end="<|im_end|>")
+    with pytest.raises(ModelError, match=r"no token '<\|im_end\|>'"):
+        Generator(tuned.model, template)
+
+
+def test_sampling_differs_from_time_to_time_and_repeats_with_its_seed(tiny):
+    runs = []
+    for seed in (0, 0, 1):
+        generator = Generator(tiny, temperature=5.0, seed=seed)
+        runs.append([generator.respond(PROMPTS, 8, 4) for _ in range(2)])
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+    assert runs[0][0] != runs[0][1]
+
+
+def test_greedy_samples_of_a_base_model_are_all_alike(tiny_cache):
+    settings = SETTINGS | {"samples": 2, "cache_dir": tiny_cache}
+    answers = generate_fn(model_dir="", preset=PRESET, prompts=PROMPTS, settings=settings)
+    assert len(answers) == len(PROMPTS)
+    assert all(first == second for first, second in answers)
+
+
+def test_a_folder_without_a_model_is_told(tmp_path):
+    (tmp_path / "generation.json").write_text('{"prefix": "", "suffix": "", "stop": ["x"]}')
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        generate_fn(model_dir=str(tmp_path), preset="", prompts=["x"], settings=SETTINGS)

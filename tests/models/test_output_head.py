@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+import pytest
+
+from models import data
+from models.output_head import use_fast_output_head
+from models.training_model import response_model
+
+
+@pytest.fixture(scope="module")
+def hidden():
+    return np.random.default_rng(0).normal(size=(3, 5, 96)).astype("float32")
+
+
+def embedding(dtype="float32", soft_cap=None, tied=True):
+    import keras_hub
+
+    layer = keras_hub.layers.ReversibleEmbedding(
+        768, 96, tie_weights=tied, dtype=dtype, logit_soft_cap=soft_cap
+    )
+    layer.build((None, None))
+    return layer
+
+
+@pytest.mark.parametrize("soft_cap", [None, 3.0], ids=["plain", "soft cap"])
+def test_the_logits_are_those_of_kerashub(hidden, soft_cap):
+    layer = embedding(soft_cap=soft_cap)
+    expected = np.asarray(layer(hidden, reverse=True))
+    use_fast_output_head(layer)
+    np.testing.assert_allclose(layer(hidden, reverse=True), expected, atol=1e-5)
+
+
+def test_bfloat16_logits_are_those_of_kerashub_within_its_precision(hidden):
+    layer = embedding("bfloat16")
+    expected = np.asarray(keras.ops.cast(layer(hidden, reverse=True), "float32"))
+    use_fast_output_head(layer)
+    logits = layer(hidden, reverse=True)
+    assert logits.dtype == "bfloat16"
+    np.testing.assert_allclose(keras.ops.cast(logits, "float32"), expected, rtol=0.02, atol=0.02)
+
+
+def test_tokens_are_embedded_as_before():
+    layer = embedding()
+    ids = np.array([[0, 5, 767]])
+    expected = np.asarray(layer(ids))
+    use_fast_output_head(layer)
+    np.testing.assert_array_equal(layer(ids), expected)
+
+
+def test_an_untied_head_stays_as_it_is(hidden):
+    layer = embedding(tied=False)
+    expected = np.asarray(layer(hidden, reverse=True))
+    use_fast_output_head(layer)
+    np.testing.assert_array_equal(layer(hidden, reverse=True), expected)
+
+
+def test_a_loaded_model_computes_what_kerashubs_own_does(tiny, tiny_preset):
+    import keras_hub
+
+    plain = keras_hub.models.CausalLM.from_preset(tiny_preset, dtype="float32")
+    inputs = {
+        "token_ids": np.arange(2, 26).reshape(2, 12),
+        "padding_mask": np.ones((2, 12), "bool"),
+    }
+    np.testing.assert_allclose(tiny(inputs), plain(inputs), atol=1e-4)
+
+
+def test_response_logits_are_the_full_logits_at_the_response_positions(tiny, tokenizer):
+    texts = [("my order", "where is it"), ("hello support team", "thanks"), ("a", "b")]
+    rows = data.tokenize(texts, tokenizer, 64).rows
+    inputs, labels = next(data.batches(rows, 3, None))
+    full = np.asarray(tiny({key: inputs[key] for key in ("token_ids", "padding_mask")}))
+    expected = np.take_along_axis(full, inputs["positions"][..., None], axis=1)
+    logits = np.asarray(response_model(tiny)(inputs))
+    assert logits.shape == (*labels.shape, tokenizer.vocabulary_size())
+    kept = labels != data.IGNORED_LABEL
+    np.testing.assert_allclose(logits[kept], expected[kept], atol=1e-5)

@@ -1,0 +1,103 @@
+"""What the notebooks use to show tables and to write edits back."""
+
+import subprocess
+import sys
+
+import pytest
+
+from notebooks.install import stack_for
+from notebooks.support import (
+    REPOSITORY,
+    copy_repository,
+    replace_function,
+    replace_text,
+    run_pipeline,
+    table,
+)
+
+
+def judge(score):
+    """The edited one."""
+    return score >= 5
+
+
+@pytest.fixture
+def module(tmp_path):
+    file = tmp_path / "module.py"
+    functions = "def judge(score):\n    return score >= LIMIT\n\n\ndef after():\n    return 1\n"
+    file.write_text(f"LIMIT = 4\n\n\n{functions}")
+    return file
+
+
+def test_a_function_is_replaced_and_its_neighbours_stay(module):
+    replace_function(module, judge)
+    namespace = {}
+    exec(module.read_text(), namespace)
+    assert (namespace["judge"](4), namespace["judge"](5)) == (False, True)
+    assert (namespace["LIMIT"], namespace["after"]()) == (4, 1)
+    assert module.read_text().count("def judge") == 1
+
+
+def test_a_function_that_the_file_lacks_is_not_added(module):
+    before = module.read_text()
+    with pytest.raises(LookupError, match="stack_for"):
+        replace_function(module, stack_for)
+    assert module.read_text() == before
+
+
+@pytest.mark.parametrize(("old", "times"), [("absent", 0), ("return", 2)])
+def test_a_text_that_is_not_unique_is_not_replaced(module, old, times):
+    with pytest.raises(LookupError, match=f"{times} times"):
+        replace_text(module, old, "new")
+
+
+def test_a_copy_runs_its_own_code(tmp_path):
+    copy = copy_repository(tmp_path / "copy")
+    replace_text(copy / "components/records.py", 'SEED_SPLIT = "seed"', 'SEED_SPLIT = "edited"')
+    program = "from components import records; print(records.SEED_SPLIT, records.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=copy, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["edited", str(copy / "components/records.py")]
+    assert not (copy / ".git").exists()
+    assert (copy_repository(copy) / "components/records.py").read_text() == (
+        REPOSITORY / "components/records.py"
+    ).read_text(), "a second copy is a fresh one"
+
+
+def test_no_folder_but_an_earlier_copy_is_removed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(FileExistsError, match="no copy of the repository"):
+        copy_repository(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_run_that_fails_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match="no preset 'absent'"):
+        run_pipeline(REPOSITORY, "absent", tmp_path / "output")
+
+
+def test_a_table_survives_what_its_cells_hold():
+    text = table([{"a": "x | y\nz", "b": 0.123456}, {"a": "w" * 300, "b": 2}], width=20).data
+    lines = text.splitlines()
+    assert lines[0] == "| a | b |"
+    assert lines[2] == r"| x \| y z | 0.123 |"
+    assert len(lines) == 4
+    assert len(lines[3]) < 40
+
+
+@pytest.mark.parametrize(
+    ("glibc", "python", "stack"),
+    [
+        ("2.35", (3, 11), "tfx-1.16"),
+        ("2.39", (3, 11), "tfx-1.21"),
+        ("2.41", (3, 13), "tfx-1.21"),
+    ],
+)
+def test_packages_that_fit_the_machine_are_installed(glibc, python, stack):
+    assert stack_for(glibc, python) == stack
+
+
+def test_a_python_without_packages_is_told_what_to_do():
+    with pytest.raises(SystemExit, match=r"Python 3\.12.*need Python 3\.11.*Colab"):
+        stack_for("2.35", (3, 12))

@@ -1,0 +1,351 @@
+"""Rounds as the components leave them (real verdict rows, rates and gate), and a browser."""
+
+import contextlib
+import dataclasses
+import json
+import random
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from components.llm_evaluator import report
+from components.llm_evaluator.gate import decide
+from components.llm_evaluator.settings import EvaluatorSettings
+from components.llm_evaluator.verdicts import VerdictRow
+from components.records import CoverageRow
+from pipeline.config import load_config
+from pipeline.metadata import NodeRun, PipelineRun
+from pipeline.rounds import LoopResult, RoundResult, StopReason
+from pipeline.summary import make_summary
+
+ROOT = Path(__file__).resolve().parents[3]
+DATASET = ROOT / "data" / "coverage" / "support_triage" / "tickets.jsonl"
+NODES = (
+    ("CoverageExampleGen", 2.31),
+    ("SynthDataGen", 48.2),
+    ("StatisticsGen", 3.9),
+    ("SchemaGen", 0.4),
+    ("ExampleValidator", 0.6),
+    ("Transform", 6.8),
+    ("Trainer", 142.7),
+    ("ResponseGen", 33.0),
+    ("BaseResponseGen", 35.5),
+    ("LLMEvaluator", 21.4),
+    ("HFPusher", 1.2),
+)
+UNSCORED_ID = "t005"
+
+
+def coverage_rows(count):
+    lines = DATASET.read_text(encoding="utf-8").splitlines()[:count]
+    return [CoverageRow.from_json(line) for line in lines]
+
+
+def verdict(row, model, covered, **changes):
+    response = row.output if covered else row.output.replace('"category": "', '"category": "not_')
+    values = {
+        **dataclasses.asdict(row),
+        "model": model,
+        "response": response,
+        "finish": "stop",
+        "sample": 0,
+        "covered": covered,
+        "scored": True,
+        "similarity": 5.0 if covered else 2.5,
+        "precision": 5.0 if covered else 3.0,
+        "reason": "The same." if covered else "The category of the two answers differs.",
+        "votes": (),
+        "scores": {"exact_match": float(response == row.output)},
+    }
+    return VerdictRow(**(values | changes))
+
+
+def verdicts_of(rows, shares, seed):
+    """Verdict rows of several models, each covering about its share; one is unscored."""
+    rng = random.Random(seed)
+    found = {
+        model: [verdict(row, model, rng.random() < share) for row in rows]
+        for model, share in shares.items()
+    }
+    found["tuned"] = [
+        dataclasses.replace(
+            row,
+            response=row.output,
+            scores={"exact_match": 1.0},
+            covered=False,
+            scored=False,
+            similarity=None,
+            precision=None,
+            reason="0 of 2 votes could be read (refused).",
+        )
+        if row.id == UNSCORED_ID
+        else row
+        for row in found["tuned"]
+    ]
+    return found
+
+
+def write_json(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+
+
+def usage(calls, cost):
+    return {
+        "calls": calls,
+        "prompt_tokens": 900 * calls,
+        "output_tokens": 70 * calls,
+        "cost_usd": cost,
+    }
+
+
+class Artifacts:
+    """The artifacts of a loop's rounds under one folder."""
+
+    def __init__(self, root, *, stand_in=True, scorer="judge"):
+        self.root = root
+        self.stand_in = stand_in
+        self.settings = EvaluatorSettings.model_validate({"gate": {"scorer": scorer}})
+        self.results = []
+        self.runs = {}
+
+    def add_round(self, verdicts, *, cost=0.0125):
+        number = len(self.results) + 1
+        folders = {
+            kind: self.root / kind / str(number)
+            for kind in ("synthetic", "model", "report", "pushed")
+        }
+        gate = self._write_report(folders["report"], number, verdicts, cost)
+        self._write_synthesis(folders["synthetic"], number, cost)
+        self._write_training(folders["model"], number)
+        if gate.passed:
+            write_json(
+                folders["pushed"] / "pushed.json",
+                {
+                    "destination": "output/hub/models/local/support-triage",
+                    "local": True,
+                    "repositories": {"model": "local/support-triage"},
+                    "tag": f"round-{number}-0123abcd",
+                    "commits": {"model": "0123abcd" * 5},
+                },
+            )
+        self.results.append(
+            RoundResult(
+                round=number,
+                run_id=f"run-{number}",
+                coverage_rate=gate.rate_percent,
+                blessed=gate.passed,
+                synthetic_uri=str(folders["synthetic"]),
+                report_uri=str(folders["report"]),
+                model_uri=str(folders["model"]),
+                pushed_uri=str(folders["pushed"]),
+                cost_usd=None if cost is None else 2 * cost,
+            )
+        )
+        self.runs[number] = PipelineRun(
+            f"run-{number}",
+            {
+                name: NodeRun(name, number > 1 and name == "CoverageExampleGen", seconds, {})
+                for name, seconds in NODES
+            },
+        )
+
+    def loop(self, stop_reason=StopReason.THRESHOLD_MET):
+        return LoopResult(tuple(self.results), stop_reason)
+
+    def _write_report(self, folder, number, verdicts, cost):
+        models = report.model_rates(verdicts)
+        scorers = report.scorer_section(verdicts, self.settings)
+        scorer = self.settings.gate.scorer
+        rates = models if scorer == "judge" else scorers[scorer]["models"]
+        gate = decide(rates["tuned"], self.settings.gate)
+        values = {
+            "round": number,
+            "models": models,
+            "judge": report.judge_section("gemini", "stand-in-1", self.settings),
+            "scorers": scorers,
+            "baselines": report.baseline_section(verdicts),
+            "change": None,
+            "calibration": None,
+            "gate": self.settings.gate.model_dump()
+            | {
+                "value_percent": gate.value_percent,
+                "passed": gate.passed,
+                "reasons": list(gate.reasons),
+            },
+            "usage": usage(400, cost),
+            "stand_in": self.stand_in,
+        }
+        write_json(folder / "coverage_report.json", values)
+        lines = [row.to_json() for rows in verdicts.values() for row in rows]
+        (folder / "verdicts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return gate
+
+    def _write_synthesis(self, folder, number, cost):
+        values = {
+            "round": number,
+            "requested": 700,
+            "generated": 688,
+            "kept": 512,
+            "surplus": 20,
+            "dropped": {"duplicate": 101, "leak": 14, "not_generated": 12, "bad_output": 41},
+            "total_rows": 512 * number,
+            "train_rows": 461 * number,
+            "eval_rows": 51 * number,
+            "usage": usage(1300, cost),
+            "generator": {"provider": "gemini", "model": "stand-in-1"},
+            "stand_in": self.stand_in,
+        }
+        write_json(folder / "synthesis.json", values)
+
+    def _write_training(self, folder, number):
+        values = {
+            "preset": "packaged:gemma3-270m",
+            "dtype": "mixed_bfloat16",
+            "steps": 87 * number,
+            "losses": [2.5, 1.1, 0.2134],
+            "eval_loss_before": 2.41,
+            "eval_loss": 0.1987,
+            "tokens": 81234 * number,
+            "tokens_per_second": 1402.3,
+            "trainable_weights": 737280,
+            "hparams": {"epochs": 3},
+            "train_rows": 461 * number,
+            "eval_rows": 51 * number,
+            "rows_too_long": 2,
+            "seconds": 121.7,
+        }
+        write_json(folder / "Format-Serving" / "training.json", values)
+
+
+@pytest.fixture(scope="session")
+def config():
+    return load_config("offline", environ={})
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    return Artifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def artifacts_of(tmp_path):
+    """Makes the artifacts of another loop."""
+    return lambda name, **how: Artifacts(tmp_path / name, **how)
+
+
+@pytest.fixture
+def verdicts():
+    """Makes verdict rows by model for the share that the tuned model covers."""
+    rows = coverage_rows(60)
+
+    def make(share, seed=1):
+        return verdicts_of(rows, {"tuned": share, "base": 0.05, "service": 0.98}, seed)
+
+    return make
+
+
+@pytest.fixture
+def two_rounds(artifacts, verdicts):
+    """A first round that fails and a second that passes, with two baselines."""
+    for number, share in ((1, 0.55), (2, 0.97)):
+        artifacts.add_round(verdicts(share, seed=number))
+    return artifacts
+
+
+@pytest.fixture
+def verdict_rows(verdicts):
+    """The verdict rows of the second round."""
+    return [row for rows in verdicts(0.97, seed=2).values() for row in rows]
+
+
+@pytest.fixture
+def summary(config, two_rounds):
+    return make_summary(config, two_rounds.loop(), two_rounds.runs)
+
+
+@pytest.fixture
+def results(tmp_path, summary):
+    """The two files, written."""
+    from pipeline.report import write_results
+
+    folder = tmp_path / "output"
+    write_results(summary, summary_file=folder / "summary.json", report_file=folder / "report.html")
+    return folder
+
+
+class Browser:
+    """Chromium over the WebDriver protocol, https://www.w3.org/TR/webdriver2/."""
+
+    def __init__(self, driver, chromium):
+        self._driver = driver
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        options = {"binary": chromium, "args": arguments}
+        wanted = {
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        self._session = session["sessionId"]
+
+    def _call(self, method, path, body=None):
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self._driver + path, data, method=method)
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)["value"]
+
+    def call(self, command, **body):
+        return self._call("POST", f"/session/{self._session}/{command}", body)
+
+    def run(self, script):
+        return self.call("execute/sync", script=script, args=[])
+
+    def open(self, path, width):
+        # Chromium's own windows are not narrower than 500 pixels; a device's screen is.
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=metrics)
+        self.call("url", url=path.as_uri())
+
+    def complaints(self):
+        """What the browser's console says, such as violations of the page's policy."""
+        return [entry["message"] for entry in self.call("se/log", type="browser")]
+
+    def close(self):
+        self._call("DELETE", f"/session/{self._session}")
+
+
+@pytest.fixture
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromedriver = shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium-driver")
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        port = any_port.getsockname()[1]
+    process = subprocess.Popen(
+        [chromedriver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/status")
+        opened = Browser(f"http://127.0.0.1:{port}", chromium)
+        yield opened
+        opened.close()
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_for(url):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(url, timeout=5)
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"waited a minute for {url}")

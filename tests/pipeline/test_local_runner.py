@@ -1,0 +1,121 @@
+"""The command line: what a user does wrong ends in one message and status 2."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import local_runner
+from pipeline.config import PRESET_DIR, preset_names
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command in the repository, with an output folder of the test."""
+    monkeypatch.delenv("UNDERSTUDY_STANDIN_URL", raising=False)
+
+    def run(*arguments, output=tmp_path / "output"):
+        status = local_runner.main([*arguments, "--set", f"output_dir={output}"])
+        return status, capsys.readouterr()
+
+    return run
+
+
+def test_the_configuration_can_be_shown(run):
+    status, printed = run("config", "--preset", "smoke", "--set", "rounds.max_rounds=7")
+    config = json.loads(printed.out)
+    assert status == 0
+    assert (config["name"], config["rounds"]["max_rounds"]) == ("smoke", 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "ofline"], r"no preset 'ofline'.*offline"),
+        (["--set", "rounds.max_round=2"], r"rounds\.max_round: unknown key.*max_rounds"),
+        (["--set", "training.learning_rate=fast"], r"training\.learning_rate: received 'fast'"),
+        (["--set", "coverage_dir=/no/such/folder"], r"/no/such/folder"),
+        (["--preset", "gemini-vertex"], r"vertex_project"),
+    ],
+    ids=["preset", "key", "value", "folder", "credentials"],
+)
+def test_mistakes_in_the_configuration(run, arguments, message):
+    status, printed = run("run", *arguments)
+    assert status == 2
+    assert re.search(message, printed.err, re.DOTALL)
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "empty|no row|holds no"),
+        ([{"id": "a", "prompt": "p", "output": "o", "split": "seed"}], "holdout"),
+        ([{"id": "a", "prompt": "p"}, {"prompt": 3}], r"rows\.jsonl:1.*\n.*rows\.jsonl:2"),
+    ],
+    ids=["empty", "one split", "bad lines"],
+)
+def test_mistakes_in_the_coverage_dataset(run, tmp_path, rows, message):
+    folder = tmp_path / "coverage"
+    folder.mkdir()
+    (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    status, printed = run("run", "--set", f"coverage_dir={folder}")
+    assert status == 2
+    assert re.search(message, printed.err, re.DOTALL)
+
+
+def test_an_output_folder_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, printed = run("run", output=tmp_path / "file" / "output")
+    assert status == 2
+    assert "cannot be written" in printed.err
+
+
+def test_a_key_that_is_missing_is_told_before_anything_is_loaded(run, monkeypatch):
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    status, printed = run("run", "--preset", "gemini")
+    assert status == 2
+    assert "GEMINI_API_KEY" in printed.err
+
+
+def test_a_service_that_cannot_be_reached(run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        status, printed = run(
+            "run", "--preset", "smoke",
+            "--set", f"service_llm.base_url={url}",
+            "--set", "service_llm.max_attempts=2",
+            "--set", "service_llm.retry_seconds=0",
+        )  # fmt: skip
+    assert status == 2
+    assert "base_url" in printed.err
+
+
+def test_an_application_needs_a_model(run):
+    status, printed = run("space", "--preset", "smoke")
+    assert status == 2
+    assert "make run PRESET=smoke" in printed.err
+
+
+def test_help_and_configuration_load_no_heavy_library():
+    program = (
+        "import sys, local_runner; from pipeline.config import load_config; load_config();"
+        "print(sorted({'tensorflow', 'tfx', 'keras', 'apache_beam', 'google.genai', 'openai'}"
+        " & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_preset_says_what_it_is_for():
+    for name in preset_names():
+        text = (PRESET_DIR / f"{name}.yaml").read_text(encoding="utf-8")
+        assert text.startswith("# "), name
+        assert yaml.safe_load(text)["extends"], name

@@ -1,0 +1,191 @@
+"""The scripts for an empty project, with a `gcloud` that only writes down what it was asked."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load_config
+from pipeline.vertex.settings import VertexSettings
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+SCRIPTS = sorted(DEPLOY.glob("*.sh"))
+BROAD_ROLES = re.compile(r"roles/(owner|editor|viewer|.*[aA]dmin)$")
+PROJECT = "my-team"
+TASKS = f"serviceAccount:understudy-tasks@{PROJECT}.iam.gserviceaccount.com"
+ME = "user:me@example.com"
+
+# Describing tells whether the project is empty; the account is the one that is signed in.
+GCLOUD = """#!/bin/sh
+echo "$@" >>"$GCLOUD_LOG"
+case "$*" in
+  "config get account") echo me@example.com ;;
+  *" describe "*) exit "$GCLOUD_MISSING" ;;
+  *--data-file=-) cat >>"$GCLOUD_LOG.secret" ;;
+esac
+"""
+
+
+@pytest.fixture
+def deploy(tmp_path):
+    """Runs a script; returns the finished process and the commands that `gcloud` received."""
+    (tmp_path / "gcloud").write_text(GCLOUD)
+    (tmp_path / "gcloud").chmod(0o755)
+    log = tmp_path / "log"
+
+    def run(script, *arguments, empty=True, **variables):
+        log.unlink(missing_ok=True)
+        environment = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "GCLOUD_LOG": str(log),
+            "GCLOUD_MISSING": "1" if empty else "0",
+            **variables,
+        }
+        process = subprocess.run(
+            [DEPLOY / script, *arguments],
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        return process, log.read_text().splitlines() if log.exists() else []
+
+    run.secret = tmp_path / "log.secret"
+    return run
+
+
+def _granted(commands):
+    """Role and member of each binding, with what it is on."""
+    pattern = re.compile(r"^(.*?) add-iam-policy-binding .*--member=(\S+) --role=(\S+)")
+    matches = [pattern.match(command) for command in commands]
+    return {(match[1], match[2], match[3]) for match in matches if match}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_valid_bash(script):
+    subprocess.run(["bash", "-n", script], check=True)
+    if shellcheck := shutil.which("shellcheck"):
+        subprocess.run([shellcheck, "--external-sources", script], check=True, cwd=DEPLOY.parent)
+
+
+def test_an_empty_project_gets_all_that_a_run_needs_and_no_broad_role(deploy):
+    process, commands = deploy("setup.sh", PROJECT=PROJECT, HF_TOKEN="hf_abc")
+    assert process.returncode == 0, process.stderr
+    made = [command for command in commands if " create " in command]
+    assert [command.split(" create ")[0] for command in made] == [
+        "storage buckets",
+        "artifacts repositories",
+        "iam service-accounts",
+        "iam service-accounts",
+        "secrets",
+    ]
+    assert "--public-access-prevention" in made[0]
+    assert any("aiplatform.googleapis.com" in c for c in commands if c.startswith("services"))
+    granted = _granted(commands)
+    assert {
+        ("projects", TASKS, "roles/aiplatform.user"),
+        ("projects", TASKS, "roles/logging.logWriter"),
+        ("storage buckets", TASKS, "roles/storage.objectUser"),
+        ("artifacts repositories", TASKS, "roles/artifactregistry.reader"),
+        ("secrets", TASKS, "roles/secretmanager.secretAccessor"),
+    } == {grant for grant in granted if grant[1] == TASKS}
+    assert ("iam service-accounts", ME, "roles/iam.serviceAccountUser") in granted
+    assert not [grant for grant in granted if BROAD_ROLES.match(grant[2])]
+    # Buckets, secrets and images are opened one by one, not for the whole project.
+    on_project = {role for where, _, role in granted if where == "projects"}
+    assert not [r for r in on_project if r.startswith(("roles/storage", "roles/secretmanager"))]
+
+
+def test_the_token_goes_through_standard_input_only(deploy):
+    _, commands = deploy("setup.sh", PROJECT=PROJECT, HF_TOKEN="hf_abc")
+    assert deploy.secret.read_text() == "hf_abc"
+    assert not [command for command in commands if "hf_abc" in command]
+
+
+def test_running_it_again_makes_nothing_new(deploy):
+    process, commands = deploy("setup.sh", empty=False, PROJECT=PROJECT, HF_TOKEN="hf_abc")
+    assert process.returncode == 0, process.stderr
+    assert not [c for c in commands if " create " in c or " versions add " in c]
+
+
+def test_dataflow_is_prepared_only_where_it_is_wanted(deploy):
+    _, without = deploy("setup.sh", PROJECT=PROJECT)
+    _, with_it = deploy("setup.sh", PROJECT=PROJECT, DATAFLOW="1")
+    assert not [command for command in without if "dataflow" in command]
+    assert ("projects", TASKS, "roles/dataflow.worker") in _granted(with_it)
+
+
+@pytest.mark.parametrize("script", ["setup.sh", "build.sh", "teardown.sh"])
+def test_without_a_project_a_script_says_what_to_set(deploy, script):
+    process, commands = deploy(script)
+    assert process.returncode != 0
+    assert "PROJECT=my-team" in process.stderr
+    assert not commands
+
+
+def test_a_build_prints_a_preset_that_the_runner_can_use(deploy, tmp_path):
+    image = "europe-west4-docker.pkg.dev/my-team/understudy/pipeline:1"
+    process, commands = deploy("build.sh", image, PROJECT=PROJECT, TARGETS="pipeline cuda dataflow")
+    assert process.returncode == 0, process.stderr
+    built = [re.search(r"_TARGET=(\w+),_IMAGE=(\S+)", command).groups() for command in commands]
+    assert built == [
+        ("pipeline", image),
+        ("cuda", f"{image}-cuda"),
+        ("dataflow", f"{image}-dataflow"),
+    ]
+    preset = tmp_path / "my-team.yaml"
+    preset.write_text(process.stdout)
+    vertex = load_config(str(preset), environ={}).vertex_settings
+    assert vertex.images == (image, f"{image}-cuda", f"{image}-dataflow")
+    assert vertex.service_account == TASKS.removeprefix("serviceAccount:")
+    assert vertex.accelerator_type == "NVIDIA_L4"
+    assert vertex.secrets["HF_TOKEN"].endswith("/understudy-hf-token/versions/1")
+
+
+def test_a_build_without_cuda_trains_on_cpu(deploy, tmp_path):
+    process, _ = deploy("build.sh", PROJECT=PROJECT, TARGETS="pipeline")
+    preset = tmp_path / "my-team.yaml"
+    preset.write_text(process.stdout)
+    vertex = load_config(str(preset), environ={}).vertex_settings
+    assert vertex.accelerator_type is None
+    assert len(vertex.images) == 1
+
+
+def test_a_build_refuses_a_target_that_does_not_exist(deploy):
+    process, commands = deploy("build.sh", PROJECT=PROJECT, TARGETS="pipeline rocm")
+    assert process.returncode == 2
+    assert "'rocm'" in process.stderr
+    assert not commands
+
+
+def test_nothing_is_removed_without_a_confirmation(deploy):
+    process, commands = deploy("teardown.sh", PROJECT=PROJECT)
+    assert process.returncode == 2
+    assert f"CONFIRM={PROJECT}" in process.stderr
+    assert not commands
+
+
+def test_what_was_made_is_removed(deploy):
+    _, made = deploy("setup.sh", PROJECT=PROJECT, DATAFLOW="1")
+    process, removed = deploy("teardown.sh", empty=False, PROJECT=PROJECT, CONFIRM=PROJECT)
+    assert process.returncode == 0, process.stderr
+    names = [re.search(r" create (\S+)", command) for command in made]
+    for name in [match[1] for match in names if match]:
+        assert any(name in command for command in removed), name
+    roles = {role for where, member, role in _granted(made) if where == "projects" if member != ME}
+    assert all(any(role in command for command in removed) for role in roles), roles
+
+
+def test_the_guide_names_only_what_exists():
+    guide = (DEPLOY.parent / "docs/vertex.md").read_text(encoding="utf-8")
+    for script in set(re.findall(r"deploy/(\w+\.sh)", guide)):
+        assert (DEPLOY / script).exists(), script
+    for setting in set(re.findall(r"`vertex\.(\w+)", guide)):
+        assert setting in VertexSettings.model_fields, setting
+    granted = set(re.findall(r"roles/([\w.]+)", (DEPLOY / "setup.sh").read_text(encoding="utf-8")))
+    table = guide.partition("## Roles")[2].partition("## What it costs")[0]
+    named = set(re.findall(r"`((?!iam\b)\w+\.[\w.]+|iam\.serviceAccountUser)`", table))
+    assert granted == named

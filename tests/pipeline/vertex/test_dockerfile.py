@@ -1,0 +1,137 @@
+"""The Dockerfile: what it copies exists, and it is as the lock and the settings say."""
+
+import fnmatch
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.vertex.settings import VertexSettings
+
+ROOT = Path(__file__).parents[3]
+TARGETS = ("pipeline", "cuda", "dataflow")
+
+
+def _instructions():
+    """(stage, instruction, words) of each instruction, with continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    lines = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    stage = ""
+    for line in filter(None, (line.strip() for line in lines)):
+        keyword, _, rest = line.partition(" ")
+        words = rest.split()
+        if keyword == "FROM":
+            stage = words[-1]
+        yield stage, keyword, words
+
+
+def _instructions_of(target):
+    """The instructions of a stage and of those it is made from."""
+    instructions = list(_instructions())
+    parents = {words[-1]: words[0] for _, keyword, words in instructions if keyword == "FROM"}
+    stages = []
+    while target in parents:
+        stages.insert(0, target)
+        target = parents[target]
+    return [item for stage in stages for item in instructions if item[0] == stage]
+
+
+def _sources():
+    """What is copied from the build context."""
+    for _, keyword, words in _instructions():
+        if keyword in ("COPY", "ADD") and not words[0].startswith("--from"):
+            yield from words[:-1]
+
+
+def _is_ignored(path):
+    """Whether .dockerignore keeps a path out; the last pattern that fits decides."""
+    ignored = False
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        pattern = line.strip().lstrip("!")
+        if not pattern or pattern.startswith("#"):
+            continue
+        prefixes = [str(p) for p in (Path(path), *Path(path).parents)]
+        if any(fnmatch.fnmatch(prefix, pattern.removeprefix("**/")) for prefix in prefixes):
+            ignored = not line.startswith("!")
+    return ignored
+
+
+def _tracked_files(path):
+    if not (ROOT / ".git").exists():  # an exported tree: all of it was in the repository
+        found = (file for file in (ROOT / path).rglob("*") if "__pycache__" not in file.parts)
+        return [path] if (ROOT / path).is_file() else [str(f.relative_to(ROOT)) for f in found]
+    listed = subprocess.run(
+        ["git", "ls-files", "--", path], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    return listed.stdout.split()
+
+
+@pytest.mark.parametrize("source", sorted(set(_sources())))
+def test_everything_that_is_copied_is_in_the_repository_and_in_the_build_context(source):
+    assert (ROOT / source).exists()
+    files = _tracked_files(source)
+    assert files, f"git does not know {source}"
+    assert not [file for file in files if _is_ignored(file)]
+
+
+@pytest.mark.parametrize("path", [".git/config", ".venv/bin/python", "output/x", "tests/a.py"])
+def test_what_is_not_copied_stays_out_of_the_build_context(path):
+    assert _is_ignored(path)
+
+
+def test_all_that_a_task_imports_or_reads_is_copied():
+    sources = set(_sources())
+    wanted = {"components", "models", "pipeline", "apps/space", "data/coverage"}
+    assert wanted <= sources
+
+
+def test_the_tasks_run_as_a_user_that_is_not_root():
+    for target in ("pipeline", "cuda"):
+        users = [words[0] for _, keyword, words in _instructions_of(target) if keyword == "USER"]
+        assert users, target
+        assert users[-1] not in ("0", "root"), target
+
+
+def test_the_code_is_where_the_compiled_job_looks_for_it():
+    folder = VertexSettings.model_fields["repository_dir"].default
+    for target in TARGETS:
+        instructions = _instructions_of(target)
+        folders = [words[0] for _, keyword, words in instructions if keyword == "WORKDIR"]
+        assert folders[-1] == folder, target
+        variables = [
+            word for _, keyword, words in instructions if keyword == "ENV" for word in words
+        ]
+        assert f"PYTHONPATH={folder}" in variables, target
+
+
+def test_packages_are_installed_by_their_hashes():
+    for _, keyword, words in _instructions():
+        line = " ".join(words)
+        if keyword != "RUN" or "pip install" not in line:
+            continue
+        hashes = "--require-hashes" in line or "--constraints requirements/tfx-1.21.txt" in line
+        assert hashes, line
+    for lock in ("requirements/tfx-1.21.txt", "requirements/uv.txt", "deploy/cuda.txt"):
+        text = (ROOT / lock).read_text(encoding="utf-8")
+        pinned = re.findall(r"^[\w.-]+==\S+.*\\\n\s+--hash=sha256:", text, re.MULTILINE)
+        assert len(pinned) == len(re.findall(r"^[\w.-]+\S* ?[=@]", text, re.MULTILINE)), lock
+
+
+def test_the_worker_of_dataflow_has_the_beam_of_the_lock():
+    lock = (ROOT / "requirements/tfx-1.21.txt").read_text(encoding="utf-8")
+    [beam] = re.findall(r"^apache-beam==(\S+)", lock, re.MULTILINE)
+    images = {
+        name: value
+        for _, keyword, words in _instructions()
+        if keyword == "ARG"
+        for name, _, value in [words[0].partition("=")]
+    }
+    python = re.match(r"python:(3\.\d+)-slim-trixie$", images["PYTHON_IMAGE"])[1]
+    assert images["BEAM_IMAGE"] == f"apache/beam_python{python}_sdk:{beam}"
+
+
+@pytest.mark.skipif(not shutil.which("hadolint"), reason="hadolint is not installed")
+def test_hadolint_has_nothing_to_say():
+    subprocess.run(["hadolint", "Dockerfile"], cwd=ROOT, check=True)

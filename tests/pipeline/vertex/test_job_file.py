@@ -1,0 +1,195 @@
+"""The compiled job: valid for Vertex AI, and what the configuration says."""
+
+import json
+
+import pytest
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from components.errors import UserError
+from pipeline.config import load_config, preset_names
+from pipeline.vertex.job_file import compile_job, describe
+from tests.pipeline.vertex.conftest import BUCKET, IMAGE, vertex_config
+
+TASKS = {
+    "CoverageExampleGen",
+    "SynthDataGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "ResponseGen",
+    "BaseResponseGen",
+    "LLMEvaluator",
+    "HFPusher",
+}
+ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen"}
+BEAM = {"CoverageExampleGen", "StatisticsGen", "Transform"}
+
+
+def _compile(tmp_path, *overrides, preset="vertex"):
+    return compile_job(vertex_config(preset, *overrides), tmp_path / "job.json")
+
+
+def _containers(job):
+    spec = job["pipelineSpec"]
+    return {
+        name: spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        for name, component in spec["components"].items()
+    }
+
+
+def _parsed(values, message):
+    return json_format.ParseDict(values, message)  # refuses unknown fields
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_compiles_to_a_valid_job(preset, tmp_path):
+    file = tmp_path / "deep" / "job.json"
+    returned = compile_job(vertex_config(preset), file)
+    job = json.loads(file.read_text(encoding="utf-8"))
+    assert job == returned
+    _parsed(job, pipeline_spec_pb2.PipelineJob())
+    spec = _parsed(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+    deployment = _parsed(
+        job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig()
+    )
+    assert set(spec.root.dag.tasks) >= TASKS
+    assert {c.executor_label for c in spec.components.values()} == set(deployment.executors)
+    for name, task in spec.root.dag.tasks.items():
+        known = set(spec.components[name].input_definitions.parameters)
+        assert set(task.inputs.parameters) <= known, name
+    assert describe(job).startswith("Tasks: BaseResponseGen, CoverageExampleGen")
+
+
+def test_the_same_configuration_compiles_to_the_same_file(tmp_path):
+    for name in ("one", "two"):
+        compile_job(vertex_config(), tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_preset_without_a_vertex_section_says_what_to_add(tmp_path):
+    with pytest.raises(UserError, match=r"no 'vertex' section.*--preset vertex"):
+        compile_job(load_config("offline", environ={}), tmp_path / "job.json")
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.raises(UserError, match=r"taken/job.json.*--output"):
+        compile_job(vertex_config(), tmp_path / "taken" / "job.json")
+
+
+def test_what_one_changes_for_a_single_run_is_a_runtime_parameter_with_a_default(tmp_path):
+    config = vertex_config("vertex", "evaluator.gate.threshold_percent=42")
+    job = compile_job(config, tmp_path / "job.json")
+    parameters = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+    defaults = {name: parameter["defaultValue"] for name, parameter in parameters.items()}
+    assert defaults == {
+        "round": 1,
+        "history_uri": "",
+        "report_uri": "",
+        "coverage_dir": "/app/data/coverage/support_triage",
+        "synth": config.synth.model_dump_json(),
+        "generation": config.generation.model_dump_json(),
+        "evaluator": config.evaluator.model_dump_json(),
+    }
+    assert json.loads(defaults["evaluator"])["gate"]["threshold_percent"] == 42
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    for task, parameter, source in (
+        ("CoverageExampleGen", "input_base", "coverage_dir"),
+        ("SynthDataGen", "settings", "synth"),
+        ("SynthDataGen", "round", "round"),
+        ("SynthDataGen", "history_uri", "history_uri"),
+        ("ResponseGen", "settings", "generation"),
+        ("BaseResponseGen", "settings", "generation"),
+        ("LLMEvaluator", "settings", "evaluator"),
+        ("LLMEvaluator", "report_uri", "report_uri"),
+        ("HFPusher", "round", "round"),
+    ):
+        wanted = {"componentInputParameter": source}
+        assert tasks[task]["inputs"]["parameters"][parameter] == wanted, (task, parameter)
+
+
+def test_data_and_schema_are_read_from_the_image_unless_they_are_in_a_bucket(tmp_path):
+    job = _compile(tmp_path, "vertex.repository_dir=/srv/understudy", "coverage_dir=gs://data/x")
+    spec = job["pipelineSpec"]
+    schema = spec["root"]["dag"]["tasks"]["SchemaGen"]["inputs"]["parameters"]["schema_file"]
+    assert schema["runtimeValue"]["constant"] == "/srv/understudy/pipeline/schema.pbtxt"
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert parameters["coverage_dir"]["defaultValue"] == "gs://data/x"
+
+
+def test_training_and_generation_run_on_the_accelerator_and_nothing_else_does(tmp_path):
+    job = _compile(
+        tmp_path,
+        "vertex.accelerator_type=NVIDIA_A100_80GB",
+        "vertex.accelerator_count=2",
+        "vertex.cpu_limit=24",
+        "vertex.trainer_image=gcr.io/team/cuda:1",
+    )
+    containers = _containers(job)
+    wanted = {
+        "cpuLimit": 24.0,
+        "memoryLimit": 32.0,
+        "accelerator": {"type": "NVIDIA_A100_80GB", "count": "2"},
+    }
+    for name, container in containers.items():
+        expected = wanted if name in ACCELERATED else None
+        image = "gcr.io/team/cuda:1" if name in ACCELERATED else IMAGE
+        assert container.get("resources") == expected, name
+        assert container["image"] == image, name
+
+
+def test_without_an_accelerator_no_task_asks_for_one(tmp_path):
+    containers = _containers(_compile(tmp_path, "vertex.accelerator_type=null"))
+    assert not any("accelerator" in c.get("resources", {}) for c in containers.values())
+
+
+def test_one_setting_moves_the_beam_components_to_dataflow(tmp_path):
+    here = _containers(_compile(tmp_path))
+    there = _containers(
+        _compile(
+            tmp_path, f"vertex.dataflow_image={IMAGE}-dataflow", "vertex.labels={team: support}"
+        )
+    )
+    for name in BEAM:
+        assert not any("Dataflow" in argument for argument in here[name]["args"])
+        assert {
+            "--runner=DataflowRunner",
+            "--project=team",
+            "--region=europe-west4",
+            f"--temp_location={BUCKET}/dataflow/temp",
+            f"--sdk_container_image={IMAGE}-dataflow",
+            "--labels=team=support",
+        } <= set(there[name]["args"])
+
+
+def test_secrets_are_in_the_job_by_their_names_and_only_where_they_are_read(tmp_path):
+    name = "projects/team/secrets/hf-token/versions/1"
+    containers = _containers(_compile(tmp_path, f"vertex.secrets={{HF_TOKEN: {name}}}"))
+    wanted = [{"name": "UNDERSTUDY_SECRETS", "value": json.dumps({"HF_TOKEN": name})}]
+    assert containers["HFPusher"]["env"] == containers["Trainer"]["env"] == wanted
+    assert not BEAM & {task for task, container in containers.items() if "env" in container}
+
+
+def test_a_failed_task_is_started_again(tmp_path):
+    for retries in (0, 3):
+        job = _compile(tmp_path, f"vertex.task_retries={retries}")
+        for name, task in job["pipelineSpec"]["root"]["dag"]["tasks"].items():
+            assert task.get("retryPolicy", {}).get("maxRetryCount", 0) == retries, name
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        pytest.param("vertex.pipeline_root=/tmp/x", "vertex.pipeline_root", id="no bucket"),
+        pytest.param("vertex.secrets={HF_TOKEN: hf_abc}", "vertex.secrets", id="a secret's value"),
+        pytest.param("vertex.network=default", "vertex.network", id="no full name"),
+        pytest.param("vertex.labels={Team: x}", "vertex.labels", id="an upper-case label"),
+        pytest.param("vertex.reserved_ip_ranges=[a]", "set network", id="ranges of no network"),
+    ],
+)
+def test_a_setting_that_google_cloud_would_refuse_is_refused_at_once(override, expected):
+    with pytest.raises(UserError, match=expected):
+        vertex_config("vertex", override)

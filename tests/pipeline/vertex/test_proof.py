@@ -1,0 +1,107 @@
+"""The compiled job does what LocalDagRunner does: the proof that costs nothing."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from components.examples_io import read_examples
+from pipeline.config import RoundsSettings
+from pipeline.local_run import LocalRounds
+from pipeline.output_dir import OutputPaths
+from pipeline.rounds import run_rounds
+from pipeline.vertex.job import round_result
+from pipeline.vertex.job_file import compile_job
+from standin.server import serve
+from tests.pipeline.vertex.conftest import BUCKET, vertex_config
+from tests.pipeline.vertex.local_vertex import LocalVertex
+
+REPOSITORY = Path(__file__).parents[3]
+ROUNDS = RoundsSettings(max_rounds=2)
+# Of the first round: no model is blessed, so that there is a second one. There, every model is.
+NEVER = {"threshold_percent": 100.0}
+ALWAYS = {"threshold_percent": 0.0}
+
+
+@pytest.fixture(scope="module")
+def standin_url():
+    with serve() as server:
+        yield server.url
+
+
+def _config(threshold, tmp_path):
+    return vertex_config(
+        "smoke",
+        f"vertex.repository_dir={REPOSITORY}",
+        f"output_dir={tmp_path / 'output'}",
+        f"evaluator.gate.threshold_percent={threshold['threshold_percent']}",
+    )
+
+
+def _with_salt(folder):
+    # What the stand-in is asked, and so what it answers, depends on the journal's salt.
+    folder.mkdir(parents=True)
+    (folder / "salt").write_bytes(base64.b16encode(bytes(32)))
+
+
+def _on_vertex(folder):
+    """Two rounds of the compiled job."""
+    job = compile_job(_config(NEVER, folder), folder / "job.json")
+    _with_salt(folder / "bucket" / "journal")
+    service = LocalVertex(job, BUCKET, folder / "bucket")
+    always = _config(ALWAYS, folder).evaluator.model_dump_json()
+
+    def submit(round, history_uri, report_uri):
+        parameters = {"round": round, "history_uri": history_uri, "report_uri": report_uri}
+        if round == 2:
+            parameters["evaluator"] = always  # as one changes it in the console, for one run
+        details = service.run(f"round-{round}", parameters)
+        return round_result(details, round, f"round-{round}", lambda uri: Path(uri).read_bytes())
+
+    return run_rounds(submit, ROUNDS)
+
+
+def _on_this_machine(folder):
+    """The same two rounds with LocalDagRunner."""
+    paths = OutputPaths(folder / "local")
+    _with_salt(paths.journal)
+    runners = {
+        1: LocalRounds(_config(NEVER, folder), paths),
+        2: LocalRounds(_config(ALWAYS, folder), paths),
+    }
+
+    def submit(round, history_uri, report_uri):
+        return runners[round].submit(round, history_uri, report_uri)
+
+    return run_rounds(submit, ROUNDS)
+
+
+def _report(result):
+    report = json.loads((Path(result.report_uri) / "coverage_report.json").read_text())
+    verdicts = (Path(result.report_uri) / "verdicts.jsonl").read_text().splitlines()
+    return report["models"], report["gate"], [json.loads(line) for line in verdicts]
+
+
+@pytest.mark.slow
+def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(
+    tmp_path, standin_url, monkeypatch
+):
+    monkeypatch.setenv("UNDERSTUDY_STANDIN_URL", standin_url)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    cloud = _on_vertex(tmp_path)
+    local = _on_this_machine(tmp_path)
+    assert cloud.stop_reason == local.stop_reason
+    assert [r.blessed for r in cloud.rounds] == [r.blessed for r in local.rounds] == [False, True]
+    for there, here in zip(cloud.rounds, local.rounds, strict=True):
+        for split in ("train", "eval"):
+            rows = read_examples(there.synthetic_uri, split)
+            assert rows == read_examples(here.synthetic_uri, split)
+            assert rows, f"no {split} rows in round {there.round}"
+        assert there.coverage_rate == here.coverage_rate
+        assert there.cost_usd == here.cost_usd
+        assert _report(there) == _report(here)
+    first, second = (len(read_examples(r.synthetic_uri, "train")) for r in cloud.rounds)
+    assert second > first, "the second round adds to the first one's rows"
+    pushed = json.loads((Path(cloud.rounds[1].pushed_uri) / "pushed.json").read_text())
+    assert pushed["tag"].startswith("round-2-")

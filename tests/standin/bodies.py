@@ -1,0 +1,59 @@
+"""Requests to the stand-in as its clients write them."""
+
+import json
+
+import httpx
+
+KEY = "00112233aabbccdd"
+SCHEMAS = {
+    "attributes": ["persona", "difficulty", "length", "tone", "format", "language", "edge_case"],
+    "prompts": ["prompts"],
+    "answer": ["output"],
+    "score": ["reason", "score"],
+    "judge": ["reason", "similarity", "precision_a", "precision_b"],
+}
+
+
+def block(name, text, key=KEY):
+    mark = f' key="{key}"' if key else ""
+    return f"<{name}{mark}>\n{text}\n</{name}{mark}>"
+
+
+def output(category="defect", priority="normal", product="Nimbus Cam"):
+    return json.dumps({"category": category, "priority": priority, "product": product})
+
+
+def body(kind, *blocks, task="support_triage", key=KEY, **config):
+    parts = [block("task", f"{task}\nTriage the message.", key), *blocks]
+    properties = {name: {"type": "STRING"} for name in SCHEMAS[kind]}
+    return {
+        "contents": [{"role": "user", "parts": [{"text": "\n\n".join(parts)}]}],
+        "generationConfig": {"responseSchema": {"properties": properties}, **config},
+    }
+
+
+def answer_body(message, **config):
+    return body("answer", block("message", message), **config)
+
+
+def judge_body(prompt, answer_a, answer_b, key=KEY):
+    texts = {"prompt": prompt, "answer_a": answer_a, "answer_b": answer_b}
+    return body("judge", *(block(name, text, key) for name, text in texts.items()), key=key)
+
+
+def prompts_body(count=8, **config):
+    outputs = (output(), output("billing", "high", None), output("how_to", "low", None))
+    examples = [block("example", json.dumps({"prompt": "Hm.", "output": o})) for o in outputs]
+    plan = [{"like_example": n % 3 + 1, "length": "two sentences"} for n in range(count)]
+    return body("prompts", *examples, block("plan", json.dumps(plan)), **config)
+
+
+def post(server, request, model="stand-in-demo"):
+    url = f"{server.url}/v1beta/models/{model}:generateContent"
+    return httpx.post(url, json=request, timeout=30)
+
+
+def told(response):
+    """The JSON object in a Gemini reply."""
+    assert response.status_code == 200, response.text
+    return json.loads(response.json()["candidates"][0]["content"]["parts"][0]["text"])

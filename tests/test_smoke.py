@@ -1,0 +1,171 @@
+"""The whole loop as a user starts it: the `smoke` preset, two rounds, all offline."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPONENTS = [
+    "CoverageExampleGen",
+    "SynthDataGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "ResponseGen",
+    "BaseResponseGen",
+    "LLMEvaluator",
+    "HFPusher",
+]
+
+pytestmark = pytest.mark.slow
+
+
+def command(output, *overrides):
+    values = [f"output_dir={output}", *overrides]
+    pairs = [part for value in values for part in ("--set", value)]
+    return [sys.executable, "local_runner.py", "run", "--preset", "smoke", *pairs]
+
+
+def run(output, *overrides):
+    environment = {k: v for k, v in os.environ.items() if k != "UNDERSTUDY_STANDIN_URL"}
+    return subprocess.run(
+        command(output, *overrides),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def summary_of(output):
+    return json.loads((output / "summary.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return tmp_path_factory.mktemp("smoke") / "output"
+
+
+@pytest.fixture(scope="module")
+def finished(output):
+    done = run(output)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_loop_shows_itself_and_says_where_everything_is(finished, output):
+    assert re.search(r"Round 1: coverage rate [\d.]+ % \(holdout\)", finished.stderr)
+    for component in COMPONENTS:
+        assert finished.stderr.count(f"  {component} finished after") == 2
+    assert str(output / "report.html") in finished.stdout
+    chatter = re.compile(r"WARNING|Traceback|TensorFlow|absl|httpx")
+    assert not chatter.search(finished.stderr + finished.stdout)
+    assert "Component Trainer is finished" in (output / "run.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("finished")
+def test_the_summary_accounts_for_both_rounds(output):
+    summary = summary_of(output)
+    assert (summary["stop_reason"], summary["stand_in"]) == ("max_rounds", True)
+    first, second = summary["rounds"]
+    assert second["data"]["total_rows"] == first["data"]["kept"] + second["data"]["kept"]
+    for entry in (first, second):
+        holdout = entry["rates"]["tuned"]["holdout"]
+        assert (holdout["total"], entry["blessed"]) == (4, False)
+        assert {node["node"] for node in entry["components"]} == set(COMPONENTS)
+        assert entry["training"]["steps"] == 4
+        assert entry["usage"]["total"]["calls"] > 0
+        for uri in (entry["artifacts"][key] for key in ("synthetic", "report", "model")):
+            assert Path(ROOT, uri).is_dir()
+    cached = {node["node"] for node in second["components"] if node["cached"]}
+    assert cached == {"CoverageExampleGen", "SchemaGen", "BaseResponseGen"}
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_second_run_comes_from_the_cache_and_pays_for_nothing(output):
+    before = {path: path.stat().st_size for path in (output / "journal").iterdir()}
+    rounds = summary_of(output)["rounds"]
+    done = run(output)
+    assert done.returncode == 0, done.stderr
+    again = summary_of(output)["rounds"]
+    assert all(node["cached"] for entry in again for node in entry["components"])
+    assert [e["rates"] for e in again] == [e["rates"] for e in rounds]
+    assert [e["usage"] for e in again] == [e["usage"] for e in rounds]
+    trainings = [
+        [
+            node["seconds"]
+            for entry in loop
+            for node in entry["components"]
+            if node["node"] == "Trainer"
+        ]
+        for loop in (rounds, again)
+    ]
+    assert trainings[0] == trainings[1], "work counts with the time that it took"
+    assert {path: path.stat().st_size for path in (output / "journal").iterdir()} == before
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_blessed_model_is_pushed_to_the_local_hub(output):
+    done = run(output, "evaluator.gate.threshold_percent=0")
+    assert done.returncode == 0, done.stderr
+    summary = summary_of(output)
+    assert (summary["stop_reason"], len(summary["rounds"])) == ("threshold_met", 1)
+    assert summary["rounds"][0]["blessed"]
+    hub = output / "hub"
+    kinds = {path.relative_to(hub).parts[0] for path in hub.rglob("README.md")}
+    assert kinds == {"models", "datasets", "spaces"}
+
+
+def test_killed_in_the_middle_the_same_command_goes_on(tmp_path, finished, output):
+    other = tmp_path / "output"
+    process = subprocess.Popen(
+        command(other), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if "Trainer is running" in line:
+            break
+    time.sleep(1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    journal = sum(path.stat().st_size for path in (other / "journal").glob("*.jsonl"))
+    done = run(other)
+    assert done.returncode == 0, done.stderr
+    first = summary_of(other)["rounds"][0]
+    cached = {node["node"] for node in first["components"] if node["cached"]}
+    assert {"CoverageExampleGen", "SynthDataGen", "Transform"} <= cached
+    unbroken = summary_of(output)["rounds"][0]
+    assert first["data"]["kept"] == unbroken["data"]["kept"]
+    assert journal > 0
+    calls = sum(e["usage"]["total"]["calls"] for e in summary_of(other)["rounds"])
+    lines = [
+        json.loads(line)
+        for path in (other / "journal").glob("*.jsonl")
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line
+    ]
+    assert len(lines) == calls
+    assert len({line["key"] for line in lines if line["error"] is None}) == len(lines)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "Round 1" in process.stderr.readline()
+        second = run(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    assert second.returncode == 2
+    assert "Another run is using" in second.stderr
