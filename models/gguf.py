@@ -4,22 +4,22 @@ The layout of the tensors and of the tokenizer's tables is that of llama.cpp
 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 """
 
+import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from models.errors import ModelError
 from models.files import publish_folder
+from models.gguf_tokenizer import read_field, tokenizer_proto
 
 _FORMAT_VERSION = 1  # changes when a preset made from the same file would differ
 _ARCHITECTURE = "gemma3"
-# Token types of llama.cpp (`llama_token_type`).
-_CONTROL, _USER_DEFINED = 3, 4
-_MISSING_SCORE = -1000.0  # llama.cpp's score of pieces that SentencePiece gives none
 
 Array = np.ndarray[Any, Any]
 
@@ -44,20 +44,19 @@ def packaged_preset(cache_dir: str) -> str:
             "model with --set training.preset=…"
         ) from error
     target = _target(cache_dir, package.EXPECTED_SHA256)
-    if target.is_dir():
-        return str(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of its own: another process may be converting at the same time.
-    with tempfile.TemporaryDirectory(prefix=".gguf-", dir=target.parent) as folder:
-        gguf_file = Path(folder) / package.MODEL_NAME
-        try:
-            package.assemble(gguf_file, overwrite=True)
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"The packaged Gemma cannot be put together in {folder!r}: {error}. "
-                "Reinstall it: rm .venv/installed && make setup"
-            ) from error
-        _convert(gguf_file, target)
+    with _one_at_a_time(target) as done:
+        if done:
+            return str(target)
+        with tempfile.TemporaryDirectory(prefix=".gguf-", dir=target.parent) as folder:
+            gguf_file = Path(folder) / package.MODEL_NAME
+            try:
+                package.assemble(gguf_file)
+            except (OSError, ValueError) as error:
+                raise ModelError(
+                    f"The packaged Gemma cannot be put together in {folder!r}: {error}. "
+                    "Reinstall it: rm .venv/installed && make setup"
+                ) from error
+            _convert(gguf_file, target)
     return str(target)
 
 
@@ -79,13 +78,25 @@ def convert_file(path: str, cache_dir: str) -> str:
         raise ModelError(f"There is no GGUF file {path!r}. Give the path of a .gguf file.")
     with file.open("rb") as stream:
         target = _target(cache_dir, hashlib.file_digest(stream, "sha256").hexdigest())
-    if not target.is_dir():
-        _convert(file, target)
+    with _one_at_a_time(target) as done:
+        if not done:
+            _convert(file, target)
     return str(target)
 
 
 def _target(cache_dir: str, sha256: str) -> Path:
     return Path(cache_dir) / "presets" / f"gguf-{sha256[:16]}-v{_FORMAT_VERSION}"
+
+
+@contextlib.contextmanager
+def _one_at_a_time(target: Path) -> Iterator[bool]:
+    """Whether `target` is there already, once no other process is making it."""
+    if target.is_dir():
+        yield True
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        yield target.is_dir()
 
 
 def _convert(file: Path, target: Path) -> None:
@@ -95,7 +106,7 @@ def _convert(file: Path, target: Path) -> None:
     backbone = keras_hub.models.Gemma3Backbone(**_backbone_config(reader, file), dtype="float32")
     _load_weights(backbone, reader, file)
     tokenizer = keras_hub.models.Gemma3Tokenizer(
-        proto=_tokenizer_proto(reader), has_vision_tokens=False
+        proto=tokenizer_proto(reader), has_vision_tokens=False
     )
     preprocessor = keras_hub.models.Gemma3CausalLMPreprocessor(
         tokenizer=tokenizer, sequence_length=1024
@@ -116,7 +127,7 @@ def _open(file: Path) -> Any:
             f"{str(file)!r} is not a readable GGUF file ({error}). It may be truncated: compare "
             "its size with the original and copy it again."
         ) from error
-    architecture = _field(reader, "general.architecture")
+    architecture = read_field(reader, "general.architecture")
     if architecture != _ARCHITECTURE:
         raise ModelError(
             f"{str(file)!r} holds the architecture {architecture!r}; only {_ARCHITECTURE!r} "
@@ -130,21 +141,16 @@ def _open(file: Path) -> Any:
     return reader
 
 
-def _field(reader: Any, key: str, default: Any = None) -> Any:
-    field = reader.fields.get(key)
-    return default if field is None else field.contents()
-
-
 def _backbone_config(reader: Any, file: Path) -> dict[str, Any]:
     def get(key: str, default: Any = None) -> Any:
-        value = _field(reader, f"{_ARCHITECTURE}.{key}", default)
+        value = read_field(reader, f"{_ARCHITECTURE}.{key}", default)
         if value is None:
             raise ModelError(f"{str(file)!r} lacks the field {_ARCHITECTURE}.{key}.")
         return value
 
-    soft_cap = _field(reader, f"{_ARCHITECTURE}.final_logit_softcapping")
+    soft_cap = read_field(reader, f"{_ARCHITECTURE}.final_logit_softcapping")
     return {
-        "vocabulary_size": len(_field(reader, "tokenizer.ggml.tokens")),
+        "vocabulary_size": len(read_field(reader, "tokenizer.ggml.tokens")),
         "image_size": None,
         "num_layers": get("block_count"),
         "num_query_heads": get("attention.head_count"),
@@ -232,52 +238,3 @@ def _load_layer(layer: Any, prefix: str, take: Callable[[str, Sequence[int]], Ar
         (layer.ffw_linear, "ffn_down"),
     ):
         dense.kernel.assign(take(f"{prefix}{name}.weight", dense.kernel.shape[::-1]).T)
-
-
-def _tokenizer_proto(reader: Any) -> bytes:
-    """The SentencePiece model that llama.cpp's tables were made from."""
-    from sentencepiece import sentencepiece_model_pb2
-
-    tokens = _field(reader, "tokenizer.ggml.tokens")
-    special = {
-        name: _field(reader, f"tokenizer.ggml.{name}_token_id")
-        for name in ("bos", "eos", "unknown", "padding")
-    }
-    model = sentencepiece_model_pb2.ModelProto()
-    piece_type = sentencepiece_model_pb2.ModelProto.SentencePiece
-    rows = zip(
-        tokens,
-        _field(reader, "tokenizer.ggml.scores"),
-        _field(reader, "tokenizer.ggml.token_type"),
-        strict=True,
-    )
-    for index, (token, score, kind) in enumerate(rows):
-        piece = token
-        if index == special["unknown"]:
-            kind = piece_type.UNKNOWN  # noqa: PLW2901
-        elif index in special.values():
-            kind = piece_type.CONTROL  # noqa: PLW2901
-        elif kind in (_CONTROL, _USER_DEFINED):
-            # Turn markers must be found in text, and llama.cpp stores runs of spaces unescaped.
-            kind = piece_type.USER_DEFINED  # noqa: PLW2901
-            piece = token.replace(" ", "\u2581")
-        model.pieces.add(piece=piece, score=0.0 if score == _MISSING_SCORE else score, type=kind)
-    _describe(model, tokens, special, bool(_field(reader, "tokenizer.ggml.add_space_prefix")))
-    return bytes(model.SerializeToString())
-
-
-def _describe(model: Any, tokens: list[str], special: dict[str, int], space_prefix: bool) -> None:
-    trainer, normalizer = model.trainer_spec, model.normalizer_spec
-    trainer.model_type = trainer.BPE
-    trainer.vocab_size = len(tokens)
-    trainer.byte_fallback = True
-    trainer.split_digits = True
-    trainer.allow_whitespace_only_pieces = True
-    trainer.unk_id, trainer.unk_piece = special["unknown"], tokens[special["unknown"]]
-    trainer.bos_id, trainer.bos_piece = special["bos"], tokens[special["bos"]]
-    trainer.eos_id, trainer.eos_piece = special["eos"], tokens[special["eos"]]
-    trainer.pad_id, trainer.pad_piece = special["padding"], tokens[special["padding"]]
-    normalizer.name = "identity"
-    normalizer.add_dummy_prefix = space_prefix
-    normalizer.remove_extra_whitespaces = False
-    normalizer.escape_whitespaces = True
