@@ -14,6 +14,7 @@ from components.errors import UserError
 from components.service_llm.secrets import check_environment
 from models.errors import ModelError
 from pipeline.config import Config, load_config, preset_names
+from pipeline.estimate import estimate_text
 from pipeline.local_service import standin_if_wanted
 from pipeline.output_dir import OutputPaths, claim
 
@@ -59,9 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     show = commands.add_parser("config", help="print the configuration that a run would use")
     show.set_defaults(command=_show_config)
+    estimate = commands.add_parser(
+        "estimate", help="print the calls, tokens, cost and minutes of a run, and send nothing"
+    )
+    estimate.set_defaults(command=_estimate)
     space = commands.add_parser("space", help="serve the application with the best local model")
     space.set_defaults(command=_space)
-    for command in (run, show, space):
+    for command in (run, show, estimate, space):
         command.add_argument(
             "--preset",
             default="offline",
@@ -81,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
 def _show_config(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.preset, arguments.overrides)
     print(config.model_dump_json(indent=2))  # noqa: T201
+
+
+def _estimate(arguments: argparse.Namespace) -> None:
+    print(estimate_text(load_config(arguments.preset, arguments.overrides)))  # noqa: T201
 
 
 def _space(arguments: argparse.Namespace) -> None:

@@ -1,12 +1,16 @@
 """What an evaluation will ask the service LLM, before any model has answered."""
 
+import json
+import math
 from collections.abc import Iterator, Sequence
 
 from components.llm_evaluator.requests import Candidate, RequestBuilder
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.records import CoverageRow, ResponseRow
-from components.service_llm.types import Request
+from components.service_llm.estimate import Expected
 from components.task import Task
+
+_VERDICT_CHARACTERS = 220  # a reason of one or two sentences, and three numbers
 
 
 def expected_requests(
@@ -14,31 +18,42 @@ def expected_requests(
     task: Task,
     settings: EvaluatorSettings,
     *,
-    models: int,
+    round: int,
+    baselines: int,
     samples: int = 1,
-) -> Iterator[Request]:
+    repeated: float = 0.0,
+) -> Iterator[Expected]:
     """Requests like those that will be sent, to count them and their tokens.
 
-    Responses are taken to be as long as the desired outputs, and all different; equal ones are
-    asked about only once, so a good model costs less. Later rounds pay only for what is new.
+    Responses are taken to be as long as the desired outputs. The baselines stay the same over the
+    rounds, so the first one pays for them.
 
     Args:
         rows: The coverage dataset.
         task: What is taken over.
         settings: Of the evaluator; the service LLM as a baseline is counted as they say.
-        models: Models whose responses ResponseGen makes.
+        round: The round, from 1.
+        baselines: Models besides the tuned one whose responses ResponseGen makes.
         samples: Responses for each prompt.
+        repeated: Share of the tuned model's responses, 0 to 1, that were judged before: those of
+            the service LLM or of an earlier round.
     """
     builder = RequestBuilder(task, settings, salt=b"")
     shown = [
         ResponseRow(row.id, row.prompt, row.output, row.split, row.tags, row.output, "stop")
         for row in rows
     ]
-    with_service = "service" in settings.baselines
-    if with_service:
-        yield from (builder.answer(row, shown, tag=row.id) for row in shown)
-    for row in shown:
+    copies = 0
+    if round == 1:
+        copies = baselines * samples
+        if "service" in settings.baselines:
+            copies += 1
+            for row in shown:
+                reply = len(json.dumps({"output": row.output}, ensure_ascii=False))
+                yield Expected(builder.answer(row, shown, tag=row.id), reply)
+    new = math.ceil(len(shown) * samples * (1 - repeated))
+    for number in range(copies * len(shown) + new):
+        row = shown[number % len(shown)]
         candidate = Candidate(row.prompt, row.output, row.response)
-        for copy in range(models * samples + with_service):
-            for vote in range(settings.votes):
-                yield builder.judge(candidate, vote, tag=f"{row.id}:{copy}:{vote}")
+        for vote in range(settings.votes):
+            yield Expected(builder.judge(candidate, vote, tag=""), _VERDICT_CHARACTERS)

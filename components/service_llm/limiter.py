@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from components.service_llm.errors import QuotaError
 from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.types import CHARACTERS_PER_TOKEN
 
 _MINUTE = 60.0
 _DAY = 86_400.0
@@ -88,8 +89,8 @@ class Limiter:
         return self._successes
 
     def expected_tokens(self, prompt_characters: int) -> int:
-        """Tokens that a request will use: four characters a token, and the usual reply."""
-        return prompt_characters // 4 + int(self._output_tokens)
+        """Tokens that a request will use: its prompt's, and those of the usual reply."""
+        return prompt_characters // CHARACTERS_PER_TOKEN + int(self._output_tokens)
 
     def try_acquire(self, tokens: int) -> float:
         """Take a permit.

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import pydantic
 
+CHARACTERS_PER_TOKEN = 4  # of English, roughly, in every model's vocabulary
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:

@@ -14,24 +14,25 @@ TASK = Task(name="capitals", instruction="Answer.")
 
 
 @pytest.mark.parametrize(
-    ("settings", "models", "samples", "expected"),
+    ("settings", "options", "expected"),
     [
-        pytest.param({"baselines": []}, 1, 1, {"Verdict": 10}, id="one model"),
-        pytest.param({"baselines": ["base"]}, 2, 1, {"Verdict": 20}, id="with base"),
-        pytest.param({}, 1, 1, {"Answer": 5, "Verdict": 20}, id="with service"),
-        pytest.param({"baselines": [], "votes": 1}, 1, 3, {"Verdict": 15}, id="samples"),
+        pytest.param({"baselines": []}, {}, {"Verdict": 10}, id="one model"),
+        pytest.param({"baselines": ["base"]}, {"baselines": 1}, {"Verdict": 20}, id="with base"),
+        pytest.param({}, {}, {"Answer": 5, "Verdict": 20}, id="with service"),
+        pytest.param({}, {"baselines": 1, "round": 2}, {"Verdict": 10}, id="a later round"),
+        pytest.param({"baselines": []}, {"repeated": 0.4}, {"Verdict": 6}, id="repeated"),
+        pytest.param({"baselines": [], "votes": 1}, {"samples": 3}, {"Verdict": 15}, id="samples"),
     ],
 )
-def test_requests_are_counted_by_what_is_asked(settings, models, samples, expected):
-    requests = expected_requests(
-        ROWS, TASK, EvaluatorSettings(**settings), models=models, samples=samples
+def test_requests_are_counted_by_what_is_asked(settings, options, expected):
+    found = expected_requests(
+        ROWS, TASK, EvaluatorSettings(**settings), **{"round": 1, "baselines": 0} | options
     )
-    assert Counter(request.schema.__name__ for request in requests) == expected
+    assert Counter(request.schema.__name__ for request, _ in found) == expected
 
 
 def test_the_requests_are_as_long_as_real_ones(service, builder):
-
     llm, made = service(), builder(baselines=[])
     judge([Candidate(r.prompt, r.output, r.output) for r in ROWS], llm, made, made.settings)
-    expected = expected_requests(ROWS, made.task, made.settings, models=1)
-    assert sorted(len(r.prompt) for r in expected) == sorted(len(r.prompt) for r in llm.requests)
+    expected = expected_requests(ROWS, made.task, made.settings, round=1, baselines=0)
+    assert sorted(len(r.prompt) for r, _ in expected) == sorted(len(r.prompt) for r in llm.requests)

@@ -1,0 +1,153 @@
+"""The estimate against what the stand-in is really asked, and what the command prints."""
+
+import dataclasses
+import json
+
+import pytest
+
+import local_runner
+from components.coverage_example_gen.reader import read_coverage
+from components.llm_evaluator import requests as evaluation_requests
+from components.llm_evaluator.evaluate import evaluate
+from components.records import ResponseRow
+from components.service_llm.client import open_service_llm
+from components.service_llm.types import Usage
+from components.synth_data_gen.aim import uniform_weights
+from components.synth_data_gen.answer import Answerer
+from components.synth_data_gen.filters import PromptFilter
+from components.synth_data_gen.generate import generate, propose_attributes
+from components.synth_data_gen.requests import RequestBuilder
+from components.synth_data_gen.validate import infer_form
+from pipeline.config import load_config
+from pipeline.estimate import estimate_round
+from standin.server import serve
+
+CLOSE = 0.1  # "within 10 %"
+
+
+def generation(config, rows, attributes, *, round, journal):
+    """Round `round` of SynthDataGen without its artifacts."""
+    seeds = [row for row in rows if row.split == "seed"]
+    with open_service_llm(
+        config.service_llm, journal_uri=journal, component="SynthDataGen", round=round
+    ) as llm:
+        builder = RequestBuilder(config.task, config.synth, llm.salt(), seeds)
+        attributes = attributes or propose_attributes(llm, builder)
+        generate(
+            llm,
+            builder,
+            PromptFilter(rows, [], config.synth, None),
+            Answerer(llm, builder, infer_form([seed.output for seed in seeds])),
+            weights=uniform_weights(seeds),
+            attributes=attributes,
+            round=round,
+        )
+        return attributes, llm.usage()
+
+
+def responses(rows, right):
+    """A model that answers as desired where `right` says so, and wrongly in another way elsewhere."""
+    wrong = json.dumps({"category": "billing", "priority": "low", "product": "Orbit Doorbell"})
+    return [
+        ResponseRow(
+            row.id,
+            row.prompt,
+            row.output,
+            row.split,
+            row.tags,
+            row.output if right(number) else f"{wrong} {number}",
+            "stop",
+        )
+        for number, row in enumerate(rows)
+    ]
+
+
+def evaluation(config, models, *, round, journal):
+    with open_service_llm(
+        config.judge_llm, journal_uri=journal, component="LLMEvaluator", round=round
+    ) as llm:
+        builder = evaluation_requests.RequestBuilder(config.task, config.evaluator, llm.salt())
+        evaluate(models, llm, builder, judge_section={})
+        return llm.usage()
+
+
+@pytest.mark.slow
+def test_two_rounds_of_the_demo_use_what_was_estimated(tmp_path, monkeypatch):
+    config = load_config("offline")
+    rows = read_coverage(config.coverage_dir)
+    journal = str(tmp_path)
+    base = responses(rows, lambda n: False)
+    base = [dataclasses.replace(row, response=row.prompt[:90]) for row in base]
+    # The share of answers that were judged before is the estimate's own assumption: one half.
+    first, second = responses(rows, lambda n: n % 2), responses(rows, lambda n: n % 4)
+    used, expected, attributes = Usage(), Usage(), None
+    with serve() as server:
+        monkeypatch.setenv("UNDERSTUDY_STANDIN_URL", server.url)
+        for number, tuned in enumerate((first, second), start=1):
+            attributes, usage = generation(config, rows, attributes, round=number, journal=journal)
+            used += usage
+            models = {"tuned": tuned, "base": base}
+            used += evaluation(config, models, round=number, journal=journal)
+            expected += estimate_round(config, rows, number).usage
+    assert expected.calls == pytest.approx(used.calls, rel=CLOSE)
+    assert expected.prompt_tokens == pytest.approx(used.prompt_tokens, rel=CLOSE)
+    assert expected.output_tokens == pytest.approx(used.output_tokens, rel=CLOSE)
+
+
+def test_settings_change_what_is_estimated():
+    def calls(*overrides, round=1):
+        config = load_config("gemini", ["coverage_dir=data/coverage/smoke", *overrides])
+        rows = read_coverage(config.coverage_dir)
+        return estimate_round(config, rows, round).usage.calls
+
+    rows, votes = 10, 2
+    asked = 1 + 28 + 200  # attributes, requests for prompts (8 in each, a tenth too many), answers
+    assert calls() == asked + rows + votes * (rows + rows + rows // 2)
+    assert calls(round=2) == asked - 1 + votes * rows // 2
+    assert calls("synth.samples=3") - calls() == 400
+    assert calls("synth.quality_filter=true") - calls() == 200
+    assert calls("evaluator.baselines=[]", round=1) == asked + votes * (rows + rows // 2)
+
+
+def test_the_command_prints_a_table_and_sends_nothing(capsys, monkeypatch):
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    assert local_runner.main(["estimate", "--preset", "gemini"]) == 0
+    printed = capsys.readouterr().out
+    first, later, total = (line.split() for line in printed.splitlines()[1:4])
+    assert (first[:2], later[:3], total[:3]) == (
+        ["round", "1"], ["every", "later", "round"], ["all", "5", "rounds"],
+    )  # fmt: skip
+    numbers = [
+        [float(cell.replace(",", "")) for cell in line[-5:]] for line in (first, later, total)
+    ]
+    calls, prompt_tokens, output_tokens, cost, minutes = numbers[0]
+    assert cost == pytest.approx(prompt_tokens * 0.30e-6 + output_tokens * 2.50e-6, abs=0.01)
+    assert minutes == pytest.approx(calls / 300, abs=0.1)
+    assert numbers[2][0] == calls + 4 * numbers[1][0]
+
+
+def test_an_unknown_price_is_told(capsys):
+    arguments = ["estimate", "--preset", "gemini", "--set", "service_llm.model=gemini-99"]
+    assert local_runner.main([*arguments, "--set", "service_llm.budget_usd=null"]) == 0
+    printed = capsys.readouterr().out
+    assert "unknown" in printed.splitlines()[1]
+    assert "service_llm.price" in printed
+
+
+def test_limits_of_tokens_and_days_lengthen_the_run():
+    def minutes(*overrides):
+        config = load_config("gemini", ["coverage_dir=data/coverage/smoke", *overrides])
+        return estimate_round(config, read_coverage(config.coverage_dir), 1)
+
+    plain = minutes()
+    tight = minutes("service_llm.tokens_per_minute=10000")
+    used = plain.usage.prompt_tokens + plain.usage.output_tokens
+    assert tight.minutes == pytest.approx(used / 10000)
+    days = minutes("service_llm.requests_per_day=100")
+    assert days.minutes >= 2 * 24 * 60
+
+
+def test_a_coverage_folder_that_is_missing_is_told(capsys):
+    status = local_runner.main(["estimate", "--set", "coverage_dir=/no/such/folder"])
+    assert status == 2
+    assert "/no/such/folder" in capsys.readouterr().err
