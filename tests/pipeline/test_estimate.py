@@ -46,7 +46,7 @@ def generation(config, rows, attributes, *, round, journal):
 
 
 def responses(rows, right):
-    """A model that answers as desired where `right` says so, and wrongly in another way elsewhere."""
+    """As desired where `right` says so, and wrong in another way everywhere else."""
     wrong = json.dumps({"category": "billing", "priority": "low", "product": "Orbit Doorbell"})
     return [
         ResponseRow(
