@@ -27,6 +27,7 @@ def main() -> int:
             tokens_per_minute=arguments.tokens_per_minute,
             faults=arguments.faults,
             judge=arguments.judge,
+            batch_seconds=arguments.batch_seconds,
             record_file=arguments.record_file,
         )
         server = Server(standin, arguments.port)
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"share of the requests that fail in a way: {', '.join(FAULTS)}",
     )
     parser.add_argument("--judge", choices=["normal", "literal"], default="normal")
+    parser.add_argument("--batch-seconds", type=float, default=0.0, help="a batch job takes")
     parser.add_argument("--record-file", help="JSON lines of all request bodies")
     return parser
 

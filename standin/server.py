@@ -55,6 +55,7 @@ def serve(
     tokens_per_minute: int | None = None,
     faults: Mapping[str, float] | None = None,
     judge: JudgeMode = "normal",
+    batch_seconds: float = 0.0,
     record_file: str | Path | None = None,
 ) -> Iterator[Server]:
     """A server in a thread of this process, for as long as the context lasts.
@@ -66,6 +67,7 @@ def serve(
         tokens_per_minute: Likewise.
         faults: Likewise.
         judge: Likewise.
+        batch_seconds: Likewise.
         record_file: Likewise.
 
     Raises:
@@ -78,6 +80,7 @@ def serve(
         tokens_per_minute=tokens_per_minute,
         faults=faults,
         judge=judge,
+        batch_seconds=batch_seconds,
         record_file=record_file,
     )
     server = Server(standin, port)
@@ -104,7 +107,7 @@ def _handler(standin: StandIn) -> type[http.server.BaseHTTPRequestHandler]:
         wbufsize = -1  # headers and body leave in one packet
 
         def do_GET(self) -> None:
-            self._send(200, {"model": protocol.MODEL_VERSION, "stats": standin.stats()})
+            self._send(*standin.look_up(self.path.partition("?")[0]))
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from standin import protocol
+from standin.batches import Batches
 from standin.brain import think
 from standin.faults import FaultDice, malformed
 from standin.protocol import Ask, Body, HttpError, Told
@@ -20,6 +21,9 @@ from standin.quota import Quota
 JudgeMode = Literal["normal", "literal"]
 
 _GEMINI = re.compile(r"/models/([^/:]+):generateContent$")
+_BATCH = re.compile(r"/models/([^/:]+):batchGenerateContent$")
+_JOBS = re.compile(r"/(batches)$")
+_JOB = re.compile(r"/(batches/[^/:]+)$")
 _OPENAI = re.compile(r"/v1/chat/completions$")
 _MODEL_PREFIX = "stand-in"
 _RANDOM_QUOTA_SECONDS = 1.0  # asked to wait after a `quota` fault
@@ -38,6 +42,7 @@ class StandIn:
         tokens_per_minute: See `Quota`.
         faults: See `FaultDice`.
         judge: `literal` makes the judge obey what stands outside of all blocks.
+        batch_seconds: How long a batch job takes.
         record_file: Every request's body is appended to it as one line of JSON.
     """
 
@@ -49,8 +54,10 @@ class StandIn:
         tokens_per_minute: int | None = None,
         faults: Mapping[str, float] | None = None,
         judge: JudgeMode = "normal",
+        batch_seconds: float = 0.0,
         record_file: str | Path | None = None,
     ) -> None:
+        self._batches = Batches(self.answer, batch_seconds)
         self._latency_seconds = latency_seconds
         self._quota = Quota(requests_per_minute, tokens_per_minute)
         self._dice = FaultDice(faults)
@@ -78,14 +85,27 @@ class StandIn:
             tokens = {name: self._counts[name] for name in ("prompt_tokens", "output_tokens")}
             return {**counts, **tokens, "by_kind": dict(self._kinds), "faults": dict(self._faults)}
 
+    def look_up(self, path: str) -> tuple[int, Body]:
+        """The HTTP status and body that answer a GET: a batch job, all of them, or the counts."""
+        try:
+            if _JOBS.search(path):
+                return 200, self._batches.list()
+            if found := _JOB.search(path):
+                return 200, self._batches.get(found.group(1))
+        except HttpError as error:
+            return error.code, protocol.error_body(error)
+        return 200, {"model": protocol.MODEL_VERSION, "stats": self.stats()}
+
     def answer(self, path: str, raw: bytes) -> tuple[int, Body]:
         """The HTTP status and body that answer a request.
 
         Raises:
             DisconnectedError: By a fault.
         """
-        self._note(raw)
         try:
+            if batch := _BATCH.search(path):
+                return 200, self._batches.create(batch.group(1), _read_json(raw))
+            self._note(raw)
             return 200, self._completed(path, raw)
         except HttpError as error:
             with self._lock:
@@ -160,7 +180,8 @@ def _read_ask(path: str, body: Body) -> tuple[str, Ask]:
     raise HttpError(
         404,
         "NOT_FOUND",
-        f"The stand-in serves models/NAME:generateContent and /v1/chat/completions, not {path}.",
+        "The stand-in serves models/NAME:generateContent and :batchGenerateContent, and "
+        f"/v1/chat/completions, not {path}.",
     )
 
 

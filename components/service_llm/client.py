@@ -2,31 +2,27 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import queue
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
-from components.service_llm.cost import cost_usd, price_of
+from components.service_llm.attempts import MALFORMED_TRIES, Reader, next_attempt
+from components.service_llm.batch import Batches
+from components.service_llm.cost import price_of
 from components.service_llm.errors import BudgetError, ServiceLLMError, TransientError
-from components.service_llm.journal import Entry, Journal, request_key
+from components.service_llm.journal import Journal, request_key
 from components.service_llm.limiter import limiter_for
 from components.service_llm.parsing import BAD_OUTPUT, parse
 from components.service_llm.provider import open_provider
 from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Reply, Request, Result, Usage
 
-_MALFORMED_TRIES = 3
 _MOST_WAITING = 32  # requests that wait for a permit; more would only take memory
 _LONGEST_RETRY_SECONDS = 60.0
-_SEED_STEP = 1_000_003  # far beyond any number of samples, so that a new try is a new sample
-_AGAIN = (
-    "\n\nAn earlier reply to this request could not be read (try {number}). Reply with one JSON"
-    " object of the requested schema and nothing else."
-)
 
 
 @contextlib.contextmanager
@@ -65,9 +61,7 @@ class ServiceLLM:
     ) -> None:
         self._settings = settings
         self._journal = journal
-        self._component = component
-        self._round = round
-        self._price = price_of(settings)
+        self._reader = Reader(settings, component, round)
         self._limiter = limiter_for(settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -89,6 +83,9 @@ class ServiceLLM:
             ServiceLLMError: The service cannot be used any further. What is under way by then is
                 waited for and kept in the journal.
         """
+        if self._settings.batch:
+            yield from self._batches().map(requests, self._from_journal)
+            return
         # None: a request has got its permit, so that there is room for the next to wait for one.
         events: queue.SimpleQueue[Future[Result] | None] = queue.SimpleQueue()
         under_way: set[Future[Result]] = set()
@@ -124,7 +121,7 @@ class ServiceLLM:
 
     def usage(self) -> Usage:
         """What this component's requests of this round used, over all interruptions."""
-        return self._journal.usage(self._component, self._round)
+        return self._journal.usage(self._reader.component, self._reader.round)
 
     def salt(self) -> bytes:
         """Random bytes of the journal, for the keys of blocks."""
@@ -148,6 +145,19 @@ class ServiceLLM:
                 future.result(timeout=self._settings.timeout_seconds + 1)
         self._loop.call_soon_threadsafe(self._stop.clear)
 
+    def _batches(self) -> Batches:
+        from components.service_llm.gemini_batch import GeminiBatches
+
+        batches = Batches(
+            GeminiBatches(self._settings),
+            self._journal,
+            self._reader,
+            before_job=self._check_budget,
+            wait=time.sleep,
+        )
+        batches.take_up()
+        return batches
+
     def _from_journal(self, request: Request) -> Result | None:
         reply = self._journal.answer(request_key(self._settings, request))
         if reply is None:
@@ -157,33 +167,18 @@ class ServiceLLM:
             return None  # written by a version of this code that read replies differently
         return Result(request, value, None, reply.text, Usage(), from_journal=True)
 
-    def _has_room(self, under_way: int) -> bool:
-        return under_way < self._limiter.concurrency
-
     async def _ask(self, request: Request, permitted: Callable[[], None]) -> Result:
         usage = Usage()
         attempt = request
-        for number in range(1, _MALFORMED_TRIES + 1):
+        for number in range(1, MALFORMED_TRIES + 1):
             reply = await self._send(attempt, permitted if number == 1 else lambda: None)
-            value, error = parse(reply, request.schema)
-            entry = Entry(
-                key=request_key(self._settings, request),
-                component=self._component,
-                round=self._round,
-                reply=reply,
-                error=error,
-                cost_usd=cost_usd(self._price, reply.prompt_tokens, reply.output_tokens),
-            )
+            value, entry = self._reader.read(request, reply)
             await asyncio.wrap_future(self._journal.append(entry))
             usage += entry.usage
-            if error != BAD_OUTPUT:
+            if entry.error != BAD_OUTPUT:
                 break
-            attempt = dataclasses.replace(
-                request,
-                prompt=request.prompt + _AGAIN.format(number=number),
-                index=request.index + number * _SEED_STEP,
-            )
-        return Result(request, value, error, reply.text, usage, from_journal=False)
+            attempt = next_attempt(request, number)
+        return Result(request, value, entry.error, reply.text, usage, from_journal=False)
 
     async def _send(self, request: Request, permitted: Callable[[], None]) -> Reply:
         """One reply, however many times the request has to be sent for it."""

@@ -11,6 +11,7 @@ from components.service_llm.settings import Price, ServiceLLMSettings
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 _TOKENS = 1_000_000
+_BATCH_SHARE = 0.5  # https://ai.google.dev/gemini-api/docs/batch-api
 
 
 class _Entry(Price, frozen=True, extra="forbid"):
@@ -41,11 +42,16 @@ def price_of(settings: ServiceLLMSettings) -> Price | None:
     """The price of a service LLM: of its settings, else of the table; None where neither has one.
 
     The name's last part counts, so `models/gemini-2.5-flash` and `google/gemini-2.5-flash` are
-    found too.
+    found too. In batch mode it is half of that.
     """
-    if settings.price:
-        return settings.price
-    name = settings.model.rsplit("/", 1)[-1]
+    price = settings.price or _listed(settings.model)
+    if price is None or not settings.batch:
+        return price
+    return Price(**{name: _BATCH_SHARE * usd for name, usd in price if name in Price.model_fields})
+
+
+def _listed(model: str) -> Price | None:
+    name = model.rsplit("/", 1)[-1]
     return next((e for e in price_table().models if fnmatch.fnmatchcase(name, e.model)), None)
 
 

@@ -1,6 +1,8 @@
 """Gemini through google-genai: Google AI Studio by key, Vertex AI by default credentials."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import google.auth.exceptions
@@ -30,60 +32,77 @@ class Gemini:
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._model = settings.model
-        options = genai_types.HttpOptions(
-            base_url=settings.resolved_base_url(),
-            timeout=int(settings.timeout_seconds * 1000),
-            # The client's own retries would take no permit of the limiter.
-            retry_options=genai_types.HttpRetryOptions(attempts=1),
-            async_client_args={"transport": _transport(settings.max_concurrency)},
-        )
-        if settings.vertex_project:
-            try:
-                self._client = genai.Client(
-                    vertexai=True,
-                    project=settings.vertex_project,
-                    location=settings.vertex_location,
-                    http_options=options,
-                )
-            except google.auth.exceptions.GoogleAuthError as error:
-                raise _no_credentials(error) from error
-        else:
-            self._client = genai.Client(
-                vertexai=False, api_key=api_key(settings) or _NO_KEY, http_options=options
-            )
+        self._client = open_client(settings)
 
     async def send(self, request: Request) -> Reply:
         """The model's reply; see `Provider`."""
-        config = genai_types.GenerateContentConfig(
-            system_instruction=request.system or None,
-            temperature=request.temperature,
-            max_output_tokens=request.max_output_tokens,
-            seed=request.index,
-            response_mime_type="application/json",
-            response_schema=request.schema,
-        )
-        try:
+        with translated_errors(self._model):
             response = await self._client.aio.models.generate_content(
-                model=self._model, contents=request.prompt, config=config
+                model=self._model, contents=request.prompt, config=generation_config(request)
             )
-        except genai_errors.APIError as error:
-            raise _translated(error, self._model) from error
-        except google.auth.exceptions.GoogleAuthError as error:
-            raise _no_credentials(error) from error
-        except httpx.TimeoutException as error:
-            raise TransientError(
-                f"{self._model} did not answer in time.", is_unreachable=True
-            ) from error
-        except (httpx.HTTPError, OSError) as error:
-            raise TransientError(
-                f"{self._model} cannot be reached ({type(error).__name__}: {error}).",
-                is_unreachable=True,
-            ) from error
-        return _reply(response)
+        return read_reply(response)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aio.aclose()
+
+
+def open_client(settings: ServiceLLMSettings) -> genai.Client:
+    """The client of google-genai, without retries of its own.
+
+    Raises:
+        AuthenticationError: The key or the default credentials cannot be read.
+    """
+    options = genai_types.HttpOptions(
+        base_url=settings.resolved_base_url(),
+        timeout=int(settings.timeout_seconds * 1000),
+        # The client's own retries would take no permit of the limiter.
+        retry_options=genai_types.HttpRetryOptions(attempts=1),
+        async_client_args={"transport": _transport(settings.max_concurrency)},
+    )
+    if not settings.vertex_project:
+        return genai.Client(
+            vertexai=False, api_key=api_key(settings) or _NO_KEY, http_options=options
+        )
+    try:
+        return genai.Client(
+            vertexai=True,
+            project=settings.vertex_project,
+            location=settings.vertex_location,
+            http_options=options,
+        )
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise _no_credentials(error) from error
+
+
+def generation_config(request: Request) -> genai_types.GenerateContentConfig:
+    """A request's parameters, with its schema as structured output."""
+    return genai_types.GenerateContentConfig(
+        system_instruction=request.system or None,
+        temperature=request.temperature,
+        max_output_tokens=request.max_output_tokens,
+        seed=request.index,
+        response_mime_type="application/json",
+        response_schema=request.schema,
+    )
+
+
+@contextlib.contextmanager
+def translated_errors(model: str) -> Iterator[None]:
+    """Errors of the client inside come out as errors of this package."""
+    try:
+        yield
+    except genai_errors.APIError as error:
+        raise _translated(error, model) from error
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise _no_credentials(error) from error
+    except httpx.TimeoutException as error:
+        raise TransientError(f"{model} did not answer in time.", is_unreachable=True) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise TransientError(
+            f"{model} cannot be reached ({type(error).__name__}: {error}).",
+            is_unreachable=True,
+        ) from error
 
 
 def _transport(connections: int) -> httpx.AsyncHTTPTransport:
@@ -99,7 +118,8 @@ def _no_credentials(error: Exception) -> AuthenticationError:
     )
 
 
-def _reply(response: Any) -> Reply:
+def read_reply(response: Any) -> Reply:
+    """What a response of the API says, with the tokens that it counted."""
     usage = response.usage_metadata
     prompt_tokens = (usage and usage.prompt_token_count) or 0
     output_tokens = ((usage and usage.candidates_token_count) or 0) + (

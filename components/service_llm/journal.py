@@ -137,6 +137,18 @@ class Journal:
         fresh = base64.b16encode(secrets.token_bytes(_SALT_BYTES))
         return base64.b16decode(self._segments.create_once(_SALT_FILE, fresh).strip())
 
+    def note(self, name: str, text: str | None = None) -> str | None:
+        """A file beside the replies, written with `text` unless it exists; None without one."""
+        if text is None:
+            data = self._segments.read(name)
+        else:
+            data = self._segments.create_once(name, text.encode())
+        return None if data is None else data.decode()
+
+    def notes(self, suffix: str) -> dict[str, str]:
+        """The notes whose names end in `suffix`, by name."""
+        return {name: self.note(name) or "" for name in self._segments.names(suffix)}
+
     def close(self) -> None:
         """Write what is waiting, then close."""
         self._writer.shutdown(wait=True)

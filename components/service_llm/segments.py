@@ -36,6 +36,14 @@ class Segments(Protocol):
         """Write a file unless it exists; returns what it holds."""
         ...
 
+    def read(self, name: str) -> bytes | None:
+        """What a file of `create_once` holds; None where there is none."""
+        ...
+
+    def names(self, suffix: str) -> list[str]:
+        """The files of `create_once` whose names end in `suffix`, sorted."""
+        ...
+
     def close(self) -> None:
         """Close files and connections."""
         ...
@@ -94,6 +102,15 @@ class FolderSegments:
                 fresh.unlink()
         return path.read_bytes()
 
+    def read(self, name: str) -> bytes | None:
+        """What a file holds."""
+        path = self._folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def names(self, suffix: str) -> list[str]:
+        """The files with a suffix."""
+        return sorted(path.name for path in self._folder.glob(f"*{suffix}"))
+
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
@@ -136,6 +153,22 @@ class BucketSegments:
         except PreconditionFailed:
             return blob.download_as_bytes()
         return data
+
+    def read(self, name: str) -> bytes | None:
+        """What an object holds."""
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return self._bucket.blob(f"{self._prefix}{name}").download_as_bytes()
+        except NotFound:
+            return None
+
+    def names(self, suffix: str) -> list[str]:
+        """The objects with a suffix."""
+        blobs = self._bucket.list_blobs(prefix=self._prefix)
+        return sorted(
+            blob.name.removeprefix(self._prefix) for blob in blobs if blob.name.endswith(suffix)
+        )
 
     def close(self) -> None:
         """Remove the local copies."""

@@ -43,6 +43,10 @@ class ServiceLLMSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         timeout_seconds: Seconds to wait for one reply.
         max_attempts: Times a request is sent at most, the first one included.
         retry_seconds: Seconds before the first retry; doubled at each further one, with jitter.
+        batch: Whether requests go out as jobs of the Gemini Batch API (Google AI Studio): half the
+            price, answered within a day. The pipeline waits for them; interrupted, it finds them
+            again.
+        batch_poll_seconds: Seconds between two looks at a batch job.
         price: Where it differs from `prices.yaml`, or the model is not listed there.
         budget_usd: No request is sent once the journal's replies have cost this; None for no limit.
     """
@@ -63,6 +67,8 @@ class ServiceLLMSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     timeout_seconds: float = Field(120, gt=0)
     max_attempts: int = Field(4, ge=1, le=20)
     retry_seconds: float = Field(1.0, ge=0)
+    batch: bool = False
+    batch_poll_seconds: float = Field(60, gt=0)
     price: Price | None = None
     budget_usd: float | None = Field(None, gt=0)
 
@@ -70,6 +76,11 @@ class ServiceLLMSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     def _provider_fits(self) -> Self:
         if self.provider == "openai" and self.vertex_project:
             raise ValueError("vertex_project goes with provider 'gemini' only")
+        if self.batch and (self.provider != "gemini" or self.vertex_project):
+            raise ValueError(
+                "batch goes with provider 'gemini' at Google AI Studio (api_key_env) only; set it "
+                "to false, or remove vertex_project"
+            )
         known = (self.vertex_project, self.api_key_env, self.api_key_secret, self.base_url)
         if self.provider == "gemini" and not any(known):
             raise ValueError(
