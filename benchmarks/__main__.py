@@ -21,6 +21,7 @@ BENCHMARKS = {
     "evaluator_hygiene": 2,
     "dedup_leaks": 1,
     "dedup": 3,
+    "memory": 10,
     "quota": 30,
     "aimed": 180,
 }

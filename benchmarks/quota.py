@@ -56,7 +56,10 @@ class Outcome(NamedTuple):
 
 def measure(case: Case, minutes: int) -> Outcome:
     """Sends requests as fast as the client does for some minutes."""
-    with _server(case) as url, tempfile.TemporaryDirectory() as journal:
+    with (
+        server(latency_seconds=case.latency_seconds, requests_per_minute=case.real) as url,
+        tempfile.TemporaryDirectory() as journal,
+    ):
         settings = ServiceLLMSettings(
             provider="gemini",
             model="stand-in-quota",
@@ -66,7 +69,7 @@ def measure(case: Case, minutes: int) -> Outcome:
         )
         skipped = case.latency_seconds + (_MINUTE if case.real < case.configured else 0)
         replies = 0
-        source = _requests()
+        source = requests()
         with open_service_llm(settings, journal_uri=journal, component="b", round=1) as llm:
             list(llm.map([next(source)]))  # the stand-in is slow at its first reply
             start = time.monotonic() + skipped
@@ -76,7 +79,8 @@ def measure(case: Case, minutes: int) -> Outcome:
         return Outcome(replies, minutes, _refusals(url))
 
 
-def _requests() -> Iterator[Request]:
+def requests() -> Iterator[Request]:
+    """Endless different requests of the stand-in's cheapest kind."""
     for number in itertools.count():
         parts = {
             "task": "support_triage\nTriage.",
@@ -88,11 +92,12 @@ def _requests() -> Iterator[Request]:
 
 
 @contextlib.contextmanager
-def _server(case: Case) -> Iterator[str]:
+def server(*, latency_seconds: float, requests_per_minute: int) -> Iterator[str]:
+    """The URL of a stand-in in a process of its own."""
     command = [
         sys.executable, "-m", "standin", "--port", "0",
-        "--latency-seconds", str(case.latency_seconds),
-        "--requests-per-minute", str(case.real),
+        "--latency-seconds", str(latency_seconds),
+        "--requests-per-minute", str(requests_per_minute),
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

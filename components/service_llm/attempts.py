@@ -9,7 +9,7 @@ from components.service_llm.parsing import parse
 from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Reply, Request
 
-MALFORMED_TRIES = 3
+MALFORMED_TRIES = 4  # the first one, and three that ask again
 _SEED_STEP = 1_000_003  # far beyond any number of samples, so that a new try is a new sample
 _AGAIN = (
     "\n\nAn earlier reply to this request could not be read (try {number}). Reply with one JSON"

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from components.service_llm.attempts import MALFORMED_TRIES
 from components.service_llm.client import open_service_llm
 from components.service_llm.errors import (
     AuthenticationError,
@@ -121,7 +122,7 @@ def test_a_reply_that_stays_malformed_is_given_up_and_not_kept_as_an_answer(ask,
     server.respond = lambda body, number: gemini_reply("no JSON")
     (result,), usage = ask([Request("word", Word)])
     assert (result.value, result.error, result.raw) == (None, "bad_output", "no JSON")
-    assert usage.calls == len(server.bodies) == 3
+    assert usage.calls == len(server.bodies) == MALFORMED_TRIES
     server.respond = lambda body, number: gemini_reply('{"word": "a"}')
     (result,), _ = ask([Request("word", Word)])
     assert result.value == Word(word="a")

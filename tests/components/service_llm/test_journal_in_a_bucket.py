@@ -40,8 +40,10 @@ class Bucket:
             def do_GET(self):
                 url = urllib.parse.urlparse(self.path)
                 name = urllib.parse.unquote(url.path.partition("/o/")[2])
-                if name:
+                if name in outer.objects:
                     self.answer(200, outer.objects[name])
+                elif name:
+                    self.answer(404, {"error": {"code": 404, "message": "no such object"}})
                 else:
                     prefix = urllib.parse.parse_qs(url.query)["prefix"][0]
                     names = sorted(n for n in outer.objects if n.startswith(prefix))
@@ -101,3 +103,12 @@ def test_replies_outlive_the_machine(journal, bucket):
 
 def test_the_salt_is_made_once(journal):
     assert journal().salt() == journal().salt()
+
+
+def test_notes_are_written_once_and_found_by_their_suffix(journal):
+    first = journal()
+    assert first.note("a.job") is None
+    assert first.note("a.job", "batches/1") == "batches/1"
+    assert journal().note("a.job", "batches/2") == "batches/1"
+    first.note("b.batch", "{}")
+    assert journal().notes(".job") == {"a.job": "batches/1"}
