@@ -1,7 +1,7 @@
 """How the client's memory grows while requests stream through it.
 
-`python -m benchmarks.memory` prints a Markdown table; it takes about ten minutes. The service is the
-stand-in in a process of its own. "peak" is the largest resident set of the client's process so
+`python -m benchmarks.memory` prints a Markdown table; it takes about ten minutes. The service is
+the stand-in in a process of its own. "peak" is the largest resident set of the client's process so
 far; the journal keeps a key and a position in memory for every reply, and nothing else may grow.
 """
 
