@@ -19,6 +19,7 @@ from components.service_llm.errors import (
 )
 from components.service_llm.secrets import api_key
 from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.transport import PooledTransport
 from components.service_llm.types import Finish, Reply, Request
 
 _NO_KEY = "none"  # the client insists on a key; a local server ignores it
@@ -58,7 +59,8 @@ def open_client(settings: ServiceLLMSettings) -> genai.Client:
         timeout=int(settings.timeout_seconds * 1000),
         # The client's own retries would take no permit of the limiter.
         retry_options=genai_types.HttpRetryOptions(attempts=1),
-        async_client_args={"transport": _transport(settings.max_concurrency)},
+        # Named, or aiohttp would be taken where it happens to be installed.
+        async_client_args={"transport": PooledTransport(settings.max_concurrency)},
     )
     if not settings.vertex_project:
         return genai.Client(
@@ -103,12 +105,6 @@ def translated_errors(model: str) -> Iterator[None]:
             f"{model} cannot be reached ({type(error).__name__}: {error}).",
             is_unreachable=True,
         ) from error
-
-
-def _transport(connections: int) -> httpx.AsyncHTTPTransport:
-    """The transport of httpx, also where aiohttp is installed, with a connection per request."""
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.AsyncHTTPTransport(limits=limits)
 
 
 def _no_credentials(error: Exception) -> AuthenticationError:

@@ -12,6 +12,7 @@ from components.service_llm.errors import (
 )
 from components.service_llm.secrets import api_key
 from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.transport import PooledTransport
 from components.service_llm.types import Finish, Reply, Request
 
 _NO_KEY = "none"  # the client insists on a key; a local server ignores it
@@ -27,6 +28,9 @@ class OpenAICompatible:
             base_url=settings.resolved_base_url(),
             timeout=settings.timeout_seconds,
             max_retries=0,  # the client's own retries would take no permit of the limiter
+            http_client=openai.DefaultAsyncHttpxClient(
+                transport=PooledTransport(settings.max_concurrency)
+            ),
         )
 
     async def send(self, request: Request) -> Reply:
