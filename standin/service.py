@@ -37,7 +37,7 @@ class StandIn:
     """All that a server remembers: limits, dice and counts. Safe to use from many threads.
 
     Args:
-        latency_seconds: Seconds before each answer.
+        latency_seconds: Seconds before each answer; a request over the quota is refused at once.
         requests_per_minute: See `Quota`.
         tokens_per_minute: See `Quota`.
         faults: See `FaultDice`.
@@ -139,14 +139,14 @@ class StandIn:
                 f"There is no model {model!r} here: this is the local stand-in, whose models' "
                 f"names start with {_MODEL_PREFIX!r}. Set another base_url for a real model.",
             )
-        if self._latency_seconds:
-            time.sleep(self._latency_seconds)
         thought = think(ask, is_literal=self._is_literal)
         text, finish = protocol.cut_to(thought.text, ask.max_output_tokens)
         told = Told(text, finish, protocol.count_tokens(ask.prompt), protocol.count_tokens(text))
         wait = self._quota.admit(told.prompt_tokens + told.output_tokens)
         if wait:
-            raise _quota_error(wait)
+            raise _quota_error(wait)  # at once, as real services do
+        if self._latency_seconds:
+            time.sleep(self._latency_seconds)
         fault, rng = self._dice.draw(hashlib.sha256(path.encode() + b"\0" + raw).hexdigest())
         if fault:
             with self._lock:

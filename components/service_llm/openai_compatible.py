@@ -1,7 +1,8 @@
 """Any endpoint that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp's server, OpenAI."""
 
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import openai
 
 from components.service_llm.errors import (
@@ -28,8 +29,12 @@ class OpenAICompatible:
             base_url=settings.resolved_base_url(),
             timeout=settings.timeout_seconds,
             max_retries=0,  # the client's own retries would take no permit of the limiter
-            http_client=openai.DefaultAsyncHttpxClient(
-                transport=PooledTransport(settings.max_concurrency)
+            # openai takes clients of httpx and of its fork httpx2; its types name only the fork.
+            http_client=cast(
+                "Any",
+                httpx.AsyncClient(
+                    transport=PooledTransport(settings.max_concurrency), follow_redirects=True
+                ),
             ),
         )
 
