@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from models.features import PROMPT_TEXT, RESPONSE_TEXT
+from models.errors import ModelError
+from models.features import GEMMA, PROMPT_TEXT, RESPONSE_TEXT, TurnTemplate
 
 IGNORED_LABEL = -1
 _PAD_MULTIPLE = 16  # few different lengths, so that a compiled backend compiles few programs
@@ -54,7 +55,10 @@ def read_texts(file_patterns: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def tokenize(
-    texts: Sequence[tuple[str, str]], tokenizer: Any, sequence_length: int
+    texts: Sequence[tuple[str, str]],
+    tokenizer: Any,
+    sequence_length: int,
+    template: TurnTemplate = GEMMA,
 ) -> TokenizedRows:
     """Token ids of formatted prompts and responses.
 
@@ -65,14 +69,20 @@ def tokenize(
         texts: Formatted prompt and response of each row.
         tokenizer: A KerasHub tokenizer with a `start_token_id`.
         sequence_length: Tokens of a row at most.
+        template: The one that the texts were formatted with.
+
+    Raises:
+        ModelError: The model has no token for the template's end of turn.
     """
+    end = end_token_id(tokenizer, template)
     rows: list[TokenizedRow] = []
     for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
         part = texts[start : start + _TOKENIZED_AT_ONCE]
         prompts = encode([prompt for prompt, _ in part], tokenizer)
-        responses = encode([response for _, response in part], tokenizer)
+        # A control token such as </s> is no piece that a tokenizer finds in a text.
+        responses = encode([r.removesuffix(template.end) for _, r in part], tokenizer)
         rows += [
-            TokenizedRow((tokenizer.start_token_id, *prompt, *response), 1 + len(prompt))
+            TokenizedRow((tokenizer.start_token_id, *prompt, *response, end), 1 + len(prompt))
             for prompt, response in zip(prompts, responses, strict=True)
         ]
     kept = tuple(row for row in rows if len(row.tokens) <= sequence_length)
@@ -84,6 +94,39 @@ def encode(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     tokens = tokenizer(list(texts))
     ids: list[list[int]] = tokens.to_list() if hasattr(tokens, "to_list") else tokens
     return ids
+
+
+def end_token_id(tokenizer: Any, template: TurnTemplate) -> int:
+    """The token that ends a turn.
+
+    Raises:
+        ModelError: The model has none of that name.
+    """
+    try:
+        token = int(tokenizer.token_to_id(template.end))
+        is_known = str(tokenizer.id_to_token(token)) == template.end
+    except (KeyError, TypeError, ValueError):
+        is_known = False
+    if not is_known:
+        raise ModelError(
+            f"The model has no token {template.end!r}, which ends a turn of its family's template. "
+            "Choose a Gemma, Mistral or Llama model whose name tells its family."
+        )
+    return token
+
+
+def label_weights(labels: Sequence[Array]) -> list[Array]:
+    """What each label counts in a step, so that the tokens of all its batches count alike.
+
+    Args:
+        labels: The labels of the step's batches.
+
+    Returns:
+        For each batch weights of the labels' shape. The mean over the batches of the weighted sums
+        of losses is the mean over the step's response tokens.
+    """
+    total = sum(int((batch != IGNORED_LABEL).sum()) for batch in labels)
+    return [(batch != IGNORED_LABEL).astype("float32") * len(labels) / total for batch in labels]
 
 
 def batches(

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 from typing import Any, Self
 
 # Features of the synthetic Examples that are read.
@@ -45,3 +47,39 @@ GEMMA = TurnTemplate(
     suffix="<end_of_turn>\n<start_of_turn>model\n",
     end="<end_of_turn>",
 )
+# https://docs.mistral.ai/guides/tokenization/ and the model card of Llama 2
+INSTRUCTION = TurnTemplate(prefix="[INST] ", suffix=" [/INST]", end="</s>")
+# https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-3/
+LLAMA3 = TurnTemplate(
+    prefix="<|start_header_id|>user<|end_header_id|>\n\n",
+    suffix="<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    end="<|eot_id|>",
+)
+# The first that a model's name contains; names are compared in lower case without - _ and spaces.
+_FAMILIES = (
+    ("gemma", GEMMA),
+    ("llama3", LLAMA3),
+    ("llama2", INSTRUCTION),
+    ("mistral", INSTRUCTION),
+    ("llama", INSTRUCTION),
+)
+
+
+def template_for(preset: str) -> TurnTemplate:
+    """The turn template of a base model.
+
+    Args:
+        preset: See `TrainHParams.preset`. A local folder's `config.json` tells its family, of other
+            presets the name does.
+
+    Returns:
+        Its family's template; Gemma's where nothing tells the family.
+    """
+    name = preset
+    try:
+        config = json.loads((Path(preset) / "config.json").read_text(encoding="utf-8"))
+        name = str(config.get("class_name") or config.get("model_type") or preset)
+    except (OSError, ValueError, AttributeError):
+        pass
+    name = re.sub(r"[-_ ]", "", name.lower())
+    return next((template for family, template in _FAMILIES if family in name), GEMMA)

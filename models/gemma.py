@@ -1,4 +1,4 @@
-"""Loading a causal language model in KerasHub, and LoRA on it."""
+"""Loading a causal language model in KerasHub."""
 
 import functools
 import gc
@@ -10,7 +10,7 @@ from models.errors import ModelError
 
 _PACKAGED = "packaged:gemma3-270m"
 _GGUF = "gguf:"
-_RANDOM = f"random:{tiny.NAME}"
+_RANDOM = "random:"
 _FAST_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
@@ -29,12 +29,13 @@ def resolve_preset(spec: str, cache_dir: str) -> str:
     """
     if spec == _PACKAGED:
         return gguf.packaged_preset(cache_dir)
-    if spec == _RANDOM:
-        return tiny.make_preset(cache_dir)
+    if spec.removeprefix(_RANDOM) in tiny.NAMES:
+        return tiny.make_preset(cache_dir, spec.removeprefix(_RANDOM))
     if spec.startswith(_GGUF):
         return gguf.convert_file(spec.removeprefix(_GGUF), cache_dir)
     if spec.startswith(("packaged:", "random:")):
-        raise ModelError(f"There is no preset {spec!r}. There are {_PACKAGED!r} and {_RANDOM!r}.")
+        known = (_PACKAGED, *(f"{_RANDOM}{name}" for name in tiny.NAMES))
+        raise ModelError(f"There is no preset {spec!r}. There are {', '.join(known)}.")
     return spec
 
 
@@ -60,12 +61,13 @@ def _cpu_is_fast_at_bfloat16() -> bool:
     return any(flag in flags for flag in _FAST_BFLOAT16_FLAGS)
 
 
-def load_model(preset: str, dtype: str) -> Any:
+def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     """The causal language model of a preset.
 
     Args:
         preset: What `resolve_preset` returned.
-        dtype: `float32` or `bfloat16`.
+        dtype: `float32`, `bfloat16`, or `mixed_bfloat16`: float32 weights, computed with bfloat16.
+        quantization: `int8` turns the projections' and embeddings' weights into 8 bits.
 
     Returns:
         A `keras_hub.models.CausalLM` with its preprocessor.
@@ -85,38 +87,10 @@ def load_model(preset: str, dtype: str) -> Any:
             "folder with a KerasHub preset, a built-in name, hf://… or kaggle://…; Gemma on Kaggle "
             "and on the Hub needs its license accepted and a login."
         ) from error
+    if quantization != "none":
+        model.quantize(quantization)
     use_fast_output_head(model.backbone.token_embedding)
     return model
-
-
-def enable_lora(model: Any, rank: int) -> None:
-    """Freeze a model and put float32 LoRA factors on its query and value projections.
-
-    Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models",
-    https://arxiv.org/abs/2106.09685.
-
-    Args:
-        model: What `load_model` returned; the base weights keep their precision.
-        rank: Rank of the factors.
-
-    Raises:
-        ModelError: A trainable weight is not float32.
-    """
-    import keras
-
-    if model.backbone.dtype_policy.variable_dtype == "bfloat16":
-        targets = set(model.backbone.default_lora_layer_names())
-        for layer in model.backbone._flatten_layers(include_self=False):
-            if layer.name in targets:
-                layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
-    model.backbone.enable_lora(rank)
-    # Adam's beta_2 of 0.999 is 1 in bfloat16: updates are zero and training silently does nothing.
-    wrong = [v.path for v in model.backbone.trainable_variables if v.dtype != "float32"]
-    if wrong:
-        raise ModelError(
-            f"{len(wrong)} trainable weights are not float32, {wrong[0]} for one. Set "
-            "training.dtype=float32."
-        )
 
 
 def free_memory() -> None:

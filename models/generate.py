@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from models import data, gemma
-from models.errors import ModelError
 from models.export import GENERATION_FILE, PRESET_DIR
-from models.features import GEMMA, TurnTemplate
+from models.features import GEMMA, TurnTemplate, template_for
 from models.preprocessing import format_prompts
 
 _progress = logging.getLogger("understudy.progress")
@@ -49,7 +48,7 @@ def generate_fn(
                 template = TurnTemplate.from_json(file.read())
             model = gemma.load_model(os.path.join(folder, PRESET_DIR), dtype)
         else:
-            template = GEMMA
+            template = template_for(preset)
             model = gemma.load_model(gemma.resolve_preset(preset, settings["cache_dir"]), dtype)
     generator = Generator(model, template, settings["temperature"], settings["seed"])
     samples = [
@@ -85,7 +84,7 @@ class Generator:
         seed: Seed number of the sampling.
 
     Raises:
-        ModelError: The template's end of turn is not one token of the model.
+        ModelError: The model has no token for the template's end of turn.
     """
 
     def __init__(
@@ -93,7 +92,8 @@ class Generator:
     ) -> None:
         self._tokenizer = model.preprocessor.tokenizer
         self._template = template
-        self._stop_ids = self._find_stop_ids()
+        end = data.end_token_id(self._tokenizer, template)
+        self._stop_ids = (self._tokenizer.end_token_id, end)
         sampler = keras_sampler(temperature, seed)
         model.compile(sampler=sampler, jit_compile=False)
         self._step = _compiled_step(model, self._stop_ids)
@@ -145,15 +145,6 @@ class Generator:
         stop = next((i for i, token in enumerate(ids) if token in self._stop_ids), None)
         text = self._tokenizer.detokenize(np.array(ids[:stop], "int32"))
         return str(_as_text(text)), "length" if stop is None else "stop"
-
-    def _find_stop_ids(self) -> tuple[int, ...]:
-        end = data.encode([self._template.end], self._tokenizer)[0]
-        if len(end) != 1:
-            raise ModelError(
-                f"The model has no token {self._template.end!r}, which ends a turn; its tokenizer "
-                f"splits it into {len(end)}. Choose a Gemma model."
-            )
-        return (self._tokenizer.end_token_id, end[0])
 
 
 def keras_sampler(temperature: float, seed: int) -> Any:

@@ -4,7 +4,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.features import GEMMA, OUTPUT, PROMPT, PROMPT_TEXT, RESPONSE_TEXT, TurnTemplate
+from models.features import (
+    GEMMA,
+    OUTPUT,
+    PROMPT,
+    PROMPT_TEXT,
+    RESPONSE_TEXT,
+    TurnTemplate,
+    template_for,
+)
 
 
 def format_prompts(prompts: Any, template: TurnTemplate = GEMMA) -> tf.Tensor:
@@ -27,16 +35,20 @@ def format_responses(outputs: Any, template: TurnTemplate = GEMMA) -> tf.Tensor:
     return tf.strings.join([tf.convert_to_tensor(outputs, tf.string), template.end])
 
 
-def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def preprocessing_fn(
+    inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
+) -> dict[str, tf.Tensor]:
     """Formats the synthetic examples for the Trainer.
 
     Args:
         inputs: `prompt` and `output`, string tensors of shape `(batch, 1)`; others are dropped.
+        custom_config: `preset`, the base model; its family has its own turn template.
 
     Returns:
         `prompt_text` and `response_text`, string tensors of shape `(batch, 1)`.
     """
+    template = template_for(custom_config["preset"])
     return {
-        PROMPT_TEXT: format_prompts(inputs[PROMPT]),
-        RESPONSE_TEXT: format_responses(inputs[OUTPUT]),
+        PROMPT_TEXT: format_prompts(inputs[PROMPT], template),
+        RESPONSE_TEXT: format_responses(inputs[OUTPUT], template),
     }

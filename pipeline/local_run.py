@@ -39,6 +39,7 @@ class LocalRounds:
             self._config,
             pipeline_root=str(self._paths.artifacts),
             journal_uri=str(self._paths.journal),
+            checkpoint_uri=str(self._paths.checkpoints),
             coverage_dir=self._config.coverage_dir,
             schema_file=SCHEMA_FILE,
             round=round,

@@ -35,6 +35,11 @@ class OutputPaths:
         return self.root / "journal"
 
     @property
+    def checkpoints(self) -> Path:
+        """Trainings that are not done yet."""
+        return self.root / "checkpoints"
+
+    @property
     def log(self) -> Path:
         """What TensorFlow, TFX and Beam print."""
         return self.root / "run.log"

@@ -49,6 +49,7 @@ def create_pipeline(
     *,
     pipeline_root: str,
     journal_uri: str,
+    checkpoint_uri: str,
     coverage_dir: str,
     schema_file: str,
     round: int | RuntimeParameter,
@@ -64,6 +65,7 @@ def create_pipeline(
         config: The configuration; nothing else decides what the components do.
         pipeline_root: Local folder or `gs://` URI of the artifacts.
         journal_uri: Folder or `gs://` URI where replies of the service LLM are kept.
+        checkpoint_uri: Folder or `gs://` URI where a training is kept while it goes on.
         coverage_dir: Folder or `gs://` URI of the coverage dataset.
         schema_file: Path or URI of the schema of the synthetic examples.
         round: Number of the round, from 1.
@@ -92,7 +94,7 @@ def create_pipeline(
         report_uri=report_uri,
         code_version=_version("synth_data_gen"),
     )
-    data = _data_components(synth, schema_file)
+    data = _data_components(config, synth, schema_file)
     trainer = Trainer(
         run_fn=RUN_FN,
         examples=data["Transform"].outputs["transformed_examples"],
@@ -101,6 +103,7 @@ def create_pipeline(
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={
             "hparams": config.training.model_dump_json(),
+            "checkpoint_dir": checkpoint_uri,
             "code_version": code_version("models"),
         },
     )
@@ -151,7 +154,9 @@ def _version(component: str) -> str:
     return code_version(f"components/{component}", *_SHARED_CODE)
 
 
-def _data_components(synth: SynthDataGen, schema_file: str) -> dict[str, BaseComponent]:
+def _data_components(
+    config: Config, synth: SynthDataGen, schema_file: str
+) -> dict[str, BaseComponent]:
     examples = synth.outputs["synthetic"]
     statistics = StatisticsGen(examples=examples)
     schema = ImportSchemaGen(schema_file=schema_file).with_id("SchemaGen")
@@ -163,7 +168,10 @@ def _data_components(synth: SynthDataGen, schema_file: str) -> dict[str, BaseCom
         schema=schema.outputs["schema"],
         preprocessing_fn=PREPROCESSING_FN,
         disable_statistics=True,
-        custom_config={"code_version": code_version("models")},
+        custom_config={
+            "preset": config.training.preset,
+            "code_version": code_version("models"),
+        },
     )
     nodes = (statistics, schema, validator, transform)
     return {node.id: node for node in nodes}

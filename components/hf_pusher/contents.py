@@ -21,7 +21,8 @@ _PRESET = "preset"
 _ADAPTER_FILE = "adapter.lora.h5"
 _TRAINING_FILE = "training.json"
 GENERATION_FILE = "generation.json"
-_NEEDED_FILES = (_ADAPTER_FILE, _TRAINING_FILE, GENERATION_FILE)
+_NEEDED_FILES = (_TRAINING_FILE, GENERATION_FILE)
+_OPTIONAL_FILES = (_ADAPTER_FILE,)  # not where all weights were trained
 # What a Trainer may write beside the preset; pushed under the same name where it is there.
 _OPTIONAL_FOLDERS = ("transformers",)
 _SPACE_SUFFIXES = (".py", ".css", ".txt")
@@ -86,6 +87,8 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
         PushError: The Model artifact is incomplete.
     """
     files: dict[str, Path | bytes] = {name: source.model_dir / name for name in _NEEDED_FILES}
+    optional = (name for name in _OPTIONAL_FILES if (source.model_dir / name).is_file())
+    files.update({name: source.model_dir / name for name in optional})
     # The preset is at the root, because `from_preset("hf://owner/name")` looks for it there.
     files.update(_folder(source.model_dir / _PRESET))
     for folder in _OPTIONAL_FOLDERS:

@@ -51,6 +51,7 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
         config,
         pipeline_root=vertex.root,
         journal_uri=f"{vertex.root}/journal",
+        checkpoint_uri=f"{vertex.root}/checkpoints",
         coverage_dir=_in_image(vertex, config.coverage_dir),
         schema_file=_in_image(vertex, SCHEMA_FILE),
         round=parameters("round", _FIRST_ROUND),

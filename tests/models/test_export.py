@@ -5,11 +5,20 @@ import pytest
 
 from models import gemma
 from models.export import export
+from models.features import GEMMA
 from models.generate import Generator, generate_fn
-from tests.models.tuning import PAIRS
+from models.hparams import TrainHParams
+from models.lora import enable_lora
+from tests.models.tuning import PAIRS, PRESET
 
 PROMPTS = [prompt for prompt, _ in PAIRS] + ["hello team", "what is it?"]
 INPUTS = {"token_ids": np.arange(2, 26).reshape(2, 12), "padding_mask": np.ones((2, 12), "bool")}
+
+
+def write(tuned, folder):
+    return export(
+        tuned.model, str(folder), GEMMA, tuned.rows, sequence_length=64, with_transformers=True
+    )
 
 
 def greedy(model):
@@ -21,7 +30,7 @@ def exported(tuned, tmp_path_factory):
     """A folder as the Trainer writes it, with what the model computed before and after."""
     folder = tmp_path_factory.mktemp("serving")
     before = np.asarray(tuned.model(INPUTS))
-    export(tuned.model, str(folder), 64)
+    write(tuned, folder)
     np.testing.assert_array_equal(tuned.model(INPUTS), before, err_msg="export changed the model")
     return folder
 
@@ -38,7 +47,7 @@ def test_the_preset_holds_the_merged_model(exported, tuned, expected):
 
 
 def test_the_adapter_on_the_base_model_is_the_same_model(exported, tiny, tuned, expected):
-    gemma.enable_lora(tiny, 8)
+    enable_lora(tiny, TrainHParams(preset=PRESET, lora_rank=8))
     tiny.backbone.load_lora_weights(str(exported / "adapter.lora.h5"))
     np.testing.assert_allclose(tiny(INPUTS), tuned.model(INPUTS), atol=1e-5)
     assert greedy(tiny) == expected
@@ -75,5 +84,5 @@ def test_the_adapter_is_small_and_the_preset_is_kerashubs(exported):
 
 
 def test_an_export_can_be_repeated_into_the_same_folder(exported, tuned, expected):
-    export(tuned.model, str(exported), 64)
+    write(tuned, exported)
     assert greedy(gemma.load_model(str(exported / "preset"), "float32")) == expected

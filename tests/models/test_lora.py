@@ -5,13 +5,18 @@ from keras import ops
 from models import data, gemma
 from models.errors import ModelError
 from models.generate import Generator
+from models.hparams import TrainHParams
+from models.lora import enable_lora
 from models.training_model import ResponseLoss, response_model
-from tests.models.tuning import PAIRS, tune
+from tests.models.tuning import PAIRS, PRESET, tune
+
+HPARAMS = TrainHParams(preset=PRESET, lora_rank=4)
 
 
 def loss_and_labels(model, rows):
     inputs, labels = next(data.batches(rows, len(rows), None))
-    loss = ResponseLoss()(labels, response_model(model)(inputs))
+    [weights] = data.label_weights([labels])
+    loss = ResponseLoss()(labels, response_model(model)(inputs), weights)
     return float(loss), int((labels != data.IGNORED_LABEL).sum())
 
 
@@ -31,7 +36,7 @@ def one_step(tiny_preset):
 def test_only_lora_factors_train_and_they_are_float32(tiny_preset, dtype):
     model = gemma.load_model(tiny_preset, dtype)
     everything = {v.path for v in model.backbone.variables}
-    gemma.enable_lora(model, 4)
+    enable_lora(model, HPARAMS)
     trainable = model.backbone.trainable_variables
     assert len(trainable) == 2 * 2 * 2, "two factors of two projections of two layers"
     assert not everything & {v.path for v in trainable}
@@ -42,17 +47,16 @@ def test_only_lora_factors_train_and_they_are_float32(tiny_preset, dtype):
 def test_fresh_factors_change_nothing(tiny):
     inputs = {"token_ids": np.arange(2, 14)[None], "padding_mask": np.ones((1, 12), "bool")}
     before = np.asarray(tiny(inputs))
-    gemma.enable_lora(tiny, 4)
+    enable_lora(tiny, HPARAMS)
     np.testing.assert_allclose(tiny(inputs), before, atol=1e-6)
 
 
 def test_trainable_bfloat16_weights_are_refused(tiny_preset, monkeypatch):
     model = gemma.load_model(tiny_preset, "bfloat16")
-    # As a KerasHub model whose LoRA layers cannot be told in advance.
-    monkeypatch.setattr(model.backbone, "default_lora_layer_names", list)
-    monkeypatch.setattr(model.backbone, "enable_lora", lambda rank: None)
+    # As a KerasHub whose factors have the precision of the base weights.
+    monkeypatch.setattr(model.backbone, "enable_lora", lambda rank, names: None)
     with pytest.raises(ModelError, match=r"not float32, .* Set training\.dtype=float32"):
-        gemma.enable_lora(model, 4)
+        enable_lora(model, HPARAMS)
 
 
 def test_a_few_rows_are_learned_by_heart(tuned):

@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
@@ -57,7 +59,9 @@ def test_transform_writes_the_texts_that_the_model_is_served_with(tmp_path):
         (transformed, metadata), _ = (
             rows,
             dataset_metadata.DatasetMetadata(schema),
-        ) | tft_beam.AnalyzeAndTransformDataset(preprocessing_fn)
+        ) | tft_beam.AnalyzeAndTransformDataset(
+            functools.partial(preprocessing_fn, custom_config={"preset": "gemma3_270m"})
+        )
     assert {feature.name for feature in metadata.schema.feature} == {"prompt_text", "response_text"}
     written = [(row["prompt_text"].item(), row["response_text"].item()) for row in transformed]
     served = format_prompts([prompt for prompt, _ in ROWS]).numpy()

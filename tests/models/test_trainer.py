@@ -50,7 +50,11 @@ def run(tiny_cache, tmp_path_factory):
             train_files=write_split(folder, "train", train),
             eval_files=write_split(folder, "eval", evaluation),
             serving_model_dir=str(folder / "Format-Serving"),
-            custom_config={"hparams": hparams.model_dump_json()},
+            model_run_dir=str(folder / "run"),
+            custom_config={
+                "hparams": hparams.model_dump_json(),
+                "checkpoint_dir": str(folder / "checkpoints"),
+            },
         )
         run_fn(fn_args)
         return folder / "Format-Serving"
@@ -74,6 +78,7 @@ def test_the_artifact_holds_the_adapter_the_preset_and_both_descriptions(written
         "generation.json",
         "preset",
         "training.json",
+        "transformers",
     }
     with h5py.File(written / "adapter.lora.h5") as adapter:
         assert len(list(adapter)) > 0

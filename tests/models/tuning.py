@@ -6,9 +6,11 @@ from typing import Any
 import keras
 
 from models import data, gemma
+from models.features import GEMMA
+from models.fitting import fit
 from models.hparams import TrainHParams
+from models.lora import enable_lora
 from models.preprocessing import format_prompts, format_responses
-from models.trainer import fit
 
 PAIRS = (
     ("my order does not work", "returns"),
@@ -28,20 +30,24 @@ class Tuned:
     rows: tuple[data.TokenizedRow, ...]
 
 
-def formatted(pairs):
+def formatted(pairs, template=GEMMA):
     """Prompt and response texts, as Transform writes them."""
     prompts, outputs = (list(texts) for texts in zip(*pairs, strict=True))
-    texts = zip(format_prompts(prompts).numpy(), format_responses(outputs).numpy(), strict=True)
+    columns = format_prompts(prompts, template), format_responses(outputs, template)
+    texts = zip(*(column.numpy() for column in columns), strict=True)
     return [(prompt.decode(), response.decode()) for prompt, response in texts]
 
 
-def tune(preset, *, dtype="float32", **changes):
+def tune(preset, *, dtype="float32", template=GEMMA, checkpoints=None, log_dir="", **changes):
     """Trains a fresh model on `PAIRS`, from the seed on as the Trainer does."""
     hparams = TrainHParams(
         **{"preset": PRESET, "batch_size": 3, "epochs": 80, "learning_rate": 0.03} | changes
     )
     keras.utils.set_random_seed(hparams.seed)
-    model = gemma.load_model(preset, dtype)
-    gemma.enable_lora(model, hparams.lora_rank)
-    rows = data.tokenize(formatted(PAIRS), model.preprocessor.tokenizer, 64).rows
-    return Tuned(model, fit(model, rows, rows, hparams), rows)
+    model = gemma.load_model(preset, dtype, hparams.quantization)
+    if hparams.method == "lora":
+        enable_lora(model, hparams)
+    tokenizer = model.preprocessor.tokenizer
+    rows = data.tokenize(formatted(PAIRS, template), tokenizer, 64, template).rows
+    facts = fit(model, rows, rows, hparams, checkpoints=checkpoints, log_dir=log_dir)
+    return Tuned(model, facts, rows)

@@ -1,0 +1,150 @@
+"""LoRA on a KerasHub model: which projections, how strong, with dropout.
+
+Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models",
+https://arxiv.org/abs/2106.09685.
+"""
+
+import contextlib
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from models.errors import ModelError
+from models.hparams import TrainHParams
+
+_QUERY_VALUE = frozenset({"query", "value"})
+_ATTENTION = _QUERY_VALUE | {"key", "attention_output"}
+
+
+def enable_lora(model: Any, hparams: TrainHParams) -> None:
+    """Freeze a model and put float32 LoRA factors beside some of its projections.
+
+    Args:
+        model: What `gemma.load_model` returned; the base weights keep their precision.
+        hparams: The `lora_*` hyperparameters are used.
+
+    Raises:
+        ModelError: The model has no such projections, or a trainable weight is not float32.
+    """
+    import keras
+
+    backbone = model.backbone
+    layers = _target_layers(backbone, hparams.lora_targets)
+    if not layers:
+        raise ModelError(
+            f"{type(backbone).__name__} has no projections that training.lora_targets="
+            f"{hparams.lora_targets} names. Choose a Gemma, Mistral or Llama model."
+        )
+    if backbone.dtype_policy.variable_dtype == "bfloat16":
+        for layer in layers:
+            if layer.quantization_mode is None:
+                layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+    backbone.enable_lora(hparams.lora_rank, sorted({layer.name for layer in layers}))
+    for layer in layers:
+        layer.lora_alpha = hparams.lora_alpha or hparams.lora_rank
+    check_trainable(backbone)
+
+
+def check_trainable(backbone: Any) -> None:
+    """Raise unless all trainable weights are float32.
+
+    Adam's beta_2 of 0.999 is 1 in bfloat16: updates are zero and training silently does nothing.
+
+    Raises:
+        ModelError: A trainable weight is not float32.
+    """
+    wrong = [v.path for v in backbone.trainable_variables if v.dtype != "float32"]
+    if wrong:
+        raise ModelError(
+            f"{len(wrong)} trainable weights are not float32, {wrong[0]} for one. Set "
+            "training.dtype=float32."
+        )
+
+
+def save_adapter(model: Any, path: str) -> None:
+    """Write the LoRA factors so that KerasHub's `load_lora_weights` gets their full effect.
+
+    The file has no place for alpha: the second factor is written times `alpha / rank`.
+
+    Args:
+        model: A causal language model with LoRA enabled.
+        path: Local file that ends in `.lora.h5`.
+    """
+    layers = [layer for layer in _dense_layers(model.backbone) if layer.lora_enabled]
+    trained = [(layer, layer.lora_kernel_b.numpy()) for layer in layers]
+    try:
+        for layer, kernel in trained:
+            layer.lora_kernel_b.assign(kernel * (layer.lora_alpha / layer.lora_rank))
+        model.backbone.save_lora_weights(path)
+    finally:
+        for layer, kernel in trained:
+            layer.lora_kernel_b.assign(kernel)
+
+
+@contextlib.contextmanager
+def lora_dropout(model: Any, rate: float, seed: int) -> Iterator[list[Any]]:
+    """Hides a share of the inputs from the LoRA factors while training, as the paper does.
+
+    Args:
+        model: A causal language model with LoRA enabled.
+        rate: Share of the inputs, 0 to 1; with 0 nothing changes.
+        seed: Seed number.
+
+    Yields:
+        The state variables of the dropout, which a checkpoint has to keep.
+    """
+    import keras
+
+    layers = [layer for layer in _dense_layers(model.backbone) if layer.lora_enabled]
+    if rate == 0:
+        yield []
+        return
+    for number, layer in enumerate(layers):
+        layer._tracker.unlock()
+        layer.lora_dropout_seed = keras.random.SeedGenerator(seed + number)
+        layer._tracker.lock()
+        layer.lora_dropout_rate = rate
+        layer.call = types.MethodType(_call_with_dropout, layer)
+    try:
+        yield [layer.lora_dropout_seed.state for layer in layers]
+    finally:
+        for layer in layers:
+            del layer.call, layer.lora_dropout_seed, layer.lora_dropout_rate
+
+
+def _call_with_dropout(self: Any, inputs: Any, training: bool | None = None) -> Any:
+    if not training:
+        return type(self).call(self, inputs, training=training)
+    import keras
+    from keras import ops
+
+    seen = keras.random.dropout(inputs, self.lora_dropout_rate, seed=self.lora_dropout_seed)
+    scale = self.lora_alpha / self.lora_rank
+    delta = scale * ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+    kernels = (ops.cast(k, self.compute_dtype) for k in (self._kernel, delta))
+    outputs = (
+        ops.einsum(self.equation, x, k) if hasattr(self, "equation") else ops.matmul(x, k)
+        for x, k in zip((inputs, seen), kernels, strict=True)
+    )
+    output = ops.add(*outputs)
+    if self.bias is not None:
+        output = ops.add(output, self.bias)
+    return output if self.activation is None else self.activation(output)
+
+
+def _target_layers(backbone: Any, targets: str) -> list[Any]:
+    layers = _dense_layers(backbone)
+    if targets == "all-linear":
+        return layers
+    names = _QUERY_VALUE if targets == "query-value" else _ATTENTION
+    return [layer for layer in layers if layer.name in names]
+
+
+def _dense_layers(backbone: Any) -> list[Any]:
+    import keras
+
+    return [
+        layer
+        for layer in backbone._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense)
+    ]
