@@ -1,6 +1,5 @@
 """What a trained model is written as, and the proof that it was written right."""
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from models import data, gemma
 from models.errors import ModelError
 from models.features import TurnTemplate
 from models.lora import save_adapter
+from models.transformers_export import export_transformers
 
 ADAPTER_FILE = "adapter.lora.h5"
 PRESET_DIR = "preset"
@@ -23,8 +23,9 @@ GENERATION_FILE = "generation.json"
 
 _VERIFIED_ROWS = 2
 # Largest difference of a logit, as a share of the largest logit. Merging the LoRA factors rounds
-# the weights once more, to 8 significant bits in bfloat16.
+# the weights once more, to 8 bits in bfloat16 and in int8.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
+_QUANTIZED_TOLERANCE = 0.1
 
 
 def export(
@@ -58,7 +59,7 @@ def export(
     # Keras writes HDF5 to local files only.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        dtype = model.backbone.dtype_policy.variable_dtype
+        dtype = model.backbone.token_embedding.variable_dtype
         if any(getattr(layer, "lora_enabled", False) for layer in model.backbone._flatten_layers()):
             save_adapter(model, str(folder / ADAPTER_FILE))
         model.save_to_preset(str(folder / PRESET_DIR))
@@ -69,41 +70,12 @@ def export(
         reloaded = gemma.load_model(str(folder / PRESET_DIR), dtype)
         differences = {PRESET_DIR: _difference(reloaded, inputs, wanted, PRESET_DIR)}
         if with_transformers:
-            _export_transformers(reloaded, folder / TRANSFORMERS_DIR, template)
+            export_transformers(reloaded, folder / TRANSFORMERS_DIR, template)
             reloaded = None  # two models in memory are enough
             again = gemma.load_model(str(folder / TRANSFORMERS_DIR), dtype)
             differences[TRANSFORMERS_DIR] = _difference(again, inputs, wanted, TRANSFORMERS_DIR)
         _copy(folder, destination)
     return differences
-
-
-def _export_transformers(model: Any, folder: Path, template: TurnTemplate) -> None:
-    try:
-        model.export_to_transformers(str(folder))
-    except (ValueError, NotImplementedError) as error:
-        raise ModelError(
-            f"KerasHub cannot write {type(model.backbone).__name__} for transformers ({error}). "
-            "Set training.transformers_export=false."
-        ) from error
-    tokenizer = model.preprocessor.tokenizer
-    start, end = int(tokenizer.start_token_id), int(tokenizer.end_token_id)
-    # KerasHub writes the same ids for all models, which are not those of Gemma.
-    _update_json(folder / "config.json", bos_token_id=start, eos_token_id=end)
-    turn_end = data.end_token_id(tokenizer, template)
-    stops = [end] if turn_end == end else [end, turn_end]
-    _update_json(folder / "generation_config.json", bos_token_id=start, eos_token_id=stops)
-    prefix, suffix = (json.dumps(part) for part in (template.prefix, template.suffix))
-    chat = (
-        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
-        "{{ " + prefix + " + message['content'] + " + suffix + " }}{% else %}"
-        "{{ message['content'] + " + json.dumps(template.end) + " }}{% endif %}{% endfor %}"
-    )
-    _update_json(folder / "tokenizer_config.json", chat_template=chat)
-
-
-def _update_json(path: Path, **values: Any) -> None:
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**known, **values}, indent=2), encoding="utf-8")
 
 
 def _inputs(rows: Sequence[data.TokenizedRow]) -> dict[str, data.Array]:
@@ -118,7 +90,9 @@ def _logits(model: Any, inputs: dict[str, data.Array]) -> data.Array:
 
 def _difference(model: Any, inputs: dict[str, data.Array], wanted: data.Array, name: str) -> float:
     difference = float(np.abs(_logits(model, inputs) - wanted).max() / np.abs(wanted).max())
-    tolerance = _TOLERANCE[model.backbone.dtype_policy.variable_dtype]
+    tolerance = _TOLERANCE[model.backbone.token_embedding.variable_dtype]
+    if any(layer.quantization_mode for layer in model.backbone._flatten_layers()):
+        tolerance = _QUANTIZED_TOLERANCE
     if not difference <= tolerance:
         raise ModelError(
             f"The model that was written as {name!r} gives other logits than the trained one: they "

@@ -72,7 +72,7 @@ class _Training:
         self._model.compile(
             loss=ResponseLoss(),
             optimizer=keras.optimizers.AdamW(
-                _schedule(hparams, self._steps),
+                _OfStep(_schedule(hparams, self._steps), accumulated),
                 weight_decay=hparams.weight_decay,
                 global_clipnorm=hparams.clip_norm,
                 gradient_accumulation_steps=accumulated if accumulated > 1 else None,
@@ -196,6 +196,20 @@ def _schedule(hparams: TrainHParams, steps: int) -> Any:
         )
     final = peak * _FINAL_LEARNING_RATE if hparams.schedule == "linear" else peak
     return _Linear(peak, warmup, after, final)
+
+
+class _OfStep(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of steps; Keras asks for the learning rate of a batch."""
+
+    def __init__(self, of_step: Any, batches_per_step: int) -> None:
+        super().__init__()
+        self._of_step, self._batches_per_step = of_step, batches_per_step
+
+    def __call__(self, step: Any) -> Any:
+        return self._of_step(keras.ops.floor_divide(step, self._batches_per_step))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"of_step": self._of_step, "batches_per_step": self._batches_per_step}
 
 
 class _Linear(keras.optimizers.schedules.LearningRateSchedule):

@@ -67,7 +67,7 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     Args:
         preset: What `resolve_preset` returned.
         dtype: `float32`, `bfloat16`, or `mixed_bfloat16`: float32 weights, computed with bfloat16.
-        quantization: `int8` turns the projections' and embeddings' weights into 8 bits.
+        quantization: `int8` turns the projections' weights into 8 bits.
 
     Returns:
         A `keras_hub.models.CausalLM` with its preprocessor.
@@ -75,12 +75,12 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     Raises:
         ModelError: KerasHub cannot load the preset.
     """
-    import keras_hub
+    import keras
 
     from models.output_head import use_fast_output_head
 
     try:
-        model = keras_hub.models.CausalLM.from_preset(preset, dtype=dtype)
+        model = _from_preset(preset, dtype)
     except Exception as error:
         raise ModelError(
             f"The preset {preset!r} cannot be loaded ({type(error).__name__}: {error}). Give a "
@@ -88,9 +88,32 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
             "and on the Hub needs its license accepted and a login."
         ) from error
     if quantization != "none":
-        model.quantize(quantization)
+        # The embeddings stay as they are: no gradient passes through the logits of 8 bits.
+        for layer in model.backbone._flatten_layers(include_self=False):
+            if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
+                layer.quantize(quantization)
     use_fast_output_head(model.backbone.token_embedding)
     return model
+
+
+def _from_preset(preset: str, dtype: str) -> Any:
+    import keras
+    import keras_hub
+
+    if not _is_quantized(preset):
+        return keras_hub.models.CausalLM.from_preset(preset, dtype=dtype)
+    # With a dtype, KerasHub forgets which layers are quantized.
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        return keras_hub.models.CausalLM.from_preset(preset)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _is_quantized(preset: str) -> bool:
+    config = Path(preset) / "config.json"
+    return config.is_file() and '"DTypePolicyMap"' in config.read_text(encoding="utf-8")
 
 
 def free_memory() -> None:

@@ -17,8 +17,8 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
             takes: a built-in name, a folder, `hf://…`, `kaggle://…`.
         dtype: Precision of the base weights; trained weights are always float32. `auto` is bfloat16
             where the machine is fast at it (a GPU, AMX or AVX512-BF16), else float32.
-        quantization: `int8` keeps the base weights in 8 bits, in memory and in the preset that is
-            written.
+        quantization: `int8` keeps the weights of the base model's projections in 8 bits, in memory
+            and in the preset that is written.
         sequence_length: Tokens of a row at most; longer rows are left out, counted and reported.
         method: `lora` trains low-rank factors beside frozen weights, `full` all weights.
         lora_rank: Rank of the LoRA factors.

@@ -48,6 +48,6 @@ def tune(preset, *, dtype="float32", template=GEMMA, checkpoints=None, log_dir="
     if hparams.method == "lora":
         enable_lora(model, hparams)
     tokenizer = model.preprocessor.tokenizer
-    rows = data.tokenize(formatted(PAIRS, template), tokenizer, 64, template).rows
+    rows = data.tokenize(formatted(PAIRS, template), tokenizer, 128, template).rows
     facts = fit(model, rows, rows, hparams, checkpoints=checkpoints, log_dir=log_dir)
     return Tuned(model, facts, rows)

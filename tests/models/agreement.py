@@ -1,0 +1,53 @@
+"""A model, LoRA factors and a batch that are the same wherever they are made."""
+
+from typing import Any
+
+import numpy as np
+
+from models import data, gemma
+from models.hparams import TrainHParams
+from models.lora import enable_lora
+
+FAMILIES = ("gemma3-tiny", "gemma2-tiny", "gemma-tiny", "mistral-tiny")
+# KerasHub factors the query of each head by itself, so its factors are not PEFT's. The value of a
+# model with one key-value head is the same product in both.
+RANK, ALPHA = 4, 6.0
+
+
+def seeded_model(name: str, cache_dir: str) -> Any:
+    """A tiny model with weights from numpy's generator, which does not depend on the backend."""
+    model = gemma.load_model(gemma.resolve_preset(f"random:{name}", cache_dir), "float32")
+    rng = np.random.default_rng(7)
+    for variable in model.backbone.variables:
+        variable.assign(rng.normal(0, 0.08, variable.shape))
+    return model
+
+
+def rows() -> tuple[data.TokenizedRow, ...]:
+    """Rows of different lengths, so that a batch of them is padded."""
+    rng = np.random.default_rng(8)
+    return tuple(
+        data.TokenizedRow((2, *(int(t) for t in rng.integers(4, 300, length))), start)
+        for length, start in ((30, 20), (17, 5), (23, 22))
+    )
+
+
+def factors(shapes: list[tuple[int, ...]]) -> list[Any]:
+    """LoRA factors, neither of them zero."""
+    rng = np.random.default_rng(9)
+    return [rng.normal(0, 0.1, shape).astype("float32") for shape in shapes]
+
+
+def with_value_factors(model: Any) -> list[Any]:
+    """Put LoRA on the value projections only; returns the factors' variables, layer by layer."""
+    hparams = TrainHParams(preset="-", lora_rank=RANK, lora_alpha=ALPHA)
+    enable_lora(model, hparams)
+    variables = []
+    for variable in model.backbone.trainable_variables:
+        if "value" in variable.path:
+            variables.append(variable)
+        else:
+            variable.assign(np.zeros(variable.shape))
+    for variable, values in zip(variables, factors([v.shape for v in variables]), strict=True):
+        variable.assign(values)
+    return variables

@@ -1,0 +1,288 @@
+"""What a training keeps, when it stops, and how it goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import data, fitting, gemma
+from models.batching import n_steps, training_batches
+from models.checkpoints import Checkpoint, Checkpoints
+from models.export import export
+from models.features import GEMMA
+from models.fitting import fit
+from models.generate import Generator
+from models.hparams import TrainHParams
+from models.lora import enable_lora
+from tests.models.tuning import PAIRS, PRESET, formatted, tune
+
+
+def values(model):
+    return [np.asarray(v) for v in model.backbone.trainable_variables]
+
+
+def assert_same(first, second, **tolerance):
+    for one, other in zip(values(first), values(second), strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"batch_size": 3, "epochs": 2}, (8, 4)),
+        ({"batch_size": 3, "epochs": 2, "gradient_accumulation": 3}, (3, 2)),
+        ({"batch_size": 3, "epochs": 2, "max_steps": 5}, (5, 4)),
+        ({"batch_size": 16, "epochs": 1, "gradient_accumulation": 8}, (1, 1)),
+    ],
+)
+def test_a_step_is_an_update_of_the_weights(changes, expected):
+    assert n_steps(10, TrainHParams(preset=PRESET, **changes)) == expected
+
+
+def test_accumulated_batches_train_as_one_large_batch_does(tiny_preset):
+    """Also where the batches have different numbers of response tokens."""
+    at_once = tune(tiny_preset, batch_size=4, epochs=6)
+    in_parts = tune(tiny_preset, batch_size=1, epochs=6, gradient_accumulation=4)
+    assert in_parts.facts["steps"] == at_once.facts["steps"] == 6
+    assert in_parts.facts["tokens"] == at_once.facts["tokens"]
+    np.testing.assert_allclose(in_parts.facts["losses"], at_once.facts["losses"], rtol=2e-3)
+    assert_same(in_parts.model, at_once.model, atol=2e-3)
+
+
+def test_the_recorded_losses_are_those_of_the_steps(tiny_preset, tiny):
+    """Batches of three rows and of one, which Keras' own mean weighs by rows."""
+    frozen = tune(tiny_preset, epochs=1, learning_rate=1e-12, keep_best=False)
+    hparams = TrainHParams(preset=PRESET, batch_size=3, eval_batches=1)
+    model = fitting.response_model(tiny)
+    batches = training_batches(frozen.rows, hparams, 0)
+    for loss, (inputs, labels, weights) in zip(frozen.facts["losses"], batches, strict=False):
+        expected = float(fitting.ResponseLoss()(labels, model(inputs), weights))
+        assert loss == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0.5, 1, 1, 1, 1, 1]),
+        ("linear", [0.5, 1, 1, 0.7625, 0.525, 0.2875]),
+        ("cosine", [0.5, 0.75, 1, 0.8609, 0.525, 0.1891]),
+    ],
+)
+def test_the_learning_rate_rises_and_then_follows_its_schedule(schedule, expected):
+    hparams = TrainHParams(preset=PRESET, learning_rate=1, schedule=schedule, warmup_fraction=1 / 3)
+    rate = fitting._schedule(hparams, 6)
+    assert [float(rate(step)) for step in range(6)] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.fixture
+def eval_losses(monkeypatch):
+    """Makes the measurements of the eval loss give these numbers."""
+
+    def give(*losses):
+        left = list(losses)
+        monkeypatch.setattr(fitting, "_eval_loss", lambda *arguments: left.pop(0))
+
+    return give
+
+
+def test_the_weights_with_the_lowest_eval_loss_are_kept(tiny_preset, eval_losses):
+    eval_losses(9.0, 3.0, 2.0, 2.5, 2.25)
+    best = tune(tiny_preset, max_steps=4, eval_steps=1)
+    assert best.facts["eval_losses"] == [(0, 9.0), (1, 3.0), (2, 2.0), (3, 2.5), (4, 2.25)]
+    assert (best.facts["best_step"], best.facts["eval_loss"]) == (2, 2.0)
+    eval_losses(9.0, 3.0, 2.0, 2.5, 2.25)
+    last = tune(tiny_preset, max_steps=4, eval_steps=1, keep_best=False)
+    assert (last.facts["best_step"], last.facts["eval_loss"]) == (4, 2.25)
+    with pytest.raises(AssertionError):
+        assert_same(best.model, last.model, atol=1e-6)
+
+
+def test_the_training_stops_when_the_eval_loss_no_longer_falls(tiny_preset, eval_losses):
+    eval_losses(9.0, 3.0, 3.5, 3.25, 1.0)
+    early = tune(tiny_preset, max_steps=8, eval_steps=2, patience=2)
+    assert early.facts["stopped_early"]
+    assert (early.facts["steps"], early.facts["best_step"]) == (6, 2)
+
+
+def test_without_patience_it_goes_to_the_end(tiny_preset, eval_losses):
+    eval_losses(9.0, 3.0, 3.5, 3.25, 4.0)
+    assert tune(tiny_preset, max_steps=8, eval_steps=2).facts["steps"] == 8
+
+
+def test_tensorboard_gets_both_losses(tiny_preset, tmp_path):
+    facts = tune(tiny_preset, max_steps=3, eval_steps=3, log_dir=str(tmp_path / "log")).facts
+    found = {}
+    for path in tmp_path.rglob("*tfevents*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                loss = tf.make_ndarray(value.tensor).item()
+                found.setdefault(value.tag, []).append((event.step, round(loss, 4)))
+    assert found["loss/train"] == list(enumerate(facts["losses"], 1))
+    assert found["loss/eval"] == [tuple(pair) for pair in facts["eval_losses"]]
+
+
+# A training that kills itself, without a chance to clean up, after its third checkpoint.
+_KILLED = """
+import json, os, signal, sys
+
+sys.path.insert(0, "tests/models")
+from models.checkpoints import Checkpoints
+from tuning import tune
+
+class Deadly(Checkpoints):
+    count = 0
+    def save(self, checkpoint):
+        super().save(checkpoint)
+        self.count += 1
+        if self.count == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+tune(sys.argv[1], checkpoints=Deadly(sys.argv[2], ["test"]), **json.loads(sys.argv[3]))
+"""
+CHANGES = {
+    "batch_size": 2,
+    "epochs": 6,
+    "gradient_accumulation": 2,
+    "checkpoint_steps": 1,
+    "eval_steps": 2,
+    "lora_dropout": 0.1,
+}
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tiny_preset, tmp_path):
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, tiny_preset, str(tmp_path), json.dumps(CHANGES)],
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    checkpoints = Checkpoints(str(tmp_path), ["test"])
+    resumed = tune(tiny_preset, checkpoints=checkpoints, **CHANGES)
+    unbroken = tune(tiny_preset, **CHANGES)
+    assert resumed.facts["resumed_at"] == 3
+    assert unbroken.facts["resumed_at"] is None
+    for fact in ("steps", "losses", "eval_losses", "best_step", "tokens"):
+        assert resumed.facts[fact] == unbroken.facts[fact], fact
+    assert_same(resumed.model, unbroken.model, atol=1e-6)
+    checkpoints.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_not_used(tmp_path, caplog):
+    checkpoints = Checkpoints(str(tmp_path), ["a"])
+    assert checkpoints.load() is None
+    checkpoints.save(Checkpoint({"losses": [1.5]}, {"weights": [np.eye(2)], "best": []}))
+    stored = checkpoints.load()
+    assert stored.record == {"losses": [1.5]}
+    np.testing.assert_array_equal(stored.arrays["weights"][0], np.eye(2))
+    assert Checkpoints(str(tmp_path), ["b"]).load() is None
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    assert checkpoints.load() is None
+    assert str(file) in caplog.text
+
+
+def test_all_weights_can_be_trained(tiny_preset, tiny):
+    tuned = tune(tiny_preset, method="full", max_steps=2, learning_rate=1e-3)
+    n_weights = sum(int(np.prod(v.shape)) for v in tiny.backbone.variables)
+    assert tuned.facts["trainable_weights"] == n_weights
+    changed = [
+        not np.array_equal(a, b)
+        for a, b in zip(tuned.model.backbone.variables, tiny.backbone.variables, strict=True)
+    ]
+    assert all(changed)
+
+
+def test_factors_beside_8_bit_weights_learn_and_are_merged_into_them(tiny_preset, tmp_path):
+    tuned = tune(tiny_preset, quantization="int8", transformers_export=False)
+    kernels = {v.dtype for v in tuned.model.backbone.variables if v.path.endswith("kernel")}
+    assert "int8" in kernels
+    assert tuned.facts["eval_loss"] < 0.8 * tuned.facts["eval_loss_before"]
+    export(
+        tuned.model,
+        str(tmp_path),
+        GEMMA,
+        tuned.rows,
+        sequence_length=64,
+        with_transformers=False,
+    )
+    reloaded = gemma.load_model(str(tmp_path / "preset"), "float32")
+    assert kernels == {v.dtype for v in reloaded.backbone.variables if v.path.endswith("kernel")}
+    answers = Generator(reloaded).respond([prompt for prompt, _ in PAIRS], 24, 4)
+    assert answers == [(output, "stop") for _, output in PAIRS]
+
+
+@pytest.mark.parametrize(
+    ("targets", "count"), [("query-value", 2), ("attention", 4), ("all-linear", 7)]
+)
+def test_the_targets_are_the_projections_that_get_factors(tiny, targets, count):
+    enable_lora(tiny, TrainHParams(preset=PRESET, lora_targets=targets))
+    assert len(tiny.backbone.trainable_variables) == 2 * 2 * count
+
+
+def test_alpha_scales_what_the_factors_do(tiny_preset):
+    outputs = {}
+    inputs = {"token_ids": np.arange(2, 14)[None], "padding_mask": np.ones((1, 12), "bool")}
+    for alpha in (None, 4, 8):
+        model = gemma.load_model(tiny_preset, "float32")
+        enable_lora(model, TrainHParams(preset=PRESET, lora_rank=4, lora_alpha=alpha))
+        for number, v in enumerate(model.backbone.trainable_variables):
+            # alpha 8 with half the factor is alpha 4
+            part = 0.5 if alpha == 8 and "lora_kernel_b" in v.path else 1.0
+            rng = np.random.default_rng(number)
+            v.assign(part * rng.normal(0, 0.1, v.shape))
+        outputs[alpha] = np.asarray(model(inputs))
+    np.testing.assert_allclose(outputs[4], outputs[None], atol=1e-5)
+    np.testing.assert_allclose(outputs[8], outputs[None], atol=1e-5)
+
+
+def test_dropout_acts_while_training_only_and_the_seed_decides_it(tiny_preset):
+    changes = {"max_steps": 6, "lora_dropout": 0.5, "lora_targets": "all-linear"}
+    one, again = (tune(tiny_preset, **changes) for _ in range(2))
+    without = tune(tiny_preset, **{**changes, "lora_dropout": 0.0})
+    assert one.facts["losses"] == again.facts["losses"]
+    assert one.facts["losses"][2:] != without.facts["losses"][2:]
+    inputs, _ = next(data.batches(one.rows, 2, None))
+    inputs.pop("positions")
+    np.testing.assert_array_equal(one.model(inputs, training=True), one.model(inputs))
+
+
+def test_the_expectation_of_dropout_is_the_layer_without_it(tiny):
+    from models.lora import lora_dropout
+
+    enable_lora(tiny, TrainHParams(preset=PRESET, lora_rank=4, lora_alpha=8))
+    layer = next(x for x in tiny.backbone._flatten_layers() if getattr(x, "lora_enabled", False))
+    layer.lora_kernel_b.assign(np.random.default_rng(0).normal(0, 1, layer.lora_kernel_b.shape))
+    x = np.random.default_rng(1).normal(0, 1, (1, 3, 96)).astype("float32")
+    plain = np.asarray(layer(x))
+    with lora_dropout(tiny, 0.3, seed=0):
+        np.testing.assert_allclose(layer(x, training=False), plain, atol=1e-5)
+        draws = np.mean([np.asarray(layer(x, training=True)) for _ in range(2000)], axis=0)
+    scale = np.abs(plain).max()
+    assert np.abs(draws - plain).max() < 0.1 * scale
+    np.testing.assert_allclose(layer(x, training=True), plain, atol=1e-5)
+
+
+def test_rows_are_drawn_alike_from_any_step_on(tiny_preset, tokenizer):
+    rows = data.tokenize(formatted(PAIRS), tokenizer, 64).rows
+    hparams = TrainHParams(preset=PRESET, batch_size=1, gradient_accumulation=3)
+    from_start, from_second = (training_batches(rows, hparams, first) for first in (0, 2))
+    skipped = [next(from_start) for _ in range(6)]
+    assert len(skipped) == 6
+    for _ in range(9):
+        (inputs, *_), (others, *_) = next(from_start), next(from_second)
+        np.testing.assert_array_equal(inputs["token_ids"], others["token_ids"])
+
+
+def test_fit_is_the_door(tiny_preset):
+    """`fit` alone, without a Trainer around it, trains what it is given."""
+    model = gemma.load_model(tiny_preset, "float32")
+    hparams = TrainHParams(preset=PRESET, max_steps=2, batch_size=2)
+    enable_lora(model, hparams)
+    rows = data.tokenize(formatted(PAIRS), model.preprocessor.tokenizer, 64).rows
+    facts = fit(model, rows, (), hparams)
+    assert (facts["steps"], facts["eval_loss"], facts["best_step"]) == (2, None, 2)
