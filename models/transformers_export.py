@@ -89,8 +89,9 @@ def _gemma_config(backbone: Any) -> dict[str, Any]:
         "query_pre_attn_scalar": backbone.head_dim
         if backbone.query_head_dim_normalize
         else heads_share,
-        "final_logit_softcapping": backbone.final_logit_soft_cap,
-        "attn_logit_softcapping": backbone.attention_logit_soft_cap,
+        # transformers refuses whole numbers here
+        "final_logit_softcapping": _as_float(backbone.final_logit_soft_cap),
+        "attn_logit_softcapping": _as_float(backbone.attention_logit_soft_cap),
         "sliding_window": backbone.sliding_window_size,
     }
 
@@ -133,6 +134,10 @@ def _gemma_attention(attention: Any) -> dict[str, Any]:
     kernel = ops.reshape(attention.output_dense.kernel, (heads * width, hidden))
     projections["self_attn.o_proj"] = ops.transpose(kernel)
     return projections
+
+
+def _as_float(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _is_gemma2(backbone: Any) -> bool:
