@@ -22,6 +22,8 @@ BENCHMARKS = {
     "dedup_leaks": 1,
     "dedup": 3,
     "memory": 10,
+    "generation": 20,
+    "training": 30,
     "quota": 30,
     "aimed": 180,
 }

@@ -21,6 +21,7 @@ _TEMPLATES = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,  # Markdown, not HTML
 )
+_FAMILIES = ("gemma", "mistral", "llama")
 _TAG = "understudy"
 _QUANTIZED_PRESETS = ("packaged:", "gguf:")
 # Presets whose name does not say the id of the model on the Hub.
@@ -101,6 +102,7 @@ def model_card(settings: PushSettings, facts: Facts) -> str:
         model_id=facts.model_id,
         dataset_id=facts.dataset_id,
         has_transformers=facts.has_transformers,
+        hparams=_hyperparameters(facts),
         prefix=repr(generation["prefix"]),
         suffix=repr(generation["suffix"]),
         max_length=generation["sequence_length"],
@@ -172,7 +174,7 @@ def _model_data(settings: PushSettings, facts: Facts, base_model: str | None) ->
         pipeline_tag="text-generation",
         base_model=base_model,
         datasets=[facts.dataset_id] if facts.dataset_id else None,
-        tags=[_TAG, "gemma", "lora", *(["transformers"] if facts.has_transformers else [])],
+        tags=_tags(facts),
         model_name=facts.model_id.rsplit("/", 1)[-1],
         eval_results=[
             _eval_result(facts, split, facts.report["models"]["tuned"][split])
@@ -180,6 +182,18 @@ def _model_data(settings: PushSettings, facts: Facts, base_model: str | None) ->
             if split in facts.report["models"]["tuned"]
         ],
     )
+
+
+def _tags(facts: Facts) -> list[str]:
+    method = _hyperparameters(facts).get("method", "lora")
+    family = next((f for f in _FAMILIES if f in str(facts.training.get("preset", ""))), None)
+    exports = ["transformers"] if facts.has_transformers else []
+    return [_TAG, *([family] if family else []), *(["lora"] if method == "lora" else []), *exports]
+
+
+def _hyperparameters(facts: Facts) -> dict[str, Any]:
+    values: dict[str, Any] = facts.training.get("hparams", {})
+    return values
 
 
 def _eval_result(facts: Facts, split: str, rates: dict[str, Any]) -> EvalResult:

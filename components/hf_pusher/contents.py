@@ -93,8 +93,7 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
     files.update(_folder(source.model_dir / _PRESET))
     for folder in _OPTIONAL_FOLDERS:
         files.update(_folder(source.model_dir / folder, prefix=f"{folder}/"))
-    needed = (*_NEEDED_FILES, f"{_PRESET}/config.json")
-    missing = [name for name in needed if not (source.model_dir / name).is_file()]
+    missing = [name for name in _needed(source) if not (source.model_dir / name).is_file()]
     if missing:
         raise PushError(
             f"The model at {str(source.model_dir)!r} lacks {', '.join(missing)}, so nothing was "
@@ -119,6 +118,14 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
         ),
     ).encode()
     return Content("model", names.model, files)
+
+
+def _needed(source: Source) -> Iterator[str]:
+    yield from (*_NEEDED_FILES, f"{_PRESET}/config.json")
+    # A training of all weights has no adapter; one that says nothing is taken for LoRA.
+    trained = (source.model_dir / _TRAINING_FILE).is_file()
+    if not trained or source.training.get("hparams", {}).get("method", "lora") == "lora":
+        yield _ADAPTER_FILE
 
 
 def dataset_content(settings: PushSettings, source: Source, names: Names) -> Content:
