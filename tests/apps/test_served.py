@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -101,67 +100,6 @@ def test_a_visitor_gets_a_streamed_response_while_the_model_loads(space):
     assert "Desired output" in beside
 
 
-class Browser:
-    """Chromium over the WebDriver protocol, https://www.w3.org/TR/webdriver2/."""
-
-    def __init__(self, driver, chromium):
-        self._driver = driver
-        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        options = {"binary": chromium, "args": arguments}
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
-        self._session = self._call("POST", "/session", wanted)["sessionId"]
-
-    def _call(self, method, path, body=None):
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self._driver + path, data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.load(reply)["value"]
-
-    def call(self, command, **body):
-        return self._call("POST", f"/session/{self._session}/{command}", body)
-
-    def run(self, script, *args):
-        return self.call("execute/sync", script=script, args=args)
-
-    def open(self, url, width):
-        # Chromium's own windows are not narrower than 500 pixels; a device's screen is.
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=metrics)
-        self.call("url", url=url)
-
-    def wait_for(self, expression):
-        return until(lambda: self.run(f"return {expression}"), expression)
-
-    def type(self, selector, text):
-        element = self.call("element", using="css selector", value=selector)
-        (reference,) = element.values()
-        self.call(f"element/{reference}/value", text=text)
-
-    def close(self):
-        self._call("DELETE", f"/session/{self._session}")
-
-
-@pytest.fixture
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium-driver")
-    port = free_port()
-    process = subprocess.Popen(
-        [chromedriver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    driver = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: urllib.request.urlopen(f"{driver}/status").status == 200, "chromedriver")
-        opened = Browser(driver, chromium)
-        yield opened
-        opened.close()
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390], ids=str)
 def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, width):
@@ -173,7 +111,7 @@ def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, widt
     assert "stand-in" in browser.run("return document.querySelector('header').innerText")
 
     browser.wait_for("document.querySelector('.status.ready')")
-    browser.type("#message textarea", "my cam is broken 1")
+    browser.find_element("css selector", "#message textarea").send_keys("my cam is broken 1")
     browser.run("document.querySelector('#message button').click()")
     answer = browser.wait_for("document.querySelector('#chat .bot')?.innerText?.trim()")
     assert answer
@@ -188,6 +126,5 @@ def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, widt
     browser.run(f"{missed}.click()")
     browser.wait_for("document.querySelectorAll('#table article').length === 1")
 
-    page = "document.documentElement"
-    assert browser.run(f"return {page}.scrollWidth - {page}.clientWidth") == 0, "fits the screen"
-    assert browser.run(f"return {page}.clientWidth") == width
+    assert browser.overflow() == 0, "fits the screen"
+    assert browser.run("return document.documentElement.clientWidth") == width

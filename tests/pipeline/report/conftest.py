@@ -1,14 +1,8 @@
-"""Rounds as the components leave them (real verdict rows, rates and gate), and a browser."""
+"""Rounds as the components leave them (real verdict rows, rates and gate)."""
 
-import contextlib
 import dataclasses
 import json
 import random
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -277,75 +271,3 @@ def results(tmp_path, summary):
     folder = tmp_path / "output"
     write_results(summary, summary_file=folder / "summary.json", report_file=folder / "report.html")
     return folder
-
-
-class Browser:
-    """Chromium over the WebDriver protocol, https://www.w3.org/TR/webdriver2/."""
-
-    def __init__(self, driver, chromium):
-        self._driver = driver
-        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        options = {"binary": chromium, "args": arguments}
-        wanted = {
-            "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"browser": "ALL"},
-        }
-        session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
-        self._session = session["sessionId"]
-
-    def _call(self, method, path, body=None):
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self._driver + path, data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.load(reply)["value"]
-
-    def call(self, command, **body):
-        return self._call("POST", f"/session/{self._session}/{command}", body)
-
-    def run(self, script):
-        return self.call("execute/sync", script=script, args=[])
-
-    def open(self, path, width):
-        # Chromium's own windows are not narrower than 500 pixels; a device's screen is.
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=metrics)
-        self.call("url", url=path.as_uri())
-
-    def complaints(self):
-        """What the browser's console says, such as violations of the page's policy."""
-        return [entry["message"] for entry in self.call("se/log", type="browser")]
-
-    def close(self):
-        self._call("DELETE", f"/session/{self._session}")
-
-
-@pytest.fixture
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium-driver")
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        port = any_port.getsockname()[1]
-    process = subprocess.Popen(
-        [chromedriver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/status")
-        opened = Browser(f"http://127.0.0.1:{port}", chromium)
-        yield opened
-        opened.close()
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_for(url):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(url, timeout=5)
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"waited a minute for {url}")
