@@ -68,11 +68,12 @@ class _Training:
         self._steps, per_pass = n_steps(len(train_rows), hparams)
         self._eval_steps = hparams.eval_steps or per_pass
         self._model = response_model(model)
+        self._schedule = _schedule(hparams, self._steps)
         accumulated = hparams.gradient_accumulation
         self._model.compile(
             loss=ResponseLoss(),
             optimizer=keras.optimizers.AdamW(
-                _OfStep(_schedule(hparams, self._steps), accumulated),
+                _OfStep(self._schedule, accumulated),
                 weight_decay=hparams.weight_decay,
                 global_clipnorm=hparams.clip_norm,
                 gradient_accumulation_steps=accumulated if accumulated > 1 else None,
@@ -92,7 +93,7 @@ class _Training:
         """Begin, or go on from a checkpoint; returns its step."""
         record = checkpoint.record if checkpoint else None
         accumulated = self._hparams.gradient_accumulation
-        self._recorder = Recorder(self._steps, accumulated, log_dir, record)
+        self._recorder = Recorder(self._steps, accumulated, self._schedule, log_dir, record)
         if checkpoint is None:
             self._evaluate()
             return None

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -15,25 +15,33 @@ _progress = logging.getLogger("understudy.progress")
 class Recorder(keras.callbacks.Callback):
     """Keeps the loss of every step, and tells how far the training is.
 
+    TensorBoard gets `loss/train`, `loss/eval`, `learning_rate` and `tokens_per_second` by step.
+
     Args:
         steps: Steps of the whole training.
         batches_per_step: Batches that Keras calls the callback for in each step.
+        learning_rate: The learning rate of a step; the first one is step 0.
         log_dir: Folder or URI for TensorBoard's files; empty for none.
         record: What an earlier recorder's `to_json` returned, to go on from.
     """
 
     def __init__(
-        self, steps: int, batches_per_step: int, log_dir: str, record: dict[str, Any] | None
+        self,
+        steps: int,
+        batches_per_step: int,
+        learning_rate: Callable[[int], Any],
+        log_dir: str,
+        record: dict[str, Any] | None,
     ) -> None:
         super().__init__()
         record = record or {}
         self.losses: list[float] = record.get("losses", [])
-        self.eval_losses: list[tuple[int, float]] = [
-            (int(step), float(loss)) for step, loss in record.get("eval_losses", [])
-        ]
+        self.eval_losses: list[tuple[int, float]] = _pairs(record.get("eval_losses", []))
         self.tokens: int = record.get("tokens", 0)
+        self._rates: list[tuple[int, float]] = _pairs(record.get("tokens_per_second", []))
         self._steps = steps
         self._batches_per_step = batches_per_step
+        self._learning_rate = learning_rate
         self._writer = tf.summary.create_file_writer(log_dir) if log_dir else None
         self._drawn: list[tuple[int, int]] = []  # rows and tokens of the batches of this fit
         self._sum = 0.0
@@ -41,6 +49,7 @@ class Recorder(keras.callbacks.Callback):
         self._ends: list[float] = []
         self._seconds = 0.0
         self._timed_tokens = 0
+        self._write_again()
 
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -48,6 +57,7 @@ class Recorder(keras.callbacks.Callback):
             "losses": self.losses,
             "eval_losses": self.eval_losses,
             "tokens": self.tokens,
+            "tokens_per_second": self._rates,
         }
 
     def draw(self, rows: int, tokens: int) -> None:
@@ -63,6 +73,7 @@ class Recorder(keras.callbacks.Callback):
         if len(self._ends) > 1:  # the first batch may compile
             self._seconds += self._ends[-1] - self._ends[0]
             self._timed_tokens += sum(tokens for _, tokens in self._drawn[1:])
+        self._flush()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras' callback; `logs` has the mean over the rows so far, not the batch's own loss."""
@@ -72,26 +83,52 @@ class Recorder(keras.callbacks.Callback):
         self._sum = total
         self._ends.append(time.monotonic())
         if len(self._of_step) == self._batches_per_step:
-            self.losses.append(sum(self._of_step) / self._batches_per_step)
-            self._of_step = []
-            self._write("loss/train", len(self.losses), self.losses[-1])
-            self._report()
+            self._end_step(sum(self._of_step) / self._batches_per_step)
 
     def add_eval_loss(self, loss: float) -> None:
         """The eval loss after the steps so far."""
         step = len(self.losses)
         self.eval_losses.append((step, loss))
         self._write("loss/eval", step, loss)
+        self._flush()
 
     def tokens_per_second(self) -> float | None:
         """Tokens without padding, without the first batch of each fit; None after one batch."""
         return round(self._timed_tokens / self._seconds, 1) if self._seconds else None
 
+    def _end_step(self, loss: float) -> None:
+        self._of_step = []
+        self.losses.append(loss)
+        self._write_step(len(self.losses), loss)
+        first = max(0, len(self._ends) - 1 - self._batches_per_step)
+        seconds = self._ends[-1] - self._ends[first]
+        if seconds:
+            tokens = sum(tokens for _, tokens in self._drawn[first + 1 : len(self._ends)])
+            self._rates.append((len(self.losses), tokens / seconds))
+            self._write("tokens_per_second", *self._rates[-1])
+        self._report()
+
+    def _write_step(self, step: int, loss: float) -> None:
+        self._write("loss/train", step, loss)
+        if self._writer is not None:
+            self._write("learning_rate", step, float(self._learning_rate(step - 1)))
+
+    def _write_again(self) -> None:
+        """TFX gives a run that goes on another folder: its curves begin at the first step too."""
+        for step, loss in enumerate(self.losses, 1):
+            self._write_step(step, loss)
+        for name, pairs in (("loss/eval", self.eval_losses), ("tokens_per_second", self._rates)):
+            for step, value in pairs:
+                self._write(name, step, value)
+
     def _write(self, name: str, step: int, value: float) -> None:
         if self._writer is not None:
             with self._writer.as_default():
                 tf.summary.scalar(name, value, step)
-                self._writer.flush()
+
+    def _flush(self) -> None:
+        if self._writer is not None:
+            self._writer.flush()
 
     def _report(self) -> None:
         done = len(self.losses)
@@ -108,3 +145,7 @@ class Recorder(keras.callbacks.Callback):
                 }
             },
         )
+
+
+def _pairs(values: list[Any]) -> list[tuple[int, float]]:
+    return [(int(step), float(value)) for step, value in values]

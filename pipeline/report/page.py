@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from components.llm_evaluator.verdicts import VerdictRow
 from pipeline.progress.display import duration
-from pipeline.report import chart, wording
+from pipeline.report import chart, loss_chart, wording
 from pipeline.report.view import make_view
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -58,7 +58,7 @@ def _environment() -> jinja2.Environment:
         "number": wording.number,
         "dollars": wording.dollars,
     }
-    environment.globals["geometry"] = chart
+    environment.globals |= {"geometry": chart, "loss_geometry": loss_chart}
     return environment
 
 

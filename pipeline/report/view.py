@@ -7,6 +7,7 @@ from typing import Any
 
 from components.llm_evaluator.verdicts import VerdictRow
 from pipeline.report.chart import Chart, make_chart
+from pipeline.report.loss_chart import LossChart, make_loss_charts
 from pipeline.report.wording import MODEL_NAMES, caveat, comparison, headline, stop_sentence
 
 _TUNED = "tuned"
@@ -60,6 +61,7 @@ class View:
     entries: tuple[Entry, ...]
     splits: tuple[str, ...]
     drop_reasons: tuple[str, ...]
+    losses: tuple[LossChart, ...]
     nodes: tuple[str, ...]
     seconds: Mapping[tuple[int, str], Mapping[str, Any]]
 
@@ -86,6 +88,7 @@ def make_view(summary: Mapping[str, Any], verdicts: Sequence[VerdictRow]) -> Vie
         entries=_entries(verdicts),
         splits=tuple(sorted({row.split for row in verdicts})),
         drop_reasons=tuple(sorted({r for entry in rounds for r in entry["data"]["dropped"] or ()})),
+        losses=make_loss_charts(rounds),
         nodes=tuple(dict.fromkeys(c["node"] for entry in rounds for c in entry["components"])),
         seconds={(e["round"], c["node"]): c for e in rounds for c in e["components"]},
     )

@@ -113,16 +113,42 @@ def test_without_patience_it_goes_to_the_end(tiny_preset, eval_losses):
     assert tune(tiny_preset, max_steps=8, eval_steps=2).facts["steps"] == 8
 
 
-def test_tensorboard_gets_both_losses(tiny_preset, tmp_path):
-    facts = tune(tiny_preset, max_steps=3, eval_steps=3, log_dir=str(tmp_path / "log")).facts
+def logged(folder):
+    """What TensorBoard shows: by tag, pairs of step and value."""
     found = {}
-    for path in tmp_path.rglob("*tfevents*"):
+    for path in sorted(folder.rglob("*tfevents*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
-                loss = tf.make_ndarray(value.tensor).item()
-                found.setdefault(value.tag, []).append((event.step, round(loss, 4)))
-    assert found["loss/train"] == list(enumerate(facts["losses"], 1))
-    assert found["loss/eval"] == [tuple(pair) for pair in facts["eval_losses"]]
+                number = tf.make_ndarray(value.tensor).item()
+                found.setdefault(value.tag, []).append((event.step, number))
+    return found
+
+
+def rounded(pairs):
+    return [(step, round(value, 4)) for step, value in pairs]
+
+
+def test_tensorboard_gets_losses_learning_rate_and_speed(tiny_preset, tmp_path):
+    changes = {"max_steps": 4, "eval_steps": 2, "batch_size": 1, "gradient_accumulation": 2}
+    facts = tune(tiny_preset, **changes, log_dir=str(tmp_path / "log")).facts
+    found = logged(tmp_path / "log")
+    assert found.keys() == {"loss/train", "loss/eval", "learning_rate", "tokens_per_second"}
+    assert rounded(found["loss/train"]) == list(enumerate(facts["losses"], 1))
+    assert rounded(found["loss/eval"]) == facts["eval_losses"]
+    schedule = fitting._schedule(TrainHParams(preset=PRESET, learning_rate=0.03, **changes), 4)
+    expected = [pytest.approx(float(schedule(step))) for step in range(4)]
+    assert [value for _, value in found["learning_rate"]] == expected
+    assert [step for step, _ in found["tokens_per_second"]] == [1, 2, 3, 4]
+    assert all(rate > 0 for _, rate in found["tokens_per_second"])
+
+
+def test_the_curves_of_a_training_that_goes_on_are_whole(tiny_preset, tmp_path):
+    changes = {"max_steps": 4, "eval_steps": 2, "batch_size": 1}
+    checkpoints = Checkpoints(str(tmp_path / "checkpoints"), ["test"])
+    first = tune(tiny_preset, **changes, checkpoints=checkpoints, log_dir=str(tmp_path / "first"))
+    again = tune(tiny_preset, **changes, checkpoints=checkpoints, log_dir=str(tmp_path / "again"))
+    assert (first.facts["resumed_at"], again.facts["resumed_at"]) == (None, 4)
+    assert logged(tmp_path / "again") == logged(tmp_path / "first")
 
 
 # A training that kills itself, without a chance to clean up, after its third checkpoint.
