@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench notebooks compile space lock clean
+.PHONY: help setup run test check format bench notebooks docs compile space lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ bench: setup ## Run the benchmarks into benchmarks/RESULTS.md: NAMES="quota dedu
 
 notebooks: setup ## Run the notebooks and render them into docs/notebooks
 	@$(VENV)/python -m notebooks.render
+
+docs: setup ## Draw the DAG and build the documentation into output/site; a broken link fails
+	@$(VENV)/python -m docs.dag
+	@$(VENV)/mkdocs build --quiet
 
 space: setup ## Serve the application with the best local model
 	@$(VENV)/python local_runner.py space --preset $(PRESET) $(SET)

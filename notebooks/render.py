@@ -22,6 +22,7 @@ from notebooks.support import REPOSITORY
 FOLDER = REPOSITORY / "notebooks"
 RENDERED = REPOSITORY / "docs" / "notebooks"
 _SCRATCH = "output/rendered"
+_LINKED_IMAGE = re.compile(r"\[!\[([^]]*)\]\(https?://[^)]*\)\]\(")
 _CELL_SECONDS = 900  # on a machine that is busy with other things, too
 
 
@@ -40,13 +41,16 @@ def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", ())]
 
 
-def execute(name: str, parameters: Mapping[str, Any], last_cell: str = "") -> NotebookNode:
+def execute(
+    name: str, parameters: Mapping[str, Any], last_cell: str = "", until: str = ""
+) -> NotebookNode:
     """Run a notebook from top to bottom.
 
     Args:
         name: The notebook, without `.ipynb`.
         parameters: Values that replace those of its cell of parameters.
         last_cell: Code that is run at the end, in a cell of its own.
+        until: Tag of the cell to stop after; empty for all cells.
 
     Returns:
         The notebook with its outputs; the values of `parameters` are not shown in it.
@@ -63,6 +67,9 @@ def execute(name: str, parameters: Mapping[str, Any], last_cell: str = "") -> No
         raise KeyError(f"{name} has no parameter {sorted(unknown)}; it has {sorted(known)}.")
     chosen = new_code_cell("\n".join(f"{key} = {value!r}" for key, value in parameters.items()))
     notebook.cells.insert(notebook.cells.index(cell) + 1, chosen)
+    if until:
+        (last,) = tagged(notebook, until)
+        del notebook.cells[notebook.cells.index(last) + 1 :]
     if last_cell:
         notebook.cells.append(new_code_cell(last_cell))
     NotebookClient(
@@ -95,8 +102,9 @@ def render(name: str) -> None:
 
 
 def _readable(text: str) -> str:
-    """The text without what is particular to this machine, and without needless white space."""
+    """The text without what is of this machine or of another server, and needless white space."""
     local = text.replace(f"{REPOSITORY}/", "").replace(_SCRATCH, "output/notebooks")
+    local = _LINKED_IMAGE.sub(r"[\1](", local)
     lines = "\n".join(line.rstrip() for line in local.replace("![png]", "![plot]").splitlines())
     return re.sub(r"\n{4,}", "\n\n\n", lines).strip() + "\n"
 

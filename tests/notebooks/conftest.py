@@ -14,12 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 def executed(tmp_path):
     """Runs a notebook with other parameters and returns what expressions are at its end."""
 
-    def executed(name, expressions, **parameters):
+    def executed(name, expressions, until="", **parameters):
         wanted = ", ".join(f"{key!r}: {expression}" for key, expression in expressions.items())
         notebook = execute(
             name,
             {"OUTPUT": str(tmp_path / "output"), **parameters},
             last_cell=f"import json\nprint(json.dumps({{{wanted}}}))",
+            until=until,
         )
         return notebook, json.loads(notebook.cells[-1].outputs[-1].text)
 

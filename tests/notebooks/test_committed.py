@@ -34,8 +34,9 @@ def test_outputs_are_not_committed(notebook):
 def test_it_starts_with_what_it_is_about_and_how_to_open_it(notebook):
     assert notebook.cells[0].cell_type == "markdown"
     assert notebook.cells[0].source.startswith("# ")
-    assert tagged(notebook, "setup") == [notebook.cells[1]]
-    assert notebook.cells[1].source == tagged(read(names()[0]), "setup")[0].source
+    assert tagged(notebook, "badges") == [notebook.cells[1]]
+    assert tagged(notebook, "setup") == [notebook.cells[2]]
+    assert notebook.cells[2].source == tagged(read(names()[0]), "setup")[0].source
 
 
 def test_what_a_reader_changes_is_one_cell(notebook):
@@ -95,3 +96,13 @@ def test_rendered_pages_are_small_and_hold_all_plots():
         assert linked == {str(path.relative_to(pages)) for path in files if name in path.parts[-2]}
         assert str(REPOSITORY) not in page
         assert "Traceback" not in page
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_rendered_page_is_of_the_notebook_as_it_is(name):
+    page = (REPOSITORY / "docs" / "notebooks" / f"{name}.md").read_text(encoding="utf-8")
+    cells = [cell for cell in read(name).cells if cell not in tagged(read(name), "badges")]
+    stale = [cell.id for cell in cells if cell.source.strip() not in page]
+    assert not stale, f"`make notebooks` was not run after these cells changed: {stale}"
+    assert "![Open in Colab]" not in page, "an image of another server"
+    assert "[Open in Colab](https://colab." in page

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from notebooks.install import stack_for
 from notebooks.support import (
     REPOSITORY,
     copy_repository,
@@ -40,8 +39,8 @@ def test_a_function_is_replaced_and_its_neighbours_stay(module):
 
 def test_a_function_that_the_file_lacks_is_not_added(module):
     before = module.read_text()
-    with pytest.raises(LookupError, match="stack_for"):
-        replace_function(module, stack_for)
+    with pytest.raises(LookupError, match="copy_repository"):
+        replace_function(module, copy_repository)
     assert module.read_text() == before
 
 
@@ -84,20 +83,3 @@ def test_a_table_survives_what_its_cells_hold():
     assert lines[2] == r"| x \| y z | 0.123 |"
     assert len(lines) == 4
     assert len(lines[3]) < 40
-
-
-@pytest.mark.parametrize(
-    ("glibc", "python", "stack"),
-    [
-        ("2.35", (3, 11), "tfx-1.16"),
-        ("2.39", (3, 11), "tfx-1.21"),
-        ("2.41", (3, 13), "tfx-1.21"),
-    ],
-)
-def test_packages_that_fit_the_machine_are_installed(glibc, python, stack):
-    assert stack_for(glibc, python) == stack
-
-
-def test_a_python_without_packages_is_told_what_to_do():
-    with pytest.raises(SystemExit, match=r"Python 3\.12.*need Python 3\.11.*Colab"):
-        stack_for("2.35", (3, 12))
