@@ -107,8 +107,8 @@ def test_a_broken_link_fails_the_build(line, complaint, tmp_path):
     (docs / "index.md").write_text(f"# A\n\n{line}\n")
     (docs / "other.md").write_text("# B\n")
     text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
-    text = text[: text.index("nav:\n  - index.md")].replace("docs/hooks.py", str(DOCS / "hooks.py"))
-    (tmp_path / "mkdocs.yml").write_text(f"{text}nav:\n  - index.md\n  - other.md\n")
+    text = text[: text.index("\nnav:\n")].replace("docs/hooks.py", str(DOCS / "hooks.py"))
+    (tmp_path / "mkdocs.yml").write_text(f"{text}\nnav:\n  - index.md\n  - other.md\n")
     done = build(tmp_path / "site", config=tmp_path / "mkdocs.yml")
     assert done.returncode != 0
     assert re.search(complaint, done.stderr)
