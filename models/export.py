@@ -20,6 +20,7 @@ ADAPTER_FILE = "adapter.lora.h5"
 PRESET_DIR = "preset"
 TRANSFORMERS_DIR = "transformers"
 GENERATION_FILE = "generation.json"
+TRAINING_FILE = "training.json"
 
 _VERIFIED_ROWS = 2
 # Largest difference of a logit, as a share of the largest logit. Merging the LoRA factors rounds

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, and local copies of what is elsewhere."""
 
 import contextlib
 import os
@@ -30,3 +30,30 @@ def publish_folder(target: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def local_copy(uri: str) -> Iterator[str]:
+    """A file or folder of any file system that TensorFlow knows, as a local path.
+
+    Yields:
+        A temporary copy with the same name, which is gone afterwards; what is local stays where it
+        is.
+    """
+    if "://" not in uri:
+        yield uri
+        return
+    import tensorflow as tf
+
+    uri = uri.rstrip("/")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, os.path.basename(uri))
+        if not tf.io.gfile.isdir(uri):
+            tf.io.gfile.copy(uri, copy)
+        else:
+            for parent, _, names in tf.io.gfile.walk(uri):
+                target = os.path.join(copy, os.path.relpath(parent, uri))
+                os.makedirs(target, exist_ok=True)
+                for name in names:
+                    tf.io.gfile.copy(os.path.join(parent, name), os.path.join(target, name))
+        yield copy

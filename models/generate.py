@@ -1,11 +1,9 @@
 """A model's responses to prompts: batched, sorted by length, compiled once."""
 
-import contextlib
 import logging
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +13,7 @@ import tensorflow as tf
 from models import data, gemma
 from models.export import GENERATION_FILE, PRESET_DIR
 from models.features import GEMMA, TurnTemplate, template_for
+from models.files import local_copy
 from models.preprocessing import format_prompts
 
 _progress = logging.getLogger("understudy.progress")
@@ -42,14 +41,14 @@ def generate_fn(
         ModelError: The model cannot be loaded.
     """
     dtype = gemma.resolve_dtype(settings["dtype"])
-    with _local_model(model_dir) as folder:
-        if folder:
-            with open(os.path.join(folder, GENERATION_FILE), encoding="utf-8") as file:
-                template = TurnTemplate.from_json(file.read())
-            model = gemma.load_model(os.path.join(folder, PRESET_DIR), dtype)
-        else:
-            template = template_for(preset)
-            model = gemma.load_model(gemma.resolve_preset(preset, settings["cache_dir"]), dtype)
+    if model_dir:
+        with tf.io.gfile.GFile(os.path.join(model_dir, GENERATION_FILE), "r") as file:
+            template = TurnTemplate.from_json(file.read())
+        with local_copy(os.path.join(model_dir, PRESET_DIR)) as folder:
+            model = gemma.load_model(folder, dtype)
+    else:
+        template = template_for(preset)
+        model = gemma.load_model(gemma.resolve_preset(preset, settings["cache_dir"]), dtype)
     generator = Generator(model, template, settings["temperature"], settings["seed"])
     samples = [
         generator.respond(prompts, settings["max_output_tokens"], settings["batch_size"])
@@ -58,20 +57,6 @@ def generate_fn(
     del generator, model
     gemma.free_memory()
     return [list(of_prompt) for of_prompt in zip(*samples, strict=True)]
-
-
-@contextlib.contextmanager
-def _local_model(model_dir: str) -> Iterator[str]:
-    if "://" not in model_dir:
-        yield model_dir
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for parent, _, names in tf.io.gfile.walk(model_dir):
-            target = os.path.join(folder, os.path.relpath(parent, model_dir))
-            os.makedirs(target, exist_ok=True)
-            for name in names:
-                tf.io.gfile.copy(os.path.join(parent, name), os.path.join(target, name), True)
-        yield folder
 
 
 class Generator:

@@ -81,6 +81,20 @@ def save_adapter(model: Any, path: str) -> None:
             layer.lora_kernel_b.assign(kernel)
 
 
+def load_adapter(model: Any, path: str) -> None:
+    """Read the LoRA factors that `save_adapter` wrote, for a training to go on with them.
+
+    Args:
+        model: A causal language model with LoRA of the same rank and targets; alpha may differ.
+        path: Local file that ends in `.lora.h5`.
+    """
+    model.backbone.load_lora_weights(path)
+    for layer in _dense_layers(model.backbone):
+        if layer.lora_enabled:
+            factor = layer.lora_kernel_b
+            factor.assign(factor * (layer.lora_rank / layer.lora_alpha))
+
+
 @contextlib.contextmanager
 def lora_dropout(model: Any, rate: float, seed: int) -> Iterator[list[Any]]:
     """Hides a share of the inputs from the LoRA factors while training, as the paper does.

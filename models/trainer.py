@@ -12,13 +12,12 @@ import tensorflow as tf
 from models import data, gemma
 from models.checkpoints import Checkpoints
 from models.errors import ModelError
-from models.export import export
+from models.export import TRAINING_FILE, export
 from models.features import template_for
 from models.fitting import fit
 from models.hparams import TrainHParams
 from models.lora import check_trainable, enable_lora
-
-TRAINING_FILE = "training.json"
+from models.warm_start import check_start, load_factors, load_trained
 
 
 def run_fn(fn_args: Any) -> None:
@@ -33,17 +32,19 @@ def run_fn(fn_args: Any) -> None:
     Args:
         fn_args: TFX's `FnArgs`; of `custom_config`, `hparams` is the JSON of `TrainHParams` and
             `checkpoint_dir` the folder or URI where the training is kept while it goes on, and
-            taken up from after it was killed.
+            taken up from after it was killed. Its `base_model`, where there is one, is the model
+            that the training starts from.
 
     Raises:
-        ModelError: The base model cannot be loaded, no row can be trained on, or what was written
-            is not the model that was trained.
+        ModelError: The model to start from cannot be loaded or does not fit, no row can be trained
+            on, or what was written is not the model that was trained.
     """
     hparams = TrainHParams.model_validate_json(fn_args.custom_config["hparams"])
     started = time.monotonic()
     keras.utils.set_random_seed(hparams.seed)
     dtype = gemma.resolve_dtype(hparams.dtype)
-    model = _trainable_model(hparams, dtype)
+    start = fn_args.base_model or ""
+    model = _trainable_model(hparams, dtype, start)
     template = template_for(hparams.preset)
     train, evaluation = (
         data.tokenize(
@@ -59,7 +60,7 @@ def run_fn(fn_args: Any) -> None:
         )
     checkpoints = None
     if hparams.checkpoint_steps:
-        identity = (hparams.model_dump_json(), dtype, keras.__version__, train, evaluation)
+        identity = (hparams.model_dump_json(), dtype, keras.__version__, start, train, evaluation)
         checkpoints = Checkpoints(fn_args.custom_config["checkpoint_dir"], identity)
     facts = fit(
         model,
@@ -72,6 +73,7 @@ def run_fn(fn_args: Any) -> None:
     facts |= {
         "preset": hparams.preset,
         "dtype": dtype,
+        "warm_start": start or None,
         "hparams": hparams.model_dump(),
         "train_rows": len(train.rows),
         "eval_rows": len(evaluation.rows),
@@ -95,16 +97,25 @@ def run_fn(fn_args: Any) -> None:
     gemma.free_memory()
 
 
-def _trainable_model(hparams: TrainHParams, dtype: str) -> Any:
-    preset = gemma.resolve_preset(hparams.preset, hparams.cache_dir)
+def _trainable_model(hparams: TrainHParams, dtype: str, start: str) -> Any:
+    if start:
+        check_start(start, hparams)
     if hparams.method == "full":
         # The optimizer needs float32 weights; they are computed with in the wanted precision.
-        model = gemma.load_model(preset, dtype.replace("bfloat16", "mixed_bfloat16"))
+        mixed = dtype.replace("bfloat16", "mixed_bfloat16")
+        model = load_trained(start, mixed) if start else _base_model(hparams, mixed)
         check_trainable(model.backbone)
         return model
-    model = gemma.load_model(preset, dtype, hparams.quantization)
+    model = _base_model(hparams, dtype)
     enable_lora(model, hparams)
+    if start:
+        load_factors(model, start)
     return model
+
+
+def _base_model(hparams: TrainHParams, dtype: str) -> Any:
+    preset = gemma.resolve_preset(hparams.preset, hparams.cache_dir)
+    return gemma.load_model(preset, dtype, hparams.quantization)
 
 
 def _versions() -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 import yaml
@@ -32,16 +32,19 @@ class ConfigError(UserError):
 
 
 class RoundsSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """When the loop of rounds stops, besides reaching the evaluator's gate.
+    """What a round starts from, and when the loop stops besides reaching the evaluator's gate.
 
     Attributes:
         max_rounds: Rounds at most.
         patience: Rounds without a better coverage rate before the loop gives up.
+        warm_start: What the training of a round starts from: `scratch` is the base model, `best`
+            the model of the best round so far. The first round has the base model only.
         budget_usd: Stop starting rounds once the replies cost this much; None for no limit.
     """
 
     max_rounds: int = pydantic.Field(5, ge=1, le=50)
     patience: int = pydantic.Field(2, ge=1)
+    warm_start: Literal["scratch", "best"] = "scratch"
     budget_usd: float | None = pydantic.Field(None, gt=0)
 
 

@@ -33,7 +33,9 @@ class LocalRounds:
         self._connection = sqlite_metadata_connection_config(str(paths.metadata))
         self.runs: dict[int, PipelineRun] = {}
 
-    def submit(self, round: int, history_uri: str, report_uri: str) -> RoundResult:
+    def submit(
+        self, round: int, history_uri: str, report_uri: str, warm_start_uri: str = ""
+    ) -> RoundResult:
         """Run one round to its end; the `submit` of `run_rounds`."""
         pipeline = create_pipeline(
             self._config,
@@ -45,6 +47,7 @@ class LocalRounds:
             round=round,
             history_uri=history_uri,
             report_uri=report_uri,
+            warm_start_uri=warm_start_uri,
             metadata_connection_config=self._connection,
         )
         LocalDagRunner().run(pipeline)
@@ -66,9 +69,9 @@ def run_locally(config: Config, paths: OutputPaths, view: ProgressView) -> str:
     """
     rounds = LocalRounds(config, paths)
 
-    def submit(round: int, history_uri: str, report_uri: str) -> RoundResult:
+    def submit(round: int, history_uri: str, report_uri: str, warm_start_uri: str) -> RoundResult:
         view.round_started(round, config.rounds.max_rounds)
-        return rounds.submit(round, history_uri, report_uri)
+        return rounds.submit(round, history_uri, report_uri, warm_start_uri)
 
     def on_round(loop: LoopResult) -> None:
         last = loop.rounds[-1]

@@ -6,18 +6,17 @@ from typing import Any
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import trainer_pb2
 
 from components.coverage_example_gen.component import CoverageExampleGen
 from components.hf_pusher.component import HFPusher
 from components.llm_evaluator.component import LLMEvaluator
 from components.response_gen.component import ResponseGen
 from components.synth_data_gen.component import SynthDataGen
+from components.trainer.component import Trainer
 from pipeline.code_version import code_version
 from pipeline.config import Config
 
@@ -55,6 +54,7 @@ def create_pipeline(
     round: int | RuntimeParameter,
     history_uri: str | RuntimeParameter,
     report_uri: str | RuntimeParameter,
+    warm_start_uri: str | RuntimeParameter = "",
     parameter: Callable[[str, str], str | RuntimeParameter] = lambda name, value: value,
     beam_pipeline_args: tuple[str, ...] = LOCAL_BEAM_ARGS,
     metadata_connection_config: Any = None,
@@ -71,6 +71,7 @@ def create_pipeline(
         round: Number of the round, from 1.
         history_uri: The synthetic Examples of the round before; empty in round 1.
         report_uri: The CoverageReport of the round before; empty in round 1.
+        warm_start_uri: The Model that the training starts from; empty for the base model.
         parameter: Given the name and the value of a setting that one may want to change for a
             single run, returns what the component receives: the value, or a runtime parameter.
         beam_pipeline_args: Options for the components that run on Beam.
@@ -99,13 +100,12 @@ def create_pipeline(
         run_fn=RUN_FN,
         examples=data["Transform"].outputs["transformed_examples"],
         transform_graph=data["Transform"].outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={
             "hparams": config.training.model_dump_json(),
             "checkpoint_dir": checkpoint_uri,
-            "code_version": code_version("models"),
+            "code_version": code_version("models", "components/trainer"),
         },
+        warm_start_uri=warm_start_uri,
     )
     generation = parameter("generation", config.generation.model_dump_json())
     responses = _response_components(config, generation, coverage, trainer)

@@ -61,7 +61,7 @@ class LoopResult:
         return max(self.rounds, key=lambda r: (r.blessed, r.coverage_rate, -r.round))
 
 
-Submit = Callable[[int, str, str], RoundResult]
+Submit = Callable[[int, str, str, str], RoundResult]
 
 
 def run_rounds(
@@ -74,9 +74,10 @@ def run_rounds(
     """Run rounds until the gate is passed or going on makes no sense.
 
     Args:
-        submit: Runs one round to its end, given its number and the URIs of the synthetic Examples
-            and of the CoverageReport of the round before (empty strings in round 1).
-        settings: When to stop.
+        submit: Runs one round to its end, given its number, the URIs of the synthetic Examples and
+            of the CoverageReport of the round before, and the URI of the Model that its training
+            starts from (empty strings in round 1).
+        settings: When to stop, and whether trainings start from the best model so far.
         finished: Rounds that an earlier, interrupted loop has finished.
         on_round: Called after every round with the loop so far.
 
@@ -90,10 +91,17 @@ def run_rounds(
             len(rounds) + 1,
             last.synthetic_uri if last else "",
             last.report_uri if last else "",
+            _warm_start_uri(rounds, settings),
         )
         rounds = (*rounds, result)
         on_round(LoopResult(rounds, _stop_reason(rounds, settings)))
     return LoopResult(rounds, reason)
+
+
+def _warm_start_uri(rounds: tuple[RoundResult, ...], settings: RoundsSettings) -> str:
+    if not rounds or settings.warm_start == "scratch":
+        return ""
+    return LoopResult(rounds, None).best.model_uri
 
 
 def _stop_reason(rounds: tuple[RoundResult, ...], settings: RoundsSettings) -> StopReason | None:

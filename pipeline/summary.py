@@ -79,7 +79,8 @@ def make_summary(
           95 % interval in percent; `gate`: the decision with its `rate`; `judge`; `baselines` and
           `change`: the paired comparisons of the report,
         - `data`: rows asked for, kept, dropped by reason; None for what is not known,
-        - `training`: what `training.json` says, with `epochs` and `final_loss`,
+        - `training`: what `training.json` says, with `epochs`, `final_loss` and `started_from` (the
+          round whose model the training started from, or its URI; None for the base model),
         - `usage`: by component and `total`; `components`: `node`, `seconds`, `cached` in order,
         - `artifacts`: URIs; `pushed`: the record of the push, None where nothing was pushed.
 
@@ -87,8 +88,9 @@ def make_summary(
         OSError: A file that a round must have written cannot be read.
     """
     seconds = _seconds(loop, runs)
+    models = {result.model_uri: result.round for result in loop.rounds}
     rounds = [
-        _round(result, runs.get(result.round), seconds.get(result.round, {}))
+        _round(result, runs.get(result.round), seconds.get(result.round, {}), models)
         for result in loop.rounds
     ]
     usages = [_usage_of(entry["usage"]["total"]) for entry in rounds]
@@ -148,7 +150,10 @@ def _seconds(loop: LoopResult, runs: Mapping[int, PipelineRun]) -> dict[int, dic
 
 
 def _round(
-    result: RoundResult, run: PipelineRun | None, seconds: Mapping[str, float]
+    result: RoundResult,
+    run: PipelineRun | None,
+    seconds: Mapping[str, float],
+    models: Mapping[str, int],
 ) -> dict[str, Any]:
     report = _read_json(result.report_uri, _REPORT_FILE)
     synthesis = _read_json(result.synthetic_uri, _SYNTHESIS_FILE)
@@ -164,7 +169,7 @@ def _round(
         "baselines": report.get("baselines") or {},
         "change": report.get("change"),
         "data": {key: synthesis.get(key) for key in _DATA_KEYS},
-        "training": _training(_read_json(result.model_uri, _TRAINING_FILE)),
+        "training": _training(_read_json(result.model_uri, _TRAINING_FILE), models),
         "usage": _round_usage(synthesis["usage"], report["usage"]),
         "components": [
             {
@@ -200,12 +205,14 @@ def _gate_rate(report: Mapping[str, Any]) -> dict[str, Any]:
     return rate
 
 
-def _training(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _training(facts: Mapping[str, Any], models: Mapping[str, int]) -> dict[str, Any]:
     losses = facts.get("losses") or [None]
+    start = facts.get("warm_start")
     return {
         **{key: facts.get(key) for key in _TRAINING_KEYS},
         "epochs": facts.get("hparams", {}).get("epochs"),
         "final_loss": losses[-1],
+        "started_from": start and models.get(start.removesuffix("/Format-Serving"), start),
     }
 
 

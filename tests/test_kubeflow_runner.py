@@ -170,6 +170,21 @@ def test_run_goes_from_round_to_round_until_the_gate_is_passed(run, cloud):
     assert "Stopped after round 3" in told
 
 
+@pytest.mark.parametrize("start", ["scratch", "best"])
+def test_a_warm_started_loop_gives_every_round_the_best_model_so_far(
+    run, cloud, monkeypatch, start
+):
+    monkeypatch.setitem(RATES, 2, 30.0)
+    cloud.on_create = lambda job: _finish(cloud, job)
+    status, _, errors = run("run", rounds__warm_start=start)
+    assert (status, errors) == (0, "")
+    uris = [
+        job["runtimeConfig"]["parameterValues"]["warm_start_uri"] for job in cloud.jobs.values()
+    ]
+    best = f"gs://team-bucket/pipelines/{next(iter(cloud.jobs))}/Trainer/model"
+    assert uris == (["", best, best] if start == "best" else [""] * 3)
+
+
 def test_a_detached_loop_is_taken_up_by_another_machine_that_knows_only_its_uri(run, cloud, capsys):
     status, told, _ = run("run", "--detach")
     assert status == 0

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.slow
 
 
 def command(output, *overrides):
-    values = [f"output_dir={output}", *overrides]
+    # What is not the default is in the whole loop, too: where a second round's training starts.
+    values = [f"output_dir={output}", "rounds.warm_start=best", *overrides]
     pairs = [part for value in values for part in ("--set", value)]
     return [sys.executable, "local_runner.py", "run", "--preset", "smoke", *pairs]
 
@@ -87,6 +88,9 @@ def test_the_summary_accounts_for_both_rounds(output):
         assert entry["usage"]["total"]["calls"] > 0
         for uri in (entry["artifacts"][key] for key in ("synthetic", "report", "model")):
             assert Path(ROOT, uri).is_dir()
+    assert [e["training"]["started_from"] for e in (first, second)] == [None, 1]
+    before, after = (e["training"] for e in (first, second))
+    assert after["eval_loss_before"] < before["eval_loss_before"], "it begins with what was learned"
     cached = {node["node"] for node in second["components"] if node["cached"]}
     assert cached == {"CoverageExampleGen", "SchemaGen", "BaseResponseGen"}
 

@@ -57,6 +57,7 @@ def _environment() -> jinja2.Environment:
         "percent": wording.percent,
         "number": wording.number,
         "dollars": wording.dollars,
+        "start": wording.start,
     }
     environment.globals |= {"geometry": chart, "loss_geometry": loss_chart}
     return environment

@@ -76,6 +76,13 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"
 
 
+def start(value: int | str | None) -> str:
+    """The model that a training started from: a round's, another one's URI, or the base model."""
+    if value is None:
+        return "base model"
+    return f"round {value}" if isinstance(value, int) else value
+
+
 def dollars(value: float | None) -> str:
     """An amount, with more decimals where it is small."""
     if value is None:

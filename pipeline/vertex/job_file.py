@@ -31,9 +31,10 @@ _RETRY_BACKOFF = {"backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDur
 def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
     """Write the PipelineJob of one round as JSON.
 
-    Its runtime parameters are `round`, `history_uri`, `report_uri`, `coverage_dir`, and the
-    settings of SynthDataGen, of ResponseGen and of LLMEvaluator as JSON (`synth`, `generation`,
-    `evaluator`). Their defaults are the first round with this configuration.
+    Its runtime parameters are `round`, `history_uri`, `report_uri`, `warm_start_uri`,
+    `coverage_dir`, and the settings of SynthDataGen, of ResponseGen and of LLMEvaluator as JSON
+    (`synth`, `generation`, `evaluator`). Their defaults are the first round with this
+    configuration.
 
     Args:
         config: The configuration; its `vertex` section must be set.
@@ -57,6 +58,7 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
         round=parameters("round", _FIRST_ROUND),
         history_uri=parameters("history_uri", ""),
         report_uri=parameters("report_uri", ""),
+        warm_start_uri=parameters("warm_start_uri", ""),
         parameter=parameters,
         beam_pipeline_args=_beam_args(config, vertex),
     )

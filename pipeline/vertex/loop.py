@@ -65,8 +65,15 @@ class VertexLoop:
             VertexError: A round failed; running again tries it again.
         """
 
-        def submit(round: int, history_uri: str, report_uri: str) -> RoundResult:
-            return self._submit(round, history_uri, report_uri, detach=detach)
+        def submit(
+            round: int, history_uri: str, report_uri: str, warm_start_uri: str
+        ) -> RoundResult:
+            uris = {
+                "history_uri": history_uri,
+                "report_uri": report_uri,
+                "warm_start_uri": warm_start_uri,
+            }
+            return self._submit(round, uris, detach=detach)
 
         return run_rounds(
             submit, self.state.config.rounds, finished=self.state.rounds, on_round=self._on_round
@@ -76,13 +83,11 @@ class VertexLoop:
         """The job of the round after those that have finished; None where none was started."""
         return self._jobs.find(self.state.job_id(len(self.state.rounds) + 1))
 
-    def _submit(
-        self, round: int, history_uri: str, report_uri: str, *, detach: bool
-    ) -> RoundResult:
+    def _submit(self, round: int, uris: Mapping[str, str], *, detach: bool) -> RoundResult:
         job = self._jobs.submit(
             self._file.load_job(),
             self.state.job_id(round),
-            {"round": round, "history_uri": history_uri, "report_uri": report_uri},
+            {"round": round, **uris},
             labels={"pipeline": self.state.config.name, "round": str(round)},
         )
         self._say(f"Round {round}: {job.console_url}")

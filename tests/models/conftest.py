@@ -1,9 +1,13 @@
 import pathlib
+import types
 
 import pytest
+import tensorflow as tf
 
 from models import gemma, gguf
-from tests.models.tuning import PRESET, tune
+from models.hparams import TrainHParams
+from models.trainer import run_fn
+from tests.models.tuning import PRESET, formatted, tune
 
 CACHE_DIR = pathlib.Path(__file__).parents[2] / ".cache"  # of `make run`: one conversion for both
 
@@ -41,3 +45,53 @@ def tuned(tiny_preset):
 def packaged_preset():
     """A folder with the converted Gemma 3 270M; only tests marked `slow` use it."""
     return gguf.packaged_preset(str(CACHE_DIR))
+
+
+def write_split(folder, name, pairs):
+    """Transform's output of one split, as gzipped records."""
+    path = folder / f"{name}-00000-of-00001.gz"
+    options = tf.io.TFRecordOptions(compression_type="GZIP")
+    with tf.io.TFRecordWriter(str(path), options) as writer:
+        for texts in formatted(pairs) if pairs else []:
+            features = {
+                feature: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+                for feature, text in zip(("prompt_text", "response_text"), texts, strict=True)
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    return [str(folder / f"{name}-*")]
+
+
+@pytest.fixture(scope="session")
+def run_trainer(tiny_cache, tmp_path_factory):
+    """Runs the Trainer's function on splits of pairs; gives what it wrote into."""
+
+    def run_on(train, evaluation, base_model=None, **changes):
+        folder = tmp_path_factory.mktemp("trainer")
+        hparams = TrainHParams(
+            **{
+                "preset": PRESET,
+                "dtype": "float32",
+                "sequence_length": 64,
+                "batch_size": 2,
+                "epochs": 2,
+                "lora_rank": 4,
+                "cache_dir": tiny_cache,
+            }
+            | changes
+        )
+        fn_args = types.SimpleNamespace(
+            train_files=write_split(folder, "train", train),
+            eval_files=write_split(folder, "eval", evaluation),
+            serving_model_dir=str(folder / "Format-Serving"),
+            model_run_dir=str(folder / "run"),
+            base_model=base_model,
+            custom_config={
+                "hparams": hparams.model_dump_json(),
+                "checkpoint_dir": str(folder / "checkpoints"),
+            },
+        )
+        run_fn(fn_args)
+        return folder / "Format-Serving"
+
+    return run_on

@@ -16,8 +16,8 @@ class PlannedRounds:
         self.cost_usd = cost_usd
         self.calls = []
 
-    def __call__(self, round, history_uri, report_uri):
-        self.calls.append((round, history_uri, report_uri))
+    def __call__(self, round, history_uri, report_uri, warm_start_uri):
+        self.calls.append((round, history_uri, report_uri, warm_start_uri))
         rate = self.rates[round - 1]
         return RoundResult(
             round=round,
@@ -58,10 +58,16 @@ def test_a_round_receives_the_dataset_and_the_report_of_the_round_before():
     submit = PlannedRounds(10, 20, 90)
     run_rounds(submit, RoundsSettings())
     assert submit.calls == [
-        (1, "", ""),
-        (2, "synthetic-1", "report-1"),
-        (3, "synthetic-2", "report-2"),
+        (1, "", "", ""),
+        (2, "synthetic-1", "report-1", ""),
+        (3, "synthetic-2", "report-2", ""),
     ]
+
+
+def test_a_warm_started_round_receives_the_best_model_so_far_and_not_the_last():
+    submit = PlannedRounds(30, 20, 40, 90)
+    run_rounds(submit, RoundsSettings(warm_start="best"))
+    assert [call[3] for call in submit.calls] == ["", "model-1", "model-1", "model-3"]
 
 
 def test_no_round_is_started_once_the_budget_is_spent():
@@ -102,6 +108,6 @@ def test_the_listener_sees_every_round_and_the_last_one_with_the_reason():
 
 
 def test_a_blessed_round_is_kept_even_when_another_rate_is_higher():
-    blessed = PlannedRounds(90)(1, "", "")
+    blessed = PlannedRounds(90)(1, "", "", "")
     higher = dataclasses.replace(blessed, round=2, coverage_rate=95.0, blessed=False)
     assert LoopResult((blessed, higher), None).best is blessed

@@ -215,6 +215,7 @@ class Artifacts:
             "eval_rows": 51 * number,
             "rows_too_long": 2,
             "seconds": 121.7,
+            "warm_start": f"{self.root}/model/1/Format-Serving" if number > 1 else None,
         }
         write_json(folder / "Format-Serving" / "training.json", values)
 

@@ -43,6 +43,7 @@ def test_data_and_training_are_what_the_components_recorded(summary):
     assert (training["steps"], training["epochs"], training["final_loss"]) == (174, 3, 0.2134)
     assert training["tokens_per_second"] == 1402.3
     assert training["rows_too_long"] == 2
+    assert [entry["training"]["started_from"] for entry in summary["rounds"]] == [None, 1]
 
 
 def test_usage_is_added_over_components_and_rounds(summary):

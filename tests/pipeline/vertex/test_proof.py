@@ -18,7 +18,7 @@ from tests.pipeline.vertex.conftest import BUCKET, vertex_config
 from tests.pipeline.vertex.local_vertex import LocalVertex
 
 REPOSITORY = Path(__file__).parents[3]
-ROUNDS = RoundsSettings(max_rounds=2)
+ROUNDS = RoundsSettings(max_rounds=2, warm_start="best")
 # Of the first round: no model is blessed, so that there is a second one. There, every model is.
 NEVER = {"threshold_percent": 100.0}
 ALWAYS = {"threshold_percent": 0.0}
@@ -52,8 +52,13 @@ def _on_vertex(folder):
     service = LocalVertex(job, BUCKET, folder / "bucket")
     always = _config(ALWAYS, folder).evaluator.model_dump_json()
 
-    def submit(round, history_uri, report_uri):
-        parameters = {"round": round, "history_uri": history_uri, "report_uri": report_uri}
+    def submit(round, history_uri, report_uri, warm_start_uri):
+        parameters = {
+            "round": round,
+            "history_uri": history_uri,
+            "report_uri": report_uri,
+            "warm_start_uri": warm_start_uri,
+        }
         if round == 2:
             parameters["evaluator"] = always  # as one changes it in the console, for one run
         details = service.run(f"round-{round}", parameters)
@@ -71,10 +76,15 @@ def _on_this_machine(folder):
         2: LocalRounds(_config(ALWAYS, folder), paths),
     }
 
-    def submit(round, history_uri, report_uri):
-        return runners[round].submit(round, history_uri, report_uri)
+    def submit(round, *uris):
+        return runners[round].submit(round, *uris)
 
     return run_rounds(submit, ROUNDS)
+
+
+def _started_from(result):
+    facts = json.loads((Path(result.model_uri) / "Format-Serving" / "training.json").read_text())
+    return facts["warm_start"]
 
 
 def _report(result):
@@ -101,6 +111,10 @@ def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(
         assert there.coverage_rate == here.coverage_rate
         assert there.cost_usd == here.cost_usd
         assert _report(there) == _report(here)
+    for loop in (cloud, local):
+        first, second = loop.rounds
+        assert _started_from(first) is None
+        assert _started_from(second) == f"{first.model_uri}/Format-Serving"
     first, second = (len(read_examples(r.synthetic_uri, "train")) for r in cloud.rounds)
     assert second > first, "the second round adds to the first one's rows"
     pushed = json.loads((Path(cloud.rounds[1].pushed_uri) / "pushed.json").read_text())
