@@ -25,6 +25,8 @@ from pipeline.vertex.settings import VertexSettings
 PRESET_DIR = Path(__file__).parent / "presets"
 ENV_PREFIX = "UNDERSTUDY__"
 _EXTENDS = "extends"
+# Keys of names of secrets, where a hurried user puts the secret itself.
+_MAY_HOLD_SECRETS = ("api_key_env", "api_key_secret", "token_env", "token_secret")
 
 
 class ConfigError(UserError):
@@ -197,6 +199,8 @@ def _explain(error: pydantic.ValidationError, preset: str) -> str:
             lines.append(f"  {path}: unknown key. Allowed here: {allowed}.")
         elif item["type"] == "missing":
             lines.append(f"  {path}: missing. Set it in the preset or with --set {path}=VALUE.")
+        elif path.endswith(_MAY_HOLD_SECRETS):
+            lines.append(f"  {path}: received something else. {item['msg']}.")
         else:
             lines.append(f"  {path}: received {item['input']!r}. {item['msg']}.")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Reply, Request
 
 MALFORMED_TRIES = 4  # the first one, and three that ask again
+_LEAST_BYTES_PER_TOKEN = 3  # of text in any language, roughly
 _SEED_STEP = 1_000_003  # far beyond any number of samples, so that a new try is a new sample
 _AGAIN = (
     "\n\nAn earlier reply to this request could not be read (try {number}). Reply with one JSON"
@@ -31,6 +32,11 @@ class Reader:
     component: str
     round: int
 
+    @property
+    def service(self) -> str:
+        """What answers, as the journal names it."""
+        return "/".join(self.settings.identity)
+
     def read(self, request: Request, reply: Reply) -> tuple[Any, Entry]:
         """The value of a reply, None where there is none, and its line of the journal.
 
@@ -41,10 +47,16 @@ class Reader:
         value, error = parse(reply, request.schema)
         return value, self.entry(request_key(self.settings, request), reply, error)
 
+    def most_usd(self, request: Request) -> float:
+        """What a request costs with the longest reply it may get; 0 where that is unknown."""
+        size = len(request.prompt.encode()) + len(request.system.encode())
+        most = self.settings.most_output_tokens(request.max_output_tokens)
+        return cost_usd(price_of(self.settings), size // _LEAST_BYTES_PER_TOKEN, most) or 0.0
+
     def entry(self, key: str, reply: Reply, error: str | None) -> Entry:
         """A reply's line of the journal."""
         cost = cost_usd(price_of(self.settings), reply.prompt_tokens, reply.output_tokens)
-        return Entry(key, self.component, self.round, reply, error, cost)
+        return Entry(key, self.service, self.component, self.round, reply, error, cost)
 
 
 def next_attempt(request: Request, number: int) -> Request:

@@ -4,6 +4,7 @@ A job's requests are written down before it is submitted and its name right afte
 was killed finds its jobs again, waits for them and reads them into the journal: none is paid twice.
 """
 
+import collections
 import dataclasses
 import itertools
 import json
@@ -12,18 +13,27 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+import pydantic
+
 from components.service_llm.attempts import MALFORMED_TRIES, Reader, next_attempt
-from components.service_llm.errors import ServiceLLMError, TransientError, UnreachableError
+from components.service_llm.errors import (
+    BudgetError,
+    ServiceLLMError,
+    TransientError,
+    UnreachableError,
+)
 from components.service_llm.journal import Entry, Journal, request_key
-from components.service_llm.parsing import BAD_OUTPUT
+from components.service_llm.parsing import BAD_OUTPUT, REFUSED, TRUNCATED
 from components.service_llm.types import Finish, Reply, Request, Result, Usage
 
 _T = TypeVar("_T")
+_LOG = logging.getLogger(__name__)
 _progress = logging.getLogger("understudy.progress")
 
 _MOST_OPEN = 20_000  # requests held in memory
 _MOST_IN_A_JOB = 5_000
-_MOST_CHARACTERS = 8_000_000  # the Gemini Batch API takes 20 MB of requests inline
+_MOST_BYTES = 8_000_000  # of prompts; the Gemini Batch API takes 20 MB of requests inline
+_NO_ANSWER = {Finish.REFUSED: REFUSED, Finish.LENGTH: TRUNCATED}
 _NAME = "understudy-{id}"
 
 
@@ -70,6 +80,9 @@ class _Job:
     keys: list[str]
 
 
+_JOB = pydantic.TypeAdapter(_Job)
+
+
 class Batches:
     """Answers requests by batch jobs.
 
@@ -77,7 +90,8 @@ class Batches:
         provider: Runs the jobs.
         journal: Where replies and jobs are written down.
         reader: Reads replies.
-        before_job: Called before each submission; raises where nothing more may be spent.
+        left_usd: What may be spent yet, infinite without a budget; raises BudgetError where that is
+            nothing.
         wait: Called between two looks at a job.
     """
 
@@ -87,13 +101,13 @@ class Batches:
         journal: Journal,
         reader: Reader,
         *,
-        before_job: Callable[[], None],
+        left_usd: Callable[[], float],
         wait: Callable[[float], None],
     ) -> None:
         self._provider = provider
         self._journal = journal
         self._reader = reader
-        self._before_job = before_job
+        self._left_usd = left_usd
         self._wait = wait
 
     def take_up(self) -> None:
@@ -133,39 +147,73 @@ class Batches:
 
     def _sent(self, todo: Sequence[_Open]) -> Generator[Result, None, list[_Open]]:
         """Submit all, yield results as jobs end, and return what has to be asked again."""
-        jobs = [(self._submitted(part), part) for part in _parts(todo)]
+        waiting = collections.deque(todo)
+        jobs: collections.deque[tuple[_Job, str, list[_Open]]] = collections.deque()
         again: list[_Open] = []
-        for (job, name), part in jobs:
-            try:
-                replies = self._ended(name)
-            except JobLostError as error:
-                self._journal.note(f"{job.id}.ended", "lost")
-                raise ServiceLLMError(
-                    f"The batch job {name!r} brought no replies: {error}. Run the same command "
-                    "again to submit its requests anew, or set service_llm.batch to false."
-                ) from error
-            read = [
-                (item, self._reader.read(item.request, reply) if reply else None)
-                for item, reply in zip(part, replies, strict=True)
-            ]
-            self._append(*(found[1] for _, found in read if found))
-            self._journal.note(f"{job.id}.ended", "read")
-            for (item, found), reply in zip(read, replies, strict=True):
-                if found is None or reply is None:
-                    again.append(self._failed(item))
-                    continue
-                value, entry = found
-                item.usage += entry.usage
-                if entry.error == BAD_OUTPUT and item.number < MALFORMED_TRIES:
-                    item.attempt = next_attempt(item.request, item.number)
-                    item.number += 1
-                    again.append(item)
-                    continue
-                yield Result(item.request, value, entry.error, reply.text, item.usage, False)
+        while waiting or jobs:
+            if part := self._next_part(waiting, [item for *_, part in jobs for item in part]):
+                jobs.append((*self._submitted(part), part))
+            else:
+                yield from self._results(*jobs.popleft(), again)
         return again
 
+    def _next_part(
+        self, waiting: collections.deque[_Open], under_way: Sequence[_Open]
+    ) -> list[_Open]:
+        """What goes into the next job: as much as a job holds and what is left surely pays for."""
+        part: list[_Open] = []
+        size = 0
+        if not waiting:
+            return part
+        try:
+            left_usd = self._left_usd()
+        except BudgetError:
+            if not under_way:
+                raise
+            return part
+        left_usd -= sum(self._reader.most_usd(item.attempt) for item in under_way)
+        while waiting and len(part) < _MOST_IN_A_JOB:
+            attempt = waiting[0].attempt
+            size += len(attempt.prompt.encode()) + len(attempt.system.encode())
+            left_usd -= self._reader.most_usd(attempt)
+            if (size > _MOST_BYTES or left_usd < 0) and (part or under_way):
+                break
+            part.append(waiting.popleft())
+        return part
+
+    def _results(
+        self, job: _Job, name: str, part: Sequence[_Open], again: list[_Open]
+    ) -> Iterator[Result]:
+        try:
+            replies = self._ended(name)
+            if len(replies) != len(part):
+                raise JobLostError(f"it holds {len(replies)} replies to {len(part)} requests")
+        except JobLostError as error:
+            self._journal.note(f"{job.id}.ended", "lost")
+            raise ServiceLLMError(
+                f"The batch job {name!r} brought no replies: {error}. Run the same command "
+                "again to submit its requests anew, or set service_llm.batch to false."
+            ) from error
+        read = [
+            (item, self._reader.read(item.request, reply) if reply else None)
+            for item, reply in zip(part, replies, strict=True)
+        ]
+        self._append(*(found[1] for _, found in read if found))
+        self._journal.note(f"{job.id}.ended", "read")
+        for (item, found), reply in zip(read, replies, strict=True):
+            if found is None or reply is None:
+                again.append(self._failed(item))
+                continue
+            value, entry = found
+            item.usage += entry.usage
+            if entry.error == BAD_OUTPUT and item.number < MALFORMED_TRIES:
+                item.attempt = next_attempt(item.request, item.number)
+                item.number += 1
+                again.append(item)
+                continue
+            yield Result(item.request, value, entry.error, reply.text, item.usage, False)
+
     def _submitted(self, part: Sequence[_Open]) -> tuple[_Job, str]:
-        self._before_job()
         keys = [request_key(self._reader.settings, item.request) for item in part]
         job = _Job(uuid.uuid4().hex, self._reader.component, self._reader.round, keys)
         self._journal.note(f"{job.id}.batch", json.dumps(dataclasses.asdict(job)))
@@ -212,28 +260,19 @@ class Batches:
 
     def _pending(self) -> list[_Job]:
         noted = self._journal.notes(".batch")
-        jobs = (_Job(**json.loads(text)) for text in noted.values())
+        jobs = []
+        for name, text in noted.items():
+            try:
+                jobs.append(_JOB.validate_json(text, strict=True))
+            except ValueError:
+                _LOG.warning("The note %s of a batch job cannot be read and is skipped.", name)
         return [job for job in jobs if self._journal.note(f"{job.id}.ended") is None]
 
     def _unread(self, job: _Job, key: str, reply: Reply) -> Entry:
         """The line of a reply whose schema is not at hand: it is parsed when it is asked for."""
         reader = dataclasses.replace(self._reader, component=job.component, round=job.round)
-        error = None if reply.finish is Finish.STOP else reply.finish.value
-        return reader.entry(key, reply, error)
+        return reader.entry(key, reply, _NO_ANSWER.get(reply.finish))
 
     def _append(self, *entries: Entry) -> None:
         for future in [self._journal.append(entry) for entry in entries]:
             future.result()
-
-
-def _parts(todo: Sequence[_Open]) -> Iterator[list[_Open]]:
-    part: list[_Open] = []
-    characters = 0
-    for item in todo:
-        length = len(item.attempt.prompt) + len(item.attempt.system)
-        if part and (len(part) == _MOST_IN_A_JOB or characters + length > _MOST_CHARACTERS):
-            yield part
-            part, characters = [], 0
-        part.append(item)
-        characters += length
-    yield part

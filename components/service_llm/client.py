@@ -2,27 +2,25 @@
 
 import asyncio
 import contextlib
+import math
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from typing import Any
 
 from components.service_llm.attempts import MALFORMED_TRIES, Reader, next_attempt
 from components.service_llm.batch import Batches
 from components.service_llm.cost import price_of
-from components.service_llm.errors import BudgetError, ServiceLLMError, TransientError
+from components.service_llm.errors import BudgetError, ServiceLLMError
 from components.service_llm.journal import Journal, request_key
 from components.service_llm.limiter import limiter_for
 from components.service_llm.parsing import BAD_OUTPUT, parse
-from components.service_llm.provider import open_provider
+from components.service_llm.sender import Sender
 from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Reply, Request, Result, Usage
+from components.service_llm.types import Request, Result, Usage
 
 _MOST_WAITING = 32  # requests that wait for a permit; more would only take memory
-_LONGEST_RETRY_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -63,12 +61,11 @@ class ServiceLLM:
         self._journal = journal
         self._reader = Reader(settings, component, round)
         self._limiter = limiter_for(settings)
+        self._limiter.count_earlier(journal.earlier(self._reader.service))
+        self._sender = Sender(settings, self._limiter, self._left_usd)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._provider: Any = None
-        self._turn = asyncio.Lock()
-        self._stop = asyncio.Event()
 
     def map(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Send requests, as many at once as the service allows.
@@ -84,7 +81,7 @@ class ServiceLLM:
                 waited for and kept in the journal.
         """
         if self._settings.batch:
-            yield from self._batches().map(requests, self._from_journal)
+            yield from self._mapped_by_batches(requests)
             return
         # None: a request has got its permit, so that there is room for the next to wait for one.
         events: queue.SimpleQueue[Future[Result] | None] = queue.SimpleQueue()
@@ -129,8 +126,7 @@ class ServiceLLM:
 
     def close(self) -> None:
         """Close the connections and end the thread."""
-        if self._provider is not None:
-            asyncio.run_coroutine_threadsafe(self._provider.close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._sender.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -139,24 +135,21 @@ class ServiceLLM:
         """Send nothing more, and wait for the replies to what was sent: they are paid for."""
         if not under_way:
             return
-        self._loop.call_soon_threadsafe(self._stop.set)
+        self._loop.call_soon_threadsafe(self._sender.stop)
         for future in under_way:
             with contextlib.suppress(Exception, CancelledError):
                 future.result(timeout=self._settings.timeout_seconds + 1)
-        self._loop.call_soon_threadsafe(self._stop.clear)
+        self._loop.call_soon_threadsafe(self._sender.go_on)
 
-    def _batches(self) -> Batches:
+    def _mapped_by_batches(self, requests: Iterable[Request]) -> Iterator[Result]:
         from components.service_llm.gemini_batch import GeminiBatches
 
-        batches = Batches(
-            GeminiBatches(self._settings),
-            self._journal,
-            self._reader,
-            before_job=self._check_budget,
-            wait=time.sleep,
-        )
-        batches.take_up()
-        return batches
+        with contextlib.closing(GeminiBatches(self._settings)) as provider:
+            batches = Batches(
+                provider, self._journal, self._reader, left_usd=self._left_usd, wait=time.sleep
+            )
+            batches.take_up()
+            yield from batches.map(requests, self._from_journal)
 
     def _from_journal(self, request: Request) -> Result | None:
         reply = self._journal.answer(request_key(self._settings, request))
@@ -171,7 +164,7 @@ class ServiceLLM:
         usage = Usage()
         attempt = request
         for number in range(1, MALFORMED_TRIES + 1):
-            reply = await self._send(attempt, permitted if number == 1 else lambda: None)
+            reply = await self._sender.send(attempt, permitted if number == 1 else lambda: None)
             value, entry = self._reader.read(request, reply)
             await asyncio.wrap_future(self._journal.append(entry))
             usage += entry.usage
@@ -180,61 +173,10 @@ class ServiceLLM:
             attempt = next_attempt(request, number)
         return Result(request, value, entry.error, reply.text, usage, from_journal=False)
 
-    async def _send(self, request: Request, permitted: Callable[[], None]) -> Reply:
-        """One reply, however many times the request has to be sent for it."""
-        expected = self._limiter.expected_tokens(len(request.prompt) + len(request.system))
-        failures = 0
-        while True:
-            await self._permit(expected)
-            if failures == 0:
-                permitted()
-            sent_at, successes = self._limiter.now(), self._limiter.successes
-            try:
-                if self._provider is None:
-                    self._provider = open_provider(self._settings)
-                reply = await self._provider.send(request)
-            except TransientError as error:
-                if error.is_quota and self._limiter.successes > successes:
-                    failures = 0  # the quota lets replies through: it is only a matter of waiting
-                failures += 1
-                if failures >= self._settings.max_attempts:
-                    raise error.final(failures) from error
-                await self._back_off(error, failures, sent_at)
-                continue
-            self._limiter.succeeded(expected, reply.prompt_tokens, reply.output_tokens)
-            return reply
-
-    async def _permit(self, expected_tokens: int) -> None:
-        async with self._turn:  # in order, and only one waits for the clock
-            while True:
-                self._raise_if_stopped()
-                self._check_budget()
-                wait = self._limiter.try_acquire(expected_tokens)
-                if wait == 0:
-                    return
-                await self._sleep(wait)
-
-    async def _back_off(self, error: TransientError, failures: int, sent_at: float) -> None:
-        if error.is_quota:
-            self._limiter.quota_exceeded(sent_at, error.wait_seconds)
-            return  # the next permit comes after the pause
-        self._limiter.overloaded()
-        doubled = self._settings.retry_seconds * 2 ** (failures - 1)
-        wait = min(doubled, _LONGEST_RETRY_SECONDS) * random.uniform(0.5, 1.5)
-        await self._sleep(max(wait, error.wait_seconds or 0.0))
-
-    async def _sleep(self, seconds: float) -> None:
-        """Wait, but no longer than until `_finish` wants no more requests."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        self._raise_if_stopped()
-
-    def _raise_if_stopped(self) -> None:
-        if self._stop.is_set():
-            raise asyncio.CancelledError
-
-    def _check_budget(self) -> None:
+    def _left_usd(self) -> float:
         budget = self._settings.budget_usd
-        spent = self._journal.total().cost_usd
-        if budget is not None and spent is not None and spent >= budget:
+        if budget is None:
+            return math.inf
+        if (spent := self._journal.spent_usd()) >= budget:
             raise BudgetError(spent, budget)
+        return budget - spent

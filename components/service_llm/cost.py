@@ -1,7 +1,8 @@
 """What replies cost: the provider's own token counts times a price table with its date."""
 
-import fnmatch
+import datetime
 import functools
+import re
 from pathlib import Path
 
 import pydantic
@@ -12,47 +13,83 @@ from components.service_llm.settings import Price, ServiceLLMSettings
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 _TOKENS = 1_000_000
 _BATCH_SHARE = 0.5  # https://ai.google.dev/gemini-api/docs/batch-api
+# Of a version of the same model: -001, -2024-08-06, -preview-09-2025. Not of another one: -image.
+_VERSION = r"(-(preview|exp|latest|\d+))*"
 
 
-class _Entry(Price, frozen=True, extra="forbid"):
-    model: str
-
-
-class PriceTable(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """List prices of text models.
+class ListedPrice(Price, frozen=True, extra="forbid"):
+    """A line of the table.
 
     Attributes:
-        date: Day on which the prices were looked up.
-        sources: Where.
-        models: Price by a pattern of model names; the first that matches counts.
+        model: The model's name without its version; with an asterisk at its end, what it begins
+            with.
+        until: The last day of this price; None where no end was announced.
     """
 
-    date: str
-    sources: tuple[str, ...]
-    models: tuple[_Entry, ...]
+    model: str = pydantic.Field(min_length=1)
+    until: datetime.date | None = None
+
+    def holds(self, name: str, day: datetime.date) -> bool:
+        """Whether it is the price of a model on a day."""
+        prefix = self.model.removesuffix("*")
+        rest = ".*" if prefix != self.model else _VERSION
+        is_named = re.fullmatch(re.escape(prefix) + rest, name, re.DOTALL) is not None
+        return is_named and (self.until is None or day <= self.until)
+
+
+class PriceList(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Prices of one provider.
+
+    Attributes:
+        source: Where they were looked up.
+        date: When.
+        models: The first line that holds counts.
+    """
+
+    source: str = pydantic.Field(min_length=1)
+    date: datetime.date
+    models: tuple[ListedPrice, ...]
 
 
 @functools.cache
-def price_table() -> PriceTable:
-    """The table in this repository."""
-    return PriceTable.model_validate(yaml.safe_load(PRICES_FILE.read_text(encoding="utf-8")))
+def price_lists() -> tuple[PriceList, ...]:
+    """The price lists in this repository."""
+    return read_prices(PRICES_FILE.read_text(encoding="utf-8"))
+
+
+def read_prices(text: str) -> tuple[PriceList, ...]:
+    """The price lists in a YAML file.
+
+    Raises:
+        ValueError: The text is something else.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The price lists are no YAML: {error}") from error
+    return pydantic.TypeAdapter(tuple[PriceList, ...]).validate_python(values)
 
 
 def price_of(settings: ServiceLLMSettings) -> Price | None:
-    """The price of a service LLM: of its settings, else of the table; None where neither has one.
+    """The price of a service LLM: of its settings, else of the lists; None where neither has one.
 
     The name's last part counts, so `models/gemini-2.5-flash` and `google/gemini-2.5-flash` are
     found too. In batch mode it is half of that.
     """
-    price = settings.price or _listed(settings.model)
-    if price is None or not settings.batch:
-        return price
-    return Price(**{name: _BATCH_SHARE * usd for name, usd in price if name in Price.model_fields})
+    price = settings.price or listed_price(
+        settings.model, datetime.datetime.now(datetime.UTC).date()
+    )
+    if price is None:
+        return None
+    share = _BATCH_SHARE if settings.batch else 1.0
+    return Price(**{name: share * getattr(price, name) for name in Price.model_fields})
 
 
-def _listed(model: str) -> Price | None:
+def listed_price(model: str, day: datetime.date) -> ListedPrice | None:
+    """The price of a model on a day; None where the lists have none."""
     name = model.rsplit("/", 1)[-1]
-    return next((e for e in price_table().models if fnmatch.fnmatchcase(name, e.model)), None)
+    lines = (line for prices in price_lists() for line in prices.models)
+    return next((line for line in lines if line.holds(name, day)), None)
 
 
 def cost_usd(price: Price | None, prompt_tokens: int, output_tokens: int) -> float | None:

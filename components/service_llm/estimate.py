@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from components.service_llm.cost import cost_usd, price_of
+from components.service_llm.limiter import USED_SHARE
 from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import CHARACTERS_PER_TOKEN, Request, Usage
 
@@ -41,10 +42,10 @@ def expected_usage(expected: Iterable[Expected], settings: ServiceLLMSettings) -
 
 def least_minutes(usage: Usage, settings: ServiceLLMSettings) -> float:
     """Minutes that the quota makes requests take at least."""
-    minutes = usage.calls / settings.requests_per_minute
+    minutes = usage.calls / (settings.requests_per_minute * USED_SHARE)
     if settings.tokens_per_minute:
         tokens = usage.prompt_tokens + usage.output_tokens
-        minutes = max(minutes, tokens / settings.tokens_per_minute)
+        minutes = max(minutes, tokens / (settings.tokens_per_minute * USED_SHARE))
     if settings.requests_per_day:
         full_days = (usage.calls - 1) // settings.requests_per_day
         minutes = max(minutes, full_days * 24 * 60.0)

@@ -10,12 +10,7 @@ from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 
 from components.service_llm.batch import JobLostError
-from components.service_llm.gemini import (
-    generation_config,
-    open_client,
-    read_reply,
-    translated_errors,
-)
+from components.service_llm.gemini import GeminiClient, read_reply
 from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Reply, Request
 
@@ -29,7 +24,7 @@ class GeminiBatches:
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._model = settings.model
-        self._client = open_client(settings)
+        self._client = GeminiClient(settings)
 
     def submit(self, requests: Sequence[Request], name: str) -> str:
         """Start a job; returns its resource name."""
@@ -37,29 +32,29 @@ class GeminiBatches:
             genai_types.InlinedRequest(
                 model=self._model,
                 contents=request.prompt,
-                config=generation_config(request),
+                config=self._client.config(request),
             )
             for request in requests
         ]
-        with translated_errors(self._model):
-            job = self._client.batches.create(
+        with self._client.translated_errors():
+            job = self._client.api.batches.create(
                 model=self._model, src=source, config={"display_name": name}
             )
         return str(job.name)
 
     def find(self, name: str) -> str | None:
         """The resource name of the job with this display name."""
-        with translated_errors(self._model):
-            for job in self._client.batches.list():
+        with self._client.translated_errors():
+            for job in self._client.api.batches.list():
                 if job.display_name == name:
                     return str(job.name)
         return None
 
     def replies(self, job: str) -> list[Reply | None] | None:
         """The replies of a job that has ended."""
-        with translated_errors(self._model):
+        with self._client.translated_errors():
             try:
-                found = self._client.batches.get(name=job)
+                found = self._client.api.batches.get(name=job)
             except genai_errors.APIError as error:
                 if error.code == _NOT_FOUND:
                     raise JobLostError("the service does not know it any more") from error
@@ -71,4 +66,9 @@ class GeminiBatches:
         if state not in _ENDED:
             return None
         responses: list[Any] = (found.dest and found.dest.inlined_responses) or []
-        return [read_reply(item.response) if item.response else None for item in responses]
+        with self._client.translated_errors():
+            return [read_reply(item.response) if item.response else None for item in responses]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.api.close()

@@ -11,26 +11,31 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import pydantic
+
+from components.errors import UserError
 from components.service_llm.segments import Segments, open_segments
 from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Finish, Reply, Request, Usage
+from components.service_llm.types import Reply, Request, Usage
 
 _LOG = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _SALT_FILE = "salt"
 _SALT_BYTES = 32
+_DAY = 86_400.0
 
 
 def request_key(settings: ServiceLLMSettings, request: Request) -> str:
     """The journal's key: everything that a reply depends on, and nothing else."""
     parts = {
         "format": _FORMAT,
-        "project": settings.project,
+        "answers": settings.identity,
         "system": request.system,
         "prompt": request.prompt,
         "schema": request.schema.model_json_schema(),
+        "thinking": settings.thinking,
         "temperature": request.temperature,
         "max_output_tokens": request.max_output_tokens,
         "index": request.index,
@@ -45,19 +50,25 @@ class Entry:
 
     Attributes:
         key: See `request_key`.
+        service: What answered; see `ServiceLLMSettings.identity`.
         component: The component that asked.
         round: Its round.
         reply: What the provider answered.
         error: Why the reply is no answer; None where it is one.
         cost_usd: What it cost; None where the price is unknown.
+        at: When it was written, in seconds since 1970.
     """
 
-    key: str
+    key: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+    service: str
     component: str
     round: int
     reply: Reply
     error: str | None
-    cost_usd: float | None
+    cost_usd: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] | None
+    at: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = dataclasses.field(
+        default_factory=lambda: round(time.time(), 3)
+    )
 
     @property
     def usage(self) -> Usage:
@@ -65,23 +76,16 @@ class Entry:
         return Usage(1, self.reply.prompt_tokens, self.reply.output_tokens, self.cost_usd)
 
     def to_line(self) -> bytes:
-        """This entry as one line, with the time of writing."""
-        fields = {**dataclasses.asdict(self), "at": round(time.time(), 3)}
-        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        """This entry as one line."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "Entry":
-        """The entry that `to_line` wrote; ValueError, KeyError or TypeError for anything else."""
-        fields: dict[str, Any] = json.loads(line)
-        reply = {**fields["reply"], "finish": Finish(fields["reply"]["finish"])}
-        return cls(
-            key=fields["key"],
-            component=fields["component"],
-            round=fields["round"],
-            reply=Reply(**reply),
-            error=fields["error"],
-            cost_usd=fields["cost_usd"],
-        )
+        """The entry that `to_line` wrote; ValueError for anything else."""
+        return _ENTRY.validate_json(line, strict=True)
+
+
+_ENTRY = pydantic.TypeAdapter(Entry)
 
 
 class Journal:
@@ -92,11 +96,14 @@ class Journal:
     """
 
     def __init__(self, uri: str) -> None:
+        self._uri = uri
         self._segments: Segments = open_segments(uri)
         self._answers: dict[bytes, tuple[Path, int]] = {}
         self._usage: collections.defaultdict[tuple[str, int], Usage] = collections.defaultdict(
             Usage
         )
+        self._spent_usd = 0.0
+        self._earlier: collections.defaultdict[str, list[float]] = collections.defaultdict(list)
         self._lock = threading.Lock()
         self._waiting: list[tuple[Entry, Future[None]]] = []
         # One writer: what arrives while it waits for the disk goes out together with the next.
@@ -127,15 +134,42 @@ class Journal:
         with self._lock:
             return self._usage[component, round]
 
-    def total(self) -> Usage:
-        """What all replies used."""
+    def spent_usd(self) -> float:
+        """What all replies cost whose price is known."""
         with self._lock:
-            return sum(self._usage.values(), Usage())
+            return self._spent_usd
+
+    def earlier(self, service: str) -> list[float]:
+        """When a service's replies of the last 24 hours were written before this journal opened.
+
+        Args:
+            service: See `Entry`.
+
+        Returns:
+            Seconds that have passed since each of them.
+        """
+        now = time.time()
+        return [now - at for at in self._earlier[service]]
 
     def salt(self) -> bytes:
-        """Random bytes that belong to this journal and never change."""
+        """Random bytes that belong to this journal and never change.
+
+        Raises:
+            UserError: The file that holds them was damaged.
+        """
         fresh = base64.b16encode(secrets.token_bytes(_SALT_BYTES))
-        return base64.b16decode(self._segments.create_once(_SALT_FILE, fresh).strip())
+        held = self._segments.create_once(_SALT_FILE, fresh)
+        try:
+            salt = base64.b16decode(held.strip())
+        except ValueError:
+            salt = b""
+        if len(salt) != _SALT_BYTES:
+            raise UserError(
+                f"The file {_SALT_FILE!r} of the journal at {self._uri} is damaged. Restore it "
+                "from a copy; without it every request is new, so delete it only where that is "
+                "fine."
+            )
+        return salt
 
     def note(self, name: str, text: str | None = None) -> str | None:
         """A file beside the replies, written with `text` unless it exists; None without one."""
@@ -156,13 +190,18 @@ class Journal:
 
     def _load(self, path: Path) -> None:
         unreadable = 0
+        since = time.time() - _DAY
         with path.open("rb") as file:
             offset = 0
             for line in file:
                 try:
-                    self._note(Entry.from_line(line), path, offset)
-                except (ValueError, KeyError, TypeError):
+                    entry = Entry.from_line(line)
+                except ValueError:
                     unreadable += 1
+                else:
+                    self._note(entry, path, offset)
+                    if entry.at > since:
+                        self._earlier[entry.service].append(entry.at)
                 offset += len(line)
         if unreadable:
             _LOG.warning("%d lines of %s cannot be read and are skipped.", unreadable, path)
@@ -172,8 +211,8 @@ class Journal:
             batch, self._waiting = self._waiting, []
         if not batch:
             return
-        lines = [entry.to_line() for entry, _ in batch]
         try:
+            lines = [entry.to_line() for entry, _ in batch]
             path, offset = self._segments.append(b"".join(lines))
         # Whatever it is, those who wait for the disk have to hear of it.
         except BaseException as error:
@@ -188,5 +227,7 @@ class Journal:
 
     def _note(self, entry: Entry, path: Path, offset: int) -> None:
         self._usage[entry.component, entry.round] += entry.usage
+        self._spent_usd += entry.cost_usd or 0.0
         if entry.error is None:
-            self._answers.setdefault(bytes.fromhex(entry.key), (path, offset))
+            # The latest counts: an earlier one may be of a version that read replies differently.
+            self._answers[bytes.fromhex(entry.key)] = (path, offset)

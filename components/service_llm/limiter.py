@@ -1,26 +1,27 @@
 """Paces requests: up to the project's quota, never beyond, and slower when the service says so."""
 
 import collections
+import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from components.service_llm.concurrency import Concurrency
 from components.service_llm.errors import QuotaError
 from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import CHARACTERS_PER_TOKEN
+from components.service_llm.token_quota import TokenQuota
 
+# Of the limit. With the bursts below, no minute is overdrawn by requests that take up to 1.3 s
+# longer than others to arrive: 60 s / 0.97 = 60 s + 0.5 s + 1.35 s.
+USED_SHARE = 0.97
+_BURST_SECONDS = 0.5  # what was left unused may be caught up with, for this long
 _MINUTE = 60.0
 _DAY = 86_400.0
-_USED_SHARE = 0.98  # of the limit: the rest is for clocks and networks that do not run evenly
-_BURST_SECONDS = 0.5  # what was left unused may be caught up with, for this long
 _CUT = 0.7
 _PROBE_AFTER = 60.0  # seconds without a quota error before a lowered rate is raised again
 _PROBE_STEP = 0.02  # of the configured rate
 _LONGEST_PROBE_WAIT = 600.0
-_OVERLOAD_CUT = 0.7
-_FIRST_OUTPUT_TOKENS = 256.0
-_AVERAGE_SHARE = 0.1
 
 
 class Limiter:
@@ -30,6 +31,10 @@ class Limiter:
     however the service counts. The rate falls when the service reports a quota error and rises
     slowly afterwards (additive increase, multiplicative decrease: Chiu and Jain 1989), and so does
     the number of requests under way when the service is overloaded.
+
+    The first request goes out alone. Its reply shows that key and settings are right before more
+    is sent, how many tokens requests take, and when the service began to count: a first request
+    takes longer than all others to arrive (credentials, connections, a service that starts up).
     """
 
     def __init__(
@@ -46,19 +51,17 @@ class Limiter:
         self._clock = clock
         self._rng = rng or random.Random()
         self._limit = requests_per_minute
-        self._rate = requests_per_minute * _USED_SHARE
-        self._tokens = tokens_per_minute
+        self._rate = requests_per_minute * USED_SHARE
+        self._tokens = TokenQuota(tokens_per_minute, USED_SHARE, _BURST_SECONDS)
         self._per_day = requests_per_day
-        self._max_concurrency = max_concurrency
-        self._concurrency = float(max_concurrency)
-        now = clock()
-        self._request_slot = self._token_slot = self._paused_until = now
-        self._last_cut = self._last_overload = -_DAY
+        self._concurrency = Concurrency(max_concurrency)
+        self._slot = self._paused_until = clock()
+        self._last_cut = -_DAY
         self._probe_at = 0.0
         self._probe_wait = _PROBE_AFTER
         self._accepted: collections.deque[float] = collections.deque()
         self._sent: collections.deque[float] = collections.deque()
-        self._output_tokens = _FIRST_OUTPUT_TOKENS
+        self._knows_earlier = False
         self._successes = 0
 
     def configure(self, settings: ServiceLLMSettings) -> None:
@@ -66,17 +69,28 @@ class Limiter:
         with self._lock:
             if settings.requests_per_minute != self._limit:
                 self._limit = settings.requests_per_minute
-                self._rate = self._limit * _USED_SHARE
-            if settings.max_concurrency != self._max_concurrency:
-                self._max_concurrency = settings.max_concurrency
-                self._concurrency = float(settings.max_concurrency)
-            self._tokens = settings.tokens_per_minute
+                self._rate = self._limit * USED_SHARE
+            self._concurrency.bound(settings.max_concurrency)
+            self._tokens.per_minute = settings.tokens_per_minute
             self._per_day = settings.requests_per_day
+
+    def count_earlier(self, ages_seconds: Iterable[float]) -> None:
+        """Count the requests of earlier processes for the limit of a day; only the first call does.
+
+        Args:
+            ages_seconds: How long ago each of them was sent.
+        """
+        with self._lock:
+            if not self._knows_earlier:
+                self._knows_earlier = True
+                now = self._clock()
+                earlier = sorted(now - max(age, 0.0) for age in ages_seconds)
+                self._sent.extendleft(reversed(earlier))
 
     @property
     def concurrency(self) -> int:
         """Requests that may be under way now."""
-        return max(1, int(self._concurrency))
+        return self._concurrency.window if self._successes else 1
 
     @property
     def requests_per_minute(self) -> float:
@@ -88,18 +102,25 @@ class Limiter:
         """Replies so far; tells whether a quota still lets anything through."""
         return self._successes
 
-    def expected_tokens(self, prompt_characters: int) -> int:
-        """Tokens that a request will use: its prompt's, and those of the usual reply."""
-        return prompt_characters // CHARACTERS_PER_TOKEN + int(self._output_tokens)
+    def expected_tokens(self, prompt_characters: int, max_output_tokens: int) -> int:
+        """Tokens that a request will use: as others did; at first, as many as its reply may have.
+
+        Args:
+            prompt_characters: Length of the prompt and the system instruction.
+            max_output_tokens: Tokens of the reply at most.
+        """
+        with self._lock:
+            return self._tokens.expected(prompt_characters, max_output_tokens)
 
     def try_acquire(self, tokens: int) -> float:
-        """Take a permit.
+        """Take a permit; `ended` gives back its place among the requests under way.
 
         Args:
             tokens: The request's expected tokens.
 
         Returns:
-            0 when the permit is taken; else the seconds after which to try again.
+            0 when the permit is taken; else the seconds after which to try again, infinite while
+            as many requests are under way as may be.
 
         Raises:
             QuotaError: The day's requests are used up.
@@ -107,32 +128,62 @@ class Limiter:
         with self._lock:
             now = self._clock()
             self._check_day(now)
-            ready = max(self._request_slot, self._token_slot, self._paused_until)
+            if self._concurrency.under_way >= self.concurrency:
+                return math.inf
+            ready = max(self._slot, self._tokens.ready_at(now, tokens), self._paused_until)
             if now < ready:
                 return ready - now
-            caught_up = now - _BURST_SECONDS
-            self._request_slot = max(self._request_slot, caught_up) + _MINUTE / self._rate
-            if self._tokens:
-                seconds = tokens * _MINUTE / (self._tokens * _USED_SHARE)
-                self._token_slot = max(self._token_slot, caught_up) + seconds
+            self._slot = max(self._slot, now - _BURST_SECONDS) + _MINUTE / self._rate
+            self._tokens.sent(now, tokens)
             self._sent.append(now)
+            self._concurrency.started()
             return 0.0
 
-    def succeeded(self, expected_tokens: int, prompt_tokens: int, output_tokens: int) -> None:
-        """Note a reply and what it really used."""
+    def ended(self, tokens: int) -> None:
+        """Note that a request with a permit is over, however it ended.
+
+        Args:
+            tokens: As for `try_acquire`.
+        """
+        with self._lock:
+            self._tokens.ended(tokens)
+            self._concurrency.ended()
+
+    def succeeded(
+        self,
+        *,
+        sent_at: float,
+        expected_tokens: int,
+        prompt_characters: int,
+        prompt_tokens: int,
+        output_tokens: int,
+    ) -> None:
+        """Note a reply and what it really used; to be called before `ended`.
+
+        Args:
+            sent_at: When its request was sent, by the limiter's clock.
+            expected_tokens: As for `try_acquire`.
+            prompt_characters: As for `expected_tokens`.
+            prompt_tokens: By the provider's count.
+            output_tokens: By the provider's count.
+        """
         with self._lock:
             now = self._clock()
+            self._tokens.answered(
+                now,
+                sent_at=sent_at,
+                expected=expected_tokens,
+                prompt_characters=prompt_characters,
+                prompt_tokens=prompt_tokens,
+                output_tokens=output_tokens,
+            )
+            if self._successes == 0:  # the service may have counted it only now
+                self._slot = now + _MINUTE / self._rate
             self._successes += 1
             self._accepted.append(now)
             self._forget(now)
-            self._output_tokens += _AVERAGE_SHARE * (output_tokens - self._output_tokens)
-            if self._tokens:
-                surplus = prompt_tokens + output_tokens - expected_tokens
-                self._token_slot += surplus * _MINUTE / (self._tokens * _USED_SHARE)
-            self._concurrency = min(
-                self._max_concurrency, self._concurrency + 1 / max(self._concurrency, 1)
-            )
-            full = self._limit * _USED_SHARE
+            self._concurrency.succeeded()
+            full = self._limit * USED_SHARE
             if self._rate < full and now >= self._probe_at:
                 self._rate = min(full, self._rate + _PROBE_STEP * self._limit)
                 self._probe_at = now + self._probe_wait
@@ -153,19 +204,16 @@ class Limiter:
             if sent_at <= self._last_cut:
                 return  # it was on its way when the rate was lowered
             self._last_cut = max(now, self._paused_until)
-            accepted = len(self._accepted) * _USED_SHARE  # in the last minute
+            accepted = len(self._accepted) * USED_SHARE  # in the last minute
             self._rate = max(1.0, min(max(_CUT * self._rate, accepted), 0.95 * self._rate))
             if now < self._probe_at + self._probe_wait:
                 self._probe_wait = min(2 * self._probe_wait, _LONGEST_PROBE_WAIT)
             self._probe_at = now + self._probe_wait
 
     def overloaded(self) -> None:
-        """Have fewer requests under way after the service failed or did not answer in time."""
+        """Note that the service failed or did not answer in time; to be called before `ended`."""
         with self._lock:
-            now = self._clock()
-            if now - self._last_overload >= 1.0:  # failures come in crowds
-                self._last_overload = now
-                self._concurrency = max(1.0, self._concurrency * _OVERLOAD_CUT)
+            self._concurrency.failed()
 
     def now(self) -> float:
         """The limiter's clock."""
@@ -182,19 +230,21 @@ class Limiter:
         while self._sent and self._sent[0] <= now - _DAY:
             self._sent.popleft()
         if len(self._sent) >= self._per_day:
+            minutes = math.ceil((self._sent[-self._per_day] + _DAY - now) / _MINUTE)
             raise QuotaError(
-                f"All {self._per_day} requests of the day (requests_per_day) are used."
+                f"All {self._per_day} requests of the day (requests_per_day) are used; the next "
+                f"may be sent in {minutes // 60} h {minutes % 60} min."
             )
 
 
-_limiters: dict[tuple[str, str, str], Limiter] = {}
+_limiters: dict[tuple[str, ...], Limiter] = {}
 _registry = threading.Lock()
 
 
 def limiter_for(settings: ServiceLLMSettings) -> Limiter:
     """The limiter of a project: one in a process, whoever asks."""
     with _registry:
-        limiter = _limiters.get(settings.project)
+        limiter = _limiters.get(settings.quota)
         if limiter:
             limiter.configure(settings)
             return limiter
@@ -204,5 +254,5 @@ def limiter_for(settings: ServiceLLMSettings) -> Limiter:
             requests_per_day=settings.requests_per_day,
             max_concurrency=settings.max_concurrency,
         )
-        _limiters[settings.project] = limiter
+        _limiters[settings.quota] = limiter
         return limiter

@@ -1,6 +1,7 @@
 """Turns a reply's text into a value of the request's schema; nothing is guessed or mended."""
 
 import json
+import re
 import typing
 from typing import Any
 
@@ -41,10 +42,10 @@ def _complete_items(text: str, schema: type[pydantic.BaseModel]) -> Any:
     ((name, field),) = schema.model_fields.items()
     if typing.get_origin(field.annotation) is not list:
         return None
-    head, bracket, rest = text.partition("[")
-    if not bracket or head.replace(" ", "").replace("\n", "") != f'{{"{name}":':
+    head = re.match(rf'\s*\{{\s*"{re.escape(name)}"\s*:\s*\[', text)
+    if head is None:
         return None
-    items = _items(rest)
+    items = _items(text[head.end() :])
     try:
         return schema.model_validate({name: items}, strict=True) if items else None
     except pydantic.ValidationError:
@@ -63,7 +64,7 @@ def _items(text: str) -> list[Any]:
     while rest:
         try:
             item, end = decoder.raw_decode(rest)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # ValueError: also a number of too many digits
             return items
         rest = rest[end:].lstrip()
         if not rest.startswith((",", "]")):

@@ -15,8 +15,8 @@ def api_key(settings: ServiceLLMSettings) -> str | None:
     Raises:
         AuthenticationError: A key is configured and cannot be read.
     """
-    if settings.api_key_env and os.environ.get(settings.api_key_env):
-        return os.environ[settings.api_key_env]
+    if settings.api_key_env and (key := os.environ.get(settings.api_key_env, "").strip()):
+        return key
     if settings.api_key_secret:
         return _read_secret(settings.api_key_secret)
     if settings.api_key_env:
@@ -38,6 +38,11 @@ def check_environment(settings: ServiceLLMSettings) -> None:
         api_key(settings)
 
 
+def without(secret: str | None, text: str) -> str:
+    """A text that may quote a secret, as some servers' error messages do, without it."""
+    return text.replace(secret, "[key]") if secret else text
+
+
 def _read_secret(name: str) -> str:
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
@@ -49,7 +54,7 @@ def _read_secret(name: str) -> str:
         session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
         response = session.get(f"{_SECRET_MANAGER}/{name}:access", timeout=30)
         response.raise_for_status()
-        return base64.b64decode(response.json()["payload"]["data"]).decode()
+        return base64.b64decode(response.json()["payload"]["data"]).decode().strip()
     # Credentials, network and permissions fail with errors of three libraries.
     except Exception as error:
         raise AuthenticationError(

@@ -3,9 +3,9 @@
 A process only ever adds files of its own, so a line that was cut off by a kill harms no other.
 """
 
+import contextlib
 import os
-import shutil
-import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +13,15 @@ from typing import Any, Protocol
 
 from components.errors import UserError
 
-_SUFFIX = ".jsonl"
-_GCS = "gs://"
+SUFFIX = ".jsonl"
+GCS = "gs://"
 
 
 class Segments(Protocol):
     """The files of a journal."""
 
     def paths(self) -> Iterator[Path]:
-        """Local paths of what was written before."""
+        """Local paths of what was written before, the oldest first."""
         ...
 
     def append(self, data: bytes) -> tuple[Path, int]:
@@ -49,9 +49,16 @@ class Segments(Protocol):
         ...
 
 
+def new_name() -> str:
+    """A name for a new segment that nobody else takes; names sort by their age."""
+    return f"{time.time_ns():020}-{uuid.uuid4().hex}{SUFFIX}"
+
+
 def open_segments(uri: str) -> Segments:
     """The segments of a journal at a folder or `gs://` URI."""
-    if uri.startswith(_GCS):
+    if uri.startswith(GCS):
+        from components.service_llm.bucket import BucketSegments
+
         return BucketSegments(uri)
     if "://" in uri:
         raise UserError(
@@ -76,16 +83,24 @@ class FolderSegments:
 
     def paths(self) -> Iterator[Path]:
         """Local paths of what was written before."""
-        yield from sorted(self._folder.glob(f"*{_SUFFIX}"))
+        yield from sorted(self._folder.glob(f"*{SUFFIX}"))
 
     def append(self, data: bytes) -> tuple[Path, int]:
         """Write lines and wait for the disk."""
         if self._file is None:
-            self._file = (self._folder / f"{uuid.uuid4().hex}{_SUFFIX}").open("ab")
+            self._file = (self._folder / new_name()).open("ab")
+            self._sync_folder()
         offset = self._file.tell()
-        self._file.write(data)
-        self._file.flush()
-        os.fdatasync(self._file.fileno())
+        try:
+            self._file.write(data)
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
+        except OSError:
+            # Part of a line may be there by now: what comes later goes into a file of its own.
+            file, self._file = self._file, None
+            with contextlib.suppress(OSError):
+                file.close()
+            raise
         return Path(self._file.name), offset
 
     def create_once(self, name: str, data: bytes) -> bytes:
@@ -93,13 +108,16 @@ class FolderSegments:
         path = self._folder / name
         if not path.exists():
             fresh = self._folder / f".{uuid.uuid4().hex}"
-            fresh.write_bytes(data)
             try:
-                os.link(fresh, path)
-            except FileExistsError:
-                pass
+                with fresh.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                with contextlib.suppress(FileExistsError):
+                    os.link(fresh, path)
             finally:
-                fresh.unlink()
+                fresh.unlink(missing_ok=True)
+            self._sync_folder()
         return path.read_bytes()
 
     def read(self, name: str) -> bytes | None:
@@ -116,61 +134,10 @@ class FolderSegments:
         if self._file is not None:
             self._file.close()
 
-
-class BucketSegments:
-    """Segments as objects of a Google Cloud Storage bucket, mirrored in a temporary folder."""
-
-    def __init__(self, uri: str) -> None:
-        from google.cloud import storage
-
-        bucket, _, prefix = uri.removeprefix(_GCS).partition("/")
-        self._bucket = storage.Client().bucket(bucket)
-        self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-        self._mirror = Path(tempfile.mkdtemp(prefix="journal-"))
-        self._local = FolderSegments(self._mirror / "new")
-
-    def paths(self) -> Iterator[Path]:
-        """Local copies of the bucket's objects, fetched one by one."""
-        for blob in self._bucket.list_blobs(prefix=self._prefix):
-            if blob.name.endswith(_SUFFIX):
-                path = self._mirror / Path(blob.name).name
-                blob.download_to_filename(str(path))
-                yield path
-
-    def append(self, data: bytes) -> tuple[Path, int]:
-        """Upload the lines as a new object, then keep a local copy to read from."""
-        blob = self._bucket.blob(f"{self._prefix}{uuid.uuid4().hex}{_SUFFIX}")
-        blob.upload_from_string(data, if_generation_match=0)
-        return self._local.append(data)
-
-    def create_once(self, name: str, data: bytes) -> bytes:
-        """Upload an object unless it exists."""
-        from google.api_core.exceptions import PreconditionFailed
-
-        blob = self._bucket.blob(f"{self._prefix}{name}")
+    def _sync_folder(self) -> None:
+        """Wait until the names of new files are on disk, too."""
+        descriptor = os.open(self._folder, os.O_RDONLY)
         try:
-            blob.upload_from_string(data, if_generation_match=0)
-        except PreconditionFailed:
-            return blob.download_as_bytes()
-        return data
-
-    def read(self, name: str) -> bytes | None:
-        """What an object holds."""
-        from google.api_core.exceptions import NotFound
-
-        try:
-            return self._bucket.blob(f"{self._prefix}{name}").download_as_bytes()
-        except NotFound:
-            return None
-
-    def names(self, suffix: str) -> list[str]:
-        """The objects with a suffix."""
-        blobs = self._bucket.list_blobs(prefix=self._prefix)
-        return sorted(
-            blob.name.removeprefix(self._prefix) for blob in blobs if blob.name.endswith(suffix)
-        )
-
-    def close(self) -> None:
-        """Remove the local copies."""
-        self._local.close()
-        shutil.rmtree(self._mirror, ignore_errors=True)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

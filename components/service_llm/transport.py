@@ -1,5 +1,7 @@
 """An HTTP transport that stays fast with thousands of requests under way."""
 
+import resource
+import urllib.request
 from collections.abc import AsyncIterator
 
 import httpx
@@ -7,10 +9,14 @@ import httpx
 # httpx looks at every connection of a pool whenever a request begins or ends, and holds up all
 # the others meanwhile; with thousands in one pool nothing else gets done.
 _POOL_CONNECTIONS = 48
+_OTHER_FILES = 256  # that the process has open besides connections
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
-    """Spreads requests over small connection pools of httpx, as many as are needed.
+    """Spreads requests to one server over small connection pools of httpx, as many as are needed.
+
+    A proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`) is used. Redirects are not
+    followed: what is sent goes to the configured server and to no other.
 
     Args:
         connections: The most in all; further requests wait for one.
@@ -18,13 +24,13 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, connections: int) -> None:
         self._context = httpx.create_ssl_context()
-        self._most_pools = -(-connections // _POOL_CONNECTIONS)
+        self._most_pools = -(-min(connections, _files()) // _POOL_CONNECTIONS)
         self._pools: list[httpx.AsyncHTTPTransport] = []
         self._under_way: list[int] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the first pool that has a connection free."""
-        number = self._pick()
+        number = self._pick(request.url)
         self._under_way[number] += 1
         try:
             response = await self._pools[number].handle_async_request(request)
@@ -40,7 +46,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         for pool in self._pools:
             await pool.aclose()
 
-    def _pick(self) -> int:
+    def _pick(self, url: httpx.URL) -> int:
         for number, under_way in enumerate(self._under_way):
             if under_way < _POOL_CONNECTIONS:
                 return number
@@ -49,9 +55,31 @@ class PooledTransport(httpx.AsyncBaseTransport):
         limits = httpx.Limits(
             max_connections=_POOL_CONNECTIONS, max_keepalive_connections=_POOL_CONNECTIONS
         )
-        self._pools.append(httpx.AsyncHTTPTransport(verify=self._context, limits=limits))
+        pool = httpx.AsyncHTTPTransport(verify=self._context, limits=limits, proxy=_proxy(url))
+        self._pools.append(pool)
         self._under_way.append(0)
         return len(self._pools) - 1
+
+
+def _files() -> int:
+    """Connections that the process may have open, after asking for as many as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):  # macOS allows less than it says
+            pass
+    return _POOL_CONNECTIONS if 0 <= soft <= _OTHER_FILES else abs(soft) - _OTHER_FILES
+
+
+def _proxy(url: httpx.URL) -> str | None:
+    """The proxy that the environment names for a URL."""
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(url.host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 class _Body(httpx.AsyncByteStream):

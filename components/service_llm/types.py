@@ -2,9 +2,11 @@
 
 import dataclasses
 import enum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pydantic
+
+from components.service_llm.errors import BadOutputError, RefusedError
 
 CHARACTERS_PER_TOKEN = 4  # of English, roughly, in every model's vocabulary
 
@@ -18,7 +20,7 @@ class Request:
         schema: What the reply must be; also sent to the provider as structured output.
         system: System instruction.
         temperature: Sampling temperature.
-        max_output_tokens: Tokens of the reply at most, the model's thinking included.
+        max_output_tokens: Tokens of the reply at most; what the model thinks before comes on top.
         index: Number of the sample or vote among requests that are otherwise the same.
         tag: For the caller to recognize the result by; no part of the journal's key.
     """
@@ -30,6 +32,9 @@ class Request:
     max_output_tokens: int = 2048
     index: int = 0
     tag: str = ""
+
+    def __post_init__(self) -> None:
+        _clean(self, "prompt", "system")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +86,12 @@ class Reply:
 
     text: str
     finish: Finish
-    prompt_tokens: int
-    output_tokens: int
+    prompt_tokens: Annotated[int, pydantic.Field(ge=0)]
+    output_tokens: Annotated[int, pydantic.Field(ge=0)]
     model_version: str = ""
+
+    def __post_init__(self) -> None:
+        _clean(self, "text", "model_version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,3 +113,24 @@ class Result:
     raw: str
     usage: Usage
     from_journal: bool
+
+    def required(self) -> Any:
+        """The value.
+
+        Raises:
+            RefusedError: The provider refused the request.
+            BadOutputError: No attempt brought a readable reply.
+        """
+        if self.value is not None:
+            return self.value
+        if self.error == "refused":
+            raise RefusedError
+        raise BadOutputError(self.error or "bad_output")
+
+
+def _clean(instance: object, *names: str) -> None:
+    """Replace halves of surrogate pairs: JSON can carry them, but no file and no request can."""
+    for name in names:
+        text = getattr(instance, name)
+        if not text.isascii():
+            object.__setattr__(instance, name, text.encode("utf-8", "replace").decode())

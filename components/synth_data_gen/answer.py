@@ -78,7 +78,7 @@ class Answerer:
         ]
         if not outputs:
             reason = replies[0].error or "bad_output"
-            return Dropped(reason, "no answer came back", candidate.prompt)
+            return Dropped(reason, "no answer came back", candidate.prompt, replies[0].raw)
         problems = [self._form.problem(output) for output in outputs]
         formed = [o for o, problem in zip(outputs, problems, strict=True) if problem is None]
         if not formed:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from components.errors import UserError
+from components.service_llm.errors import ServiceLLMError
 from components.synth_data_gen.answer import Answerer
 from components.synth_data_gen.filters import PromptFilter
 from components.synth_data_gen.plan import PlannedRequest, make_plan
@@ -62,12 +63,14 @@ def propose_attributes(service: Service, builder: RequestBuilder) -> AttributeSe
         UserError: It gave no usable proposal.
     """
     (result,) = service.map([builder.attributes()])
-    if not isinstance(result.value, AttributeSets):
+    try:
+        proposed: AttributeSets = result.required()
+    except ServiceLLMError as error:
         raise UserError(
-            f"The service LLM proposed no attributes for the plan ({result.error}). Write them"
+            f"The service LLM proposed no attributes for the plan. {error} Or write them"
             " yourself: set `attributes` in the synthesis settings."
-        )
-    return result.value
+        ) from error
+    return proposed
 
 
 def generate(
@@ -148,7 +151,7 @@ def _write_prompts(
         if not isinstance(result.value, ProposedPrompts):
             reason = result.error or "bad_output"
             detail = "the request for these prompts brought none"
-            dropped.append(Dropped(reason, detail, count=len(planned.wanted)))
+            dropped.append(Dropped(reason, detail, output=result.raw, count=len(planned.wanted)))
             continue
         prompts = [prompt.strip() for prompt in result.value.prompts[: len(planned.wanted)]]
         written += [

@@ -46,7 +46,8 @@ class Dropped:
         reason: The filter's word for it, as counted in `synthesis.json`.
         detail: What exactly was wrong.
         prompt: The prompt; empty when none came back.
-        output: The output; empty when it was dropped before it was answered.
+        output: The output, or the reply that could not be read; empty when it was dropped before
+            it was answered.
         near: Id of the coverage row, or text of the row, that it repeats.
         count: How many candidates this stands for; more than one only where none came back.
     """

@@ -142,7 +142,7 @@ def test_limits_of_tokens_and_days_lengthen_the_run():
     plain = minutes()
     tight = minutes("service_llm.tokens_per_minute=10000")
     used = plain.usage.prompt_tokens + plain.usage.output_tokens
-    assert tight.minutes == pytest.approx(used / 10000)
+    assert tight.minutes == pytest.approx(used / 10000, rel=0.05)
     days = minutes("service_llm.requests_per_day=100")
     assert days.minutes >= 2 * 24 * 60
 

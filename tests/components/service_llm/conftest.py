@@ -10,6 +10,7 @@ import pytest
 
 from components.service_llm.client import open_service_llm
 from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.types import Request
 
 
 class Word(pydantic.BaseModel):
@@ -18,6 +19,11 @@ class Word(pydantic.BaseModel):
 
 class Words(pydantic.BaseModel):
     words: list[str]
+
+
+def words(count, **fields):
+    """Requests that the server answers with their own prompts."""
+    return [Request(f"word {number}", Word, **fields) for number in range(count)]
 
 
 def gemini_reply(text, finish="STOP", prompt_tokens=10, output_tokens=5):
@@ -45,12 +51,38 @@ def prompt_of(body):
     return body["contents"][0]["parts"][0]["text"]
 
 
+def openai_reply(text, finish="stop"):
+    return 200, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "local-1",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": text},
+            }
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # a whole crowd may connect at once
+
+
 class ScriptedServer:
-    """Answers with `respond(body, number)`, a status and a JSON body; keeps what it received."""
+    """Answers with `respond(body, number)`; keeps what it received.
+
+    An answer is a status, a body (JSON, or bytes as they are) and, where wanted, headers.
+    """
 
     def __init__(self):
         self.bodies = []
         self.headers = []
+        self.paths = []
         self.respond = lambda body, number: gemini_reply(json.dumps({"word": prompt_of(body)}))
         self._lock = threading.Lock()
         outer = self
@@ -63,21 +95,22 @@ class ScriptedServer:
                 with outer._lock:
                     outer.bodies.append(body)
                     outer.headers.append(dict(self.headers))
+                    outer.paths.append(self.path)
                     number = len(outer.bodies)
-                status, reply = outer.respond(body, number)
-                data = json.dumps(reply).encode()
+                status, reply, *more = outer.respond(body, number)
+                data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+                headers = {"Content-Type": "application/json", "Content-Length": len(data)}
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self.send_response(status)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(data)))
+                    for name, value in (headers | dict(*more)).items():
+                        self.send_header(name, str(value))
                     self.end_headers()
                     self.wfile.write(data)
 
             def log_message(self, *args):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _HttpServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -92,6 +125,13 @@ class ScriptedServer:
 
 @pytest.fixture
 def server():
+    server = ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def other_server():
     server = ScriptedServer()
     yield server
     server.close()

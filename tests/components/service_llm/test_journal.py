@@ -1,8 +1,13 @@
 """The journal: what is on disk stays usable after kills, corruption and two writers at once."""
 
+import json
 import threading
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.service_llm.journal import Entry, Journal, request_key
@@ -13,8 +18,8 @@ KEY = "ab" * 32
 REPLY = Reply('{"word": "ä\u2028"}', Finish.STOP, 10, 5, "v1")
 
 
-def entry(key=KEY, error=None, component="c", round=1, reply=REPLY, cost=0.5):
-    return Entry(key, component, round, reply, error, cost)
+def entry(key=KEY, error=None, component="c", round=1, reply=REPLY, cost=0.5, **fields):
+    return Entry(key, "openai/m", component, round, reply, error, cost, **fields)
 
 
 @pytest.fixture
@@ -37,7 +42,8 @@ def files(tmp_path):
 def test_an_entry_is_on_disk_when_its_future_is_done(journal, tmp_path):
     journal().append(entry()).result()
     (file,) = files(tmp_path)
-    assert Entry.from_line(file.read_bytes()) == entry()
+    written = Entry.from_line(file.read_bytes())
+    assert written == entry(at=written.at)
     assert journal().answer(KEY) == REPLY
 
 
@@ -55,7 +61,36 @@ def test_usage_is_by_component_and_round(journal):
         first.append(entry(component=component, round=number)).result()
     again = journal()
     assert [again.usage(*k).calls for k in (("c", 1), ("c", 2), ("d", 1), ("d", 2))] == [2, 1, 1, 0]
-    assert again.total().cost_usd == 2.0
+    assert again.spent_usd() == 2.0
+
+
+def test_what_was_spent_leaves_out_only_what_has_no_price(journal):
+    first = journal()
+    for cost in (0.5, None, 0.25):
+        first.append(entry(cost=cost)).result()
+    assert (first.spent_usd(), journal().spent_usd()) == (0.75, 0.75)
+    assert journal().usage("c", 1).cost_usd is None
+
+
+def test_the_latest_reply_to_a_request_counts(journal):
+    first = journal()
+    first.append(entry(reply=Reply("of an earlier version", Finish.STOP, 1, 1))).result()
+    second = journal()
+    second.append(entry()).result()
+    assert second.answer(KEY) == REPLY
+    assert journal().answer(KEY) == REPLY
+
+
+def test_a_days_replies_are_known_to_the_next_run(journal):
+    now = time.time()
+    first = journal()
+    for age in (90_000, 3600, 60, -60):  # the last one as after a clock was set back
+        first.append(entry(at=now - age)).result()
+    first.append(entry(at=now)).result()
+    assert first.earlier("openai/m") == [], "its own requests are counted where they are sent"
+    ages = journal().earlier("openai/m")
+    assert [round(age, -1) for age in ages] == [3600, 60, -60, 0]
+    assert journal().earlier("openai/other") == []
 
 
 @pytest.mark.parametrize(
@@ -68,7 +103,11 @@ def test_usage_is_by_component_and_round(journal):
         b'{"key": "zz", "reply": {}}\n',
         b"\n",
         b"[]\n",
+        b"[" * 100_000 + b"\n",
+        b'{"round": ' + b"9" * 5000 + b"}\n",
+        b"\x00" * 4096 + b"\n",
     ],
+    ids=lambda damage: repr(damage[:20]),
 )
 def test_damaged_lines_are_skipped_and_reported(journal, tmp_path, caplog, damage):
     journal().append(entry()).result()
@@ -118,6 +157,89 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         Journal(str(tmp_path / "file" / "journal"))
     with pytest.raises(UserError, match="s3://"):
         Journal("s3://bucket/journal")
+
+
+@pytest.mark.parametrize("held", [b"", b"abc", b"00" * 31, b"\xff" * 64])
+def test_a_damaged_salt_is_told_and_not_replaced(journal, tmp_path, held):
+    first = journal()
+    salt = first.salt()
+    (tmp_path / "journal" / "salt").write_bytes(held)
+    with pytest.raises(UserError, match=r"'salt' of the journal at .* is damaged"):
+        first.salt()
+    assert (tmp_path / "journal" / "salt").read_bytes() == held
+    (tmp_path / "journal" / "salt").unlink()
+    assert first.salt() != salt
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_a_full_disk_costs_no_other_line(journal, monkeypatch, kept):
+    """The disk takes `kept` bytes of a line and no more; later there is room again."""
+    first = journal()
+    first.append(entry()).result()
+    file = first._segments._file
+
+    class Full:
+        name = file.name
+
+        def __getattr__(self, name):
+            return getattr(file, name)
+
+        def write(self, data):
+            file.write(data[:kept])
+            file.flush()
+            raise OSError(28, "No space left on device")
+
+    first._segments._file = Full()
+    lost, later = "cd" * 32, "ef" * 32
+    with pytest.raises(OSError, match="No space"):
+        first.append(entry(key=lost)).result()
+    first.append(entry(key=later)).result()
+    again = journal()
+    assert [again.answer(key) for key in (KEY, lost, later)] == [REPLY, None, REPLY]
+
+
+TEXTS = st.text(st.characters(exclude_categories=[]))  # halves of surrogate pairs, too
+
+
+@given(text=TEXTS, version=TEXTS, error=st.none() | st.sampled_from(["refused", "bad_output"]))
+def test_a_line_holds_any_reply(text, version, error):
+    reply = Reply(text, Finish.STOP, 3, 4, version)
+    written = entry(reply=reply, error=error, at=12.5)
+    line = written.to_line()
+    assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
+    assert Entry.from_line(line) == written
+
+
+@given(line=st.binary() | st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(
+        st.sampled_from(["key", "reply", "round", "finish", "text", "cost_usd", "at"]), inner
+    ),
+).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+def test_no_other_line_is_taken_for_one(line):
+    with pytest.raises(ValueError):  # noqa: PT011 - pydantic's error is one
+        Entry.from_line(line)
+
+
+@hypothesis_settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_damage_anywhere_costs_only_the_lines_it_touches(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("journal")
+    keys = [f"{number:064x}" for number in range(5)]
+    lines = [entry(key=key, at=1.5).to_line() for key in keys]
+    whole = bytearray(b"".join(lines))
+    start = data.draw(st.integers(0, len(whole) - 1), "start")
+    damage = data.draw(st.binary(min_size=1, max_size=400), "damage")
+    end = min(len(whole), start + len(damage))
+    whole[start:end] = damage[: end - start]
+    (folder / "0.jsonl").write_bytes(whole)
+    journal = Journal(str(folder))
+    bounds = [sum(map(len, lines[:number])) for number in range(6)]
+    for number, key in enumerate(keys):
+        # A line is touched, too, where the line break before it is gone.
+        if end < bounds[number] or start >= bounds[number + 1]:
+            assert journal.answer(key) == REPLY
+    journal.close()
 
 
 def test_a_write_that_fails_is_told_to_who_waits_for_it(journal, monkeypatch):

@@ -93,7 +93,7 @@ def test_replies_outlive_the_machine(journal, bucket):
     keys = [f"{number:064x}" for number in range(3)]
     first = journal()
     for key in keys:
-        first.append(Entry(key, "c", 1, REPLY, None, 0.5)).result()
+        first.append(Entry(key, "openai/m", "c", 1, REPLY, None, 0.5)).result()
         assert first.answer(key) == REPLY
     assert all(name.startswith("pipelines/journal/") for name in bucket.objects)
     again = journal()
