@@ -103,6 +103,7 @@ class Journal:
             Usage
         )
         self._spent_usd = 0.0
+        self._versions: dict[str, str] = {}
         self._earlier: collections.defaultdict[str, list[float]] = collections.defaultdict(list)
         self._lock = threading.Lock()
         self._waiting: list[tuple[Entry, Future[None]]] = []
@@ -220,12 +221,26 @@ class Journal:
                 future.set_exception(error)
             return
         for (entry, future), line in zip(batch, lines, strict=True):
+            self._compare_version(entry)
             with self._lock:
                 self._note(entry, path, offset)
             offset += len(line)
             future.set_result(None)
 
+    def _compare_version(self, entry: Entry) -> None:
+        """Tell when a provider has moved a name to another model."""
+        version = entry.reply.model_version
+        before = self._versions.get(entry.service, version)
+        if version and before and version != before:
+            _LOG.warning(
+                "%s answers as %s now, and as %s before. Earlier replies stay in use; set "
+                "model_version to have all of %s.",
+                *(entry.service, version, before, version),
+            )
+
     def _note(self, entry: Entry, path: Path, offset: int) -> None:
+        if entry.reply.model_version:
+            self._versions[entry.service] = entry.reply.model_version
         self._usage[entry.component, entry.round] += entry.usage
         self._spent_usd += entry.cost_usd or 0.0
         if entry.error is None:

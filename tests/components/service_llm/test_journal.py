@@ -81,6 +81,17 @@ def test_the_latest_reply_to_a_request_counts(journal):
     assert journal().answer(KEY) == REPLY
 
 
+def test_a_name_that_was_moved_to_another_model_is_told_once(journal, caplog):
+    journal().append(entry()).result()
+    again = journal()
+    again.append(entry(reply=Reply("", Finish.STOP, 1, 1, "v1"))).result()
+    again.append(entry(reply=Reply("", Finish.STOP, 1, 1))).result()
+    assert caplog.text == ""
+    for _ in range(3):
+        again.append(entry(reply=Reply("", Finish.STOP, 1, 1, "v2"))).result()
+    assert caplog.text.count("openai/m answers as v2 now, and as v1 before") == 1
+
+
 def test_a_days_replies_are_known_to_the_next_run(journal):
     now = time.time()
     first = journal()
