@@ -12,6 +12,7 @@ from tests.notebooks.conftest import errors_in
 
 pytestmark = pytest.mark.slow
 
+GEMINI = "gemini-2.5-flash"
 KEY = "a-key-of-google-ai-studio"
 ASKING = ["02_synth_data_gen", "03_llm_evaluator", "04_fine_tune", "05_full_pipeline"]
 # What the preset leaves to the real service and to hours of training is done here in seconds.
@@ -36,7 +37,8 @@ def gemini(monkeypatch):
                 asked.append((self.headers["x-goog-api-key"], self.path))
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {"Content-Type": "application/json"}
-                request = urllib.request.Request(standin.url + self.path, body, headers)
+                path = self.path.replace(GEMINI, "stand-in")
+                request = urllib.request.Request(standin.url + path, body, headers)
                 with urllib.request.urlopen(request) as reply:
                     content = reply.read()
                 self.send_response(reply.status)
@@ -73,9 +75,9 @@ def test_the_preset_and_a_key_are_all_it_takes(name, gemini, executed, monkeypat
         **parameters,
     )
     assert not errors_in(notebook)
-    assert found == {"model": "gemini-2.5-flash", "stand_in": False}
+    assert found == {"model": GEMINI, "stand_in": False}
     assert gemini, "nothing was asked"
-    assert set(gemini) == {(KEY, "/v1beta/models/gemini-2.5-flash:generateContent")}
+    assert set(gemini) == {(KEY, f"/v1beta/models/{GEMINI}:generateContent")}
     assert KEY not in str(notebook)
 
 
