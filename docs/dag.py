@@ -15,8 +15,12 @@ from pipeline.pipeline import create_pipeline
 
 DIAGRAM = Path(__file__).with_name("images") / "dag.svg"
 
-# What `run_rounds` hands to the next round, and which output it is of.
-_HANDED_ON = {"history_uri": "SynthDataGen", "report_uri": "LLMEvaluator"}
+# What `run_rounds` hands to a later round, and which node's output it is.
+_HANDED_ON = {
+    "history_uri": "SynthDataGen",
+    "report_uri": "LLMEvaluator",
+    "warm_start_uri": "Trainer",
+}
 
 _WIDTH, _HEIGHT, _GAP, _LAYER_GAP = 200.0, 58.0, 16.0, 34.0
 _LINE_CHARACTERS = 32
@@ -41,7 +45,7 @@ class Node:
         outputs: Names of the types of its outputs' artifacts.
         is_custom: Whether it is of this repository.
         asks: Whether it asks the service LLM.
-        takes: Parameters that the round before gives values to.
+        takes: Parameters that an earlier round gives values to.
     """
 
     id: str
@@ -175,12 +179,12 @@ def _edge(route: Sequence[Point], css: str) -> str:
 
 
 def _loops(graph: Graph, layout: Layout) -> Iterable[str]:
-    """From what a round hands on, along the right-hand margin, to who takes it in the next."""
+    """From what a round hands on, along the right-hand margin, to who takes it later."""
     outside = layout.width + _LOOP_MARGIN / 2
     for node in graph.nodes:
         for name in node.takes:
             source, target = layout.centers[_HANDED_ON[name]], layout.centers[node.id]
-            lane = outside - (12 if name == "history_uri" else 0)
+            lane = outside + 12 * (list(_HANDED_ON).index(name) - 1)
             start, end = source[1] + 12, target[1] - 12
             from_x, to_x = source[0] + _WIDTH / 2, target[0] + _WIDTH / 2
             yield (
@@ -196,7 +200,7 @@ def _legend(top: float) -> Iterable[str]:
         y = top + 20 * number
         yield f'<rect class="box" x="0" y="{y:.0f}" width="22" height="12" fill="{fill}"/>'
         yield f'<text class="small" x="30" y="{y + 10:.0f}">{text}</text>'
-    entries = (("edge", "artifact"), ("edge order", "waits for"), ("loop", "of the round before"))
+    entries = (("edge", "artifact"), ("edge order", "waits for"), ("loop", "of an earlier round"))
     for number, (css, text) in enumerate(entries):
         x, y = 240 + (number // 2) * 150, top + 20 * (number % 2) + 6
         yield f'<path class="{css}" d="M{x},{y:.0f} L{x + 36},{y:.0f}"/>'

@@ -29,7 +29,8 @@ def test_it_shows_what_is_passed_on(graph):
     assert nodes["SynthDataGen"].takes == ("history_uri", "report_uri")
     assert nodes["LLMEvaluator"].takes == ("report_uri",)
     assert {node.id for node in graph.nodes if node.asks} == {"SynthDataGen", "LLMEvaluator"}
-    assert not nodes["Trainer"].is_custom
+    assert nodes["Trainer"].takes == ("warm_start_uri",)
+    assert not nodes["Transform"].is_custom
     assert nodes["HFPusher"].is_custom
 
 
