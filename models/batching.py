@@ -16,10 +16,10 @@ Batch = tuple[dict[str, data.Array], data.Array, data.Array]  # inputs, labels, 
 _INPUT_SPEC = {
     "token_ids": tf.TensorSpec((None, None), tf.int32),
     "padding_mask": tf.TensorSpec((None, None), tf.bool),
-    "positions": tf.TensorSpec((None, None), tf.int32),
+    "positions": tf.TensorSpec((None,), tf.int32),
 }
-_LABEL_SPEC = tf.TensorSpec((None, None), tf.int32)
-_WEIGHT_SPEC = tf.TensorSpec((None, None), tf.float32)
+_LABEL_SPEC = tf.TensorSpec((None,), tf.int32)
+_WEIGHT_SPEC = tf.TensorSpec((None,), tf.float32)
 
 
 def n_steps(n_rows: int, hparams: TrainHParams) -> tuple[int, int]:
@@ -35,7 +35,8 @@ def training_batches(
 ) -> Iterator[Batch]:
     """The batches from a step on, without end; the seed number alone decides them."""
     rng = np.random.default_rng(hparams.seed)
-    passes = (data.batches(rows, hparams.batch_size, rng) for _ in itertools.count())
+    multiple = data.pad_multiple()
+    passes = (data.batches(rows, hparams.batch_size, rng, multiple) for _ in itertools.count())
     accumulated = hparams.gradient_accumulation
     batches = itertools.islice(
         itertools.chain.from_iterable(passes), first_step * accumulated, None
@@ -58,7 +59,7 @@ def dataset(batches: Iterator[Batch], count: int, recorder: Recorder) -> tf.data
 
     def generate() -> Iterator[Any]:
         for inputs, labels, weights in itertools.islice(batches, count):
-            recorder.draw(len(labels), int(inputs["padding_mask"].sum()))
+            recorder.draw(len(inputs["token_ids"]), int(inputs["padding_mask"].sum()))
             yield inputs, labels, weights
 
     # The unknown dimensions make Keras trace one program for batches of all lengths.

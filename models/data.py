@@ -10,7 +10,8 @@ from models.errors import ModelError
 from models.features import GEMMA, PROMPT_TEXT, RESPONSE_TEXT, TurnTemplate
 
 IGNORED_LABEL = -1
-_PAD_MULTIPLE = 16  # few different lengths, so that a compiled backend compiles few programs
+# XLA compiles a program for every shape, so its shapes are few; TensorFlow's own programs serve all.
+_XLA_PAD_MULTIPLE = 16
 _TOKENIZED_AT_ONCE = 1024
 
 Array = np.ndarray[Any, Any]
@@ -115,6 +116,13 @@ def end_token_id(tokenizer: Any, template: TurnTemplate) -> int:
     return token
 
 
+def pad_multiple() -> int:
+    """What lengths are rounded up to with this process' backend."""
+    import keras
+
+    return 1 if keras.backend.backend() == "tensorflow" else _XLA_PAD_MULTIPLE
+
+
 def label_weights(labels: Sequence[Array]) -> list[Array]:
     """What each label counts in a step, so that the tokens of all its batches count alike.
 
@@ -130,7 +138,10 @@ def label_weights(labels: Sequence[Array]) -> list[Array]:
 
 
 def batches(
-    rows: Sequence[TokenizedRow], batch_size: int, rng: np.random.Generator | None
+    rows: Sequence[TokenizedRow],
+    batch_size: int,
+    rng: np.random.Generator | None,
+    multiple: int = 1,
 ) -> Iterator[tuple[dict[str, Array], Array]]:
     """One pass over the rows, batches of rows of similar length.
 
@@ -141,11 +152,12 @@ def batches(
         rows: What `tokenize` kept.
         batch_size: Rows of a batch; the last one may hold fewer.
         rng: Source of the order; None keeps the rows' order.
+        multiple: What `length` and `responses` are rounded up to.
 
     Yields:
         Inputs and labels. `token_ids` int32 and `padding_mask` bool of shape `(batch, length)`;
-        `positions` int32 of shape `(batch, responses)`, where the model predicts a response token;
-        labels int32 of the same shape, `IGNORED_LABEL` where a row has fewer.
+        `positions` int32 of shape `(responses,)`, where in the flattened batch the model predicts a
+        response token; labels int32 of the same shape, `IGNORED_LABEL` where it was rounded up.
     """
     order = np.arange(len(rows))
     if rng is not None:
@@ -158,29 +170,32 @@ def batches(
     if rng is not None:
         rng.shuffle(groups)
     for group in groups:
-        yield _pad([rows[i] for i in group])
+        yield _pad([rows[i] for i in group], multiple)
 
 
-def _pad(rows: Sequence[TokenizedRow]) -> tuple[dict[str, Array], Array]:
+def _pad(rows: Sequence[TokenizedRow], multiple: int) -> tuple[dict[str, Array], Array]:
     # The last token is a label only.
-    length = _rounded(max(len(row.tokens) for row in rows) - 1)
-    responses = _rounded(max(len(row.tokens) - row.response_start for row in rows))
+    length = _rounded(max(len(row.tokens) for row in rows) - 1, multiple)
+    responses = _rounded(sum(len(row.tokens) - row.response_start for row in rows), multiple)
     token_ids = np.zeros((len(rows), length), "int32")
     padding_mask = np.zeros((len(rows), length), "bool")
-    positions = np.zeros((len(rows), responses), "int32")
-    labels = np.full((len(rows), responses), IGNORED_LABEL, "int32")
+    positions = np.zeros(responses, "int32")
+    labels = np.full(responses, IGNORED_LABEL, "int32")
+    done = 0
     for i, row in enumerate(rows):
         n_inputs, n_labels = len(row.tokens) - 1, len(row.tokens) - row.response_start
         token_ids[i, :n_inputs] = row.tokens[:-1]
         padding_mask[i, :n_inputs] = True
-        positions[i, :n_labels] = np.arange(row.response_start - 1, len(row.tokens) - 1)
-        labels[i, :n_labels] = row.tokens[row.response_start :]
+        first = i * length + row.response_start - 1
+        positions[done : done + n_labels] = np.arange(first, first + n_labels)
+        labels[done : done + n_labels] = row.tokens[row.response_start :]
+        done += n_labels
     inputs = {"token_ids": token_ids, "padding_mask": padding_mask, "positions": positions}
     return inputs, labels
 
 
-def _rounded(length: int) -> int:
-    return -(-length // _PAD_MULTIPLE) * _PAD_MULTIPLE
+def _rounded(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:

@@ -241,7 +241,8 @@ def _eval_loss(
 ) -> float | None:
     total = n_labels = 0.0
     loss = ResponseLoss()
-    for index, (inputs, labels) in enumerate(data.batches(rows, hparams.batch_size, None)):
+    passed = data.batches(rows, hparams.batch_size, None, data.pad_multiple())
+    for index, (inputs, labels) in enumerate(passed):
         if index == hparams.eval_batches:
             break
         weights = (labels != data.IGNORED_LABEL).astype("float32")

@@ -19,13 +19,13 @@ def response_model(causal_lm: Any) -> keras.Model:
 
     Returns:
         A model from `token_ids`, `padding_mask` of shape `(batch, length)` and `positions` of shape
-        `(batch, responses)` to logits of shape `(batch, responses, vocabulary)`.
+        `(responses,)` in the flattened batch to logits of shape `(responses, vocabulary)`.
     """
     inputs = dict(causal_lm.backbone.input)
-    positions = keras.Input((None,), dtype="int32", name="positions")
+    positions = keras.Input(batch_shape=(None,), dtype="int32", name="positions")
     hidden = causal_lm.backbone(inputs)
-    at_positions = ops.take_along_axis(hidden, positions[..., None], axis=1)
-    logits = causal_lm.backbone.token_embedding(at_positions, reverse=True)
+    flat = ops.reshape(hidden, (-1, hidden.shape[-1]))
+    logits = causal_lm.backbone.token_embedding(ops.take(flat, positions, axis=0), reverse=True)
     return keras.Model({**inputs, "positions": positions}, logits)
 
 
@@ -42,11 +42,11 @@ class ResponseLoss(keras.losses.Loss):
         """The loss of each token in nats.
 
         Args:
-            y_true: Labels of shape `(batch, responses)`, `IGNORED_LABEL` where there is none.
-            y_pred: Logits of shape `(batch, responses, vocabulary)`.
+            y_true: Labels of shape `(responses,)`, `IGNORED_LABEL` where there is none.
+            y_pred: Logits of shape `(responses, vocabulary)`.
 
         Returns:
-            Float32 of shape `(batch, responses)`.
+            Float32 of shape `(responses,)`.
         """
         labels = ops.cast(ops.where(ops.not_equal(y_true, IGNORED_LABEL), y_true, 0), "int32")
         # The backend's own op: the gradient of logsumexp and a gather takes three times as long.
