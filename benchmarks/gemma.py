@@ -64,6 +64,12 @@ def ours(module: str, *arguments: str) -> dict[str, Any]:
     return measure([sys.executable, "-m", f"benchmarks.{module}", *arguments])
 
 
+def peak_gib() -> float:
+    """The largest resident set of this process; getrusage would count its parent's, too."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+
+
 def progress(text: str) -> None:
     """Say what is going on, beside the results on stdout."""
     print(text, file=sys.stderr, flush=True)

@@ -8,7 +8,6 @@ only. Each figure is the median of the runs, which alternate between the program
 
 import argparse
 import json
-import resource
 import statistics
 import tempfile
 import time
@@ -137,7 +136,7 @@ def _train(rows_file: str, dtype: str) -> dict[str, Any]:
         "losses": facts["losses"],
         "tokens_per_second": facts["tokens_per_second"],
         "with_start": facts["tokens"] / seconds,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": shared.peak_gib(),
     }
 
 

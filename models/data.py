@@ -10,7 +10,7 @@ from models.errors import ModelError
 from models.features import GEMMA, PROMPT_TEXT, RESPONSE_TEXT, TurnTemplate
 
 IGNORED_LABEL = -1
-# XLA compiles a program for every shape, so its shapes are few; TensorFlow's own programs serve all.
+# XLA compiles a program for every shape, so its shapes are few.
 _XLA_PAD_MULTIPLE = 16
 _TOKENIZED_AT_ONCE = 1024
 

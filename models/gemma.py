@@ -77,10 +77,12 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     """
     import keras
 
+    from models.loading import no_random_weights
     from models.output_head import use_fast_output_head
 
     try:
-        model = _from_preset(preset, dtype)
+        with no_random_weights():
+            model = _from_preset(preset, dtype)
     except Exception as error:
         raise ModelError(
             f"The preset {preset!r} cannot be loaded ({type(error).__name__}: {error}). Give a "

@@ -4,14 +4,11 @@ Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models",
 https://arxiv.org/abs/2106.09685.
 """
 
-import contextlib
-import string
-import types
-from collections.abc import Iterator
 from typing import Any
 
 from models.errors import ModelError
 from models.hparams import TrainHParams
+from models.projections import dense_layers
 
 _QUERY_VALUE = frozenset({"query", "value"})
 _ATTENTION = _QUERY_VALUE | {"key", "attention_output"}
@@ -71,7 +68,7 @@ def save_adapter(model: Any, path: str) -> None:
         model: A causal language model with LoRA enabled.
         path: Local file that ends in `.lora.h5`.
     """
-    layers = [layer for layer in _dense_layers(model.backbone) if layer.lora_enabled]
+    layers = [layer for layer in dense_layers(model.backbone) if layer.lora_enabled]
     trained = [(layer, layer.lora_kernel_b.numpy()) for layer in layers]
     try:
         for layer, kernel in trained:
@@ -90,93 +87,15 @@ def load_adapter(model: Any, path: str) -> None:
         path: Local file that ends in `.lora.h5`.
     """
     model.backbone.load_lora_weights(path)
-    for layer in _dense_layers(model.backbone):
+    for layer in dense_layers(model.backbone):
         if layer.lora_enabled:
             factor = layer.lora_kernel_b
             factor.assign(factor * (layer.lora_rank / layer.lora_alpha))
 
 
-@contextlib.contextmanager
-def low_rank_training(model: Any, rate: float, seed: int) -> Iterator[list[Any]]:
-    """While training, inputs go through one factor after the other, beside the frozen projection.
-
-    Keras adds the factors' product to the kernel instead, so that a step computes the gradient of
-    the whole kernel first. In int8 it does not, and projections stay as they are.
-
-    Args:
-        model: A causal language model with LoRA enabled.
-        rate: Share of a projection's inputs that the factors do not see (dropout), 0 to 1.
-        seed: Seed number of the dropout.
-
-    Yields:
-        The state variables of the dropout, which a checkpoint has to keep.
-    """
-    import keras
-
-    layers = [
-        layer
-        for layer in _dense_layers(model.backbone)
-        if layer.lora_enabled and layer.quantization_mode is None
-    ]
-    for number, layer in enumerate(layers):
-        layer._tracker.unlock()
-        layer.lora_dropout_seed = keras.random.SeedGenerator(seed + number) if rate else None
-        layer._tracker.lock()
-        layer.lora_dropout_rate = rate
-        layer.call = types.MethodType(_low_rank_call, layer)
-    try:
-        yield [layer.lora_dropout_seed.state for layer in layers] if rate else []
-    finally:
-        for layer in layers:
-            del layer.call, layer.lora_dropout_seed, layer.lora_dropout_rate
-
-
-def _low_rank_call(self: Any, inputs: Any, training: bool | None = None) -> Any:
-    if not training:
-        return type(self).call(self, inputs, training=training)
-    import keras
-    from keras import ops
-
-    seen = inputs
-    if self.lora_dropout_rate:
-        seen = keras.random.dropout(inputs, self.lora_dropout_rate, seed=self.lora_dropout_seed)
-    equation = getattr(self, "equation", "...x,xy->...y")
-    kernel, a, b = (
-        ops.cast(k, self.compute_dtype)
-        for k in (self._kernel, self.lora_kernel_a, self.lora_kernel_b)
-    )
-    first, second = _factor_equations(equation)
-    factored = ops.einsum(second, ops.einsum(first, seen, a), b)
-    scale = self.lora_alpha / self.lora_rank
-    output = ops.einsum(equation, inputs, kernel) + factored * ops.cast(scale, factored.dtype)
-    if self.bias is not None:
-        output = ops.add(output, self.bias)
-    return output if self.activation is None else self.activation(output)
-
-
-def _factor_equations(equation: str) -> tuple[str, str]:
-    """The two products of a projection's factors; Keras factors its kernel's last axis."""
-    operands, output = equation.split("->")
-    inputs, kernel = operands.split(",")
-    axis = kernel[-1]
-    rank = next(letter for letter in string.ascii_letters if letter not in equation)
-    between = output.replace(axis, rank)
-    return f"{inputs},{kernel[:-1]}{rank}->{between}", f"{between},{rank}{axis}->{output}"
-
-
 def _target_layers(backbone: Any, targets: str) -> list[Any]:
-    layers = _dense_layers(backbone)
+    layers = dense_layers(backbone)
     if targets == "all-linear":
         return layers
     names = _QUERY_VALUE if targets == "query-value" else _ATTENTION
     return [layer for layer in layers if layer.name in names]
-
-
-def _dense_layers(backbone: Any) -> list[Any]:
-    import keras
-
-    return [
-        layer
-        for layer in backbone._flatten_layers(include_self=False)
-        if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense)
-    ]

@@ -6,7 +6,6 @@ lengths, logits at response positions only).
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -53,10 +52,16 @@ def main() -> None:
                 "losses": losses,
                 "tokens_per_second": sum(tokens[1:]) / (ends[-1] - ends[0]),
                 "with_start": sum(tokens) / (ends[-1] - started),
-                "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+                "peak_gib": _peak_gib(),
             }
         )
     )
+
+
+def _peak_gib() -> float:
+    # Of this process alone; getrusage would count its parent's, too.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
 def _loss(model: Any, rows: list[Any], only_responses: bool) -> Any:

@@ -36,12 +36,15 @@ def test_labels_are_the_response_and_its_end_and_nothing_else(rows, tokenizer):
     by_length = sorted(
         zip(rows, formatted(PAIRS), strict=True), key=lambda pair: len(pair[0].tokens)
     )
+    done, length = 0, inputs["token_ids"].shape[1]
     for i, (row, (_, response)) in enumerate(by_length):
-        kept = labels[i] != data.IGNORED_LABEL
-        assert tokenizer.detokenize(labels[i][kept]) == response
-        # Each position is the one before its label.
-        after = np.array(row.tokens)[inputs["positions"][i][kept] + 1]
-        assert after.tolist() == labels[i][kept].tolist()
+        part = slice(done, done + len(row.tokens) - row.response_start)
+        assert tokenizer.detokenize(labels[part]) == response
+        at = inputs["positions"][part] - i * length
+        after = np.array(row.tokens)[at + 1]
+        assert list(after) == list(labels[part]), "each is predicted from the token before it"
+        done = part.stop
+    assert done == len(labels)
 
 
 def test_inputs_hold_all_tokens_but_the_last_and_are_masked_beyond(rows):
@@ -83,7 +86,8 @@ def test_a_pass_holds_every_row_once(n_rows, batch_size, seed):
 
 def test_rows_of_a_batch_are_of_similar_length_and_shapes_are_few():
     lengths = np.random.default_rng(0).integers(4, 400, 1000)
-    passed = list(data.batches(synthetic_rows(lengths), 8, np.random.default_rng(0)))
+    passed = list(data.batches(synthetic_rows(lengths), 8, np.random.default_rng(0), 16))
+    assert all(len(labels) % 16 == 0 for _, labels in passed)
     shapes = {inputs["token_ids"].shape[1] for inputs, _ in passed}
     assert all(length % 16 == 0 for length in shapes)
     used = sum(inputs["padding_mask"].sum() for inputs, _ in passed)
@@ -117,8 +121,9 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone(rows, tiny):
 def test_more_padding_leaves_the_loss_as_it_is(rows, tiny):
     model, loss = response_model(tiny), ResponseLoss()
     inputs, labels = next(data.batches(rows, len(rows), None))
-    wide = {name: np.pad(values, ((0, 0), (0, 48))) for name, values in inputs.items()}
-    wide_labels = np.pad(labels, ((0, 0), (0, 48)), constant_values=data.IGNORED_LABEL)
+    wide, wide_labels = next(data.batches(rows, len(rows), None, 48))
+    assert len(wide_labels) > len(labels)
+    assert wide["token_ids"].shape[1] > inputs["token_ids"].shape[1]
     [weights], [wide_weights] = data.label_weights([labels]), data.label_weights([wide_labels])
     assert float(loss(wide_labels, model(wide), wide_weights)) == pytest.approx(
         float(loss(labels, model(inputs), weights)), rel=1e-5
