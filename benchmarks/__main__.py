@@ -24,7 +24,7 @@ BENCHMARKS = {
     "memory": 10,
     "generation": 20,
     "training": 30,
-    "quota": 30,
+    "quota": 40,
     "aimed": 180,
 }
 _LONG_MINUTES = 30

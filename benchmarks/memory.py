@@ -28,7 +28,7 @@ def main() -> None:
     print("| requests | peak (MiB) | requests / s |")
     print("|---|---|---|")
     with (
-        server(latency_seconds=0.0, requests_per_minute=_ENDLESS) as url,
+        server() as url,
         tempfile.TemporaryDirectory() as journal,
     ):
         settings = ServiceLLMSettings(

@@ -8,8 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from components.errors import UserError
+from components.service_llm.client import open_service_llm
 from components.service_llm.journal import Entry, Journal
 from components.service_llm.types import Finish, Reply
+from tests.components.service_llm.conftest import gemini_reply, words
 
 REPLY = Reply('{"word": "ä"}', Finish.STOP, 10, 5, "v1")
 
@@ -19,6 +22,8 @@ class Bucket:
 
     def __init__(self):
         self.objects = {}
+        self.lost_answers = 0  # uploads that succeed, but are answered with 503
+        self.status = None  # of every answer, where it is set
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,16 +36,24 @@ class Bucket:
                 parts = BytesParser().parsebytes(b"Content-Type: " + kind + b"\r\n\r\n" + data)
                 metadata, content = (p.get_payload(decode=True) for p in parts.get_payload())
                 name = json.loads(metadata)["name"]
-                if query.get("ifGenerationMatch") == ["0"] and name in outer.objects:
+                if outer.status:
+                    self.answer(outer.status, {"error": {"message": "not allowed"}})
+                elif query.get("ifGenerationMatch") == ["0"] and name in outer.objects:
                     self.answer(412, {"error": {"code": 412, "message": "exists"}})
                 else:
                     outer.objects[name] = content
-                    self.answer(200, {"name": name, "generation": "1"})
+                    if outer.lost_answers:
+                        outer.lost_answers -= 1
+                        self.answer(503, {"error": {"message": "try again"}})
+                    else:
+                        self.answer(200, {"name": name, "generation": "1"})
 
             def do_GET(self):
                 url = urllib.parse.urlparse(self.path)
                 name = urllib.parse.unquote(url.path.partition("/o/")[2])
-                if name in outer.objects:
+                if outer.status:
+                    self.answer(outer.status, {"error": {"message": "not allowed"}})
+                elif name in outer.objects:
                     self.answer(200, outer.objects[name])
                 elif name:
                     self.answer(404, {"error": {"code": 404, "message": "no such object"}})
@@ -112,3 +125,51 @@ def test_notes_are_written_once_and_found_by_their_suffix(journal):
     assert journal().note("a.job", "batches/2") == "batches/1"
     first.note("b.batch", "{}")
     assert journal().notes(".job") == {"a.job": "batches/1"}
+
+
+def test_a_run_is_resumed_from_a_bucket(bucket, settings, server):
+    def run(count):
+        with open_service_llm(
+            settings(), journal_uri="gs://team/pipelines/journal", component="c", round=1
+        ) as llm:
+            results = sorted((r.value.word, r.from_journal) for r in llm.map(words(count)))
+            return results, llm.usage().calls
+
+    first, calls = run(20)
+    assert (len(server.bodies), calls) == (20, 20)
+    assert not any(from_journal for _, from_journal in first)
+    again, calls = run(21)
+    assert (len(server.bodies), calls) == (21, 21)
+    assert [word for word, from_journal in again if not from_journal] == ["word 20"]
+
+
+def test_an_upload_whose_answer_was_lost_is_no_failure(journal, bucket):
+    key = "ab" * 32
+    bucket.lost_answers = 1
+    first = journal()
+    first.append(Entry(key, "openai/m", "c", 1, REPLY, None, 0.5)).result()
+    assert first.answer(key) == journal().answer(key) == REPLY
+    assert journal().usage("c", 1).calls == 1
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_bucket_that_may_not_be_used_is_told(bucket, journal, status):
+    open_journal = journal()
+    bucket.status = status
+    for use in (journal, open_journal.salt, lambda: open_journal.notes(".job")):
+        with pytest.raises(UserError, match=r"gs://team/pipelines/journal.*Storage Object User"):
+            use()
+
+
+def test_a_bucket_that_fails_in_the_middle_of_a_run_is_told(bucket, settings, server):
+    server.respond = lambda body, number: (
+        setattr(bucket, "status", 403) or gemini_reply('{"word": "a"}')
+    )
+    with (
+        open_service_llm(
+            settings(), journal_uri="gs://team/journal", component="c", round=1
+        ) as llm,
+        pytest.raises(UserError, match="Storage Object User"),
+    ):
+        list(llm.map(words(50)))
+    assert len(server.bodies) == 1, "no more is paid for that cannot be kept"

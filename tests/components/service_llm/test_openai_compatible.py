@@ -1,27 +1,17 @@
 """The provider of OpenAI-compatible endpoints over real HTTP."""
 
+import pydantic
 import pytest
 
-from components.service_llm.errors import AuthenticationError, BadRequestError, UnreachableError
+from components.service_llm.errors import (
+    AuthenticationError,
+    BadRequestError,
+    QuotaError,
+    UnreachableError,
+)
+from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Request, Usage
-from tests.components.service_llm.conftest import Word, Words
-
-
-def completion(text, finish="stop"):
-    return 200, {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "local-1",
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": finish,
-                "message": {"role": "assistant", "content": text},
-            }
-        ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
-    }
+from tests.components.service_llm.conftest import Word, Words, openai_reply
 
 
 @pytest.fixture
@@ -34,7 +24,7 @@ def ask_openai(ask, server):
 
 
 def test_a_reply_is_a_value_of_the_schema(ask_openai, server):
-    server.respond = lambda body, number: completion('{"word": "a"}')
+    server.respond = lambda body, number: openai_reply('{"word": "a"}')
     (result,), usage = ask_openai([Request("word", Word, system="be brief", temperature=0.3)])
     assert result.value == Word(word="a")
     assert usage == Usage(1, 7, 3, None)
@@ -45,10 +35,10 @@ def test_a_reply_is_a_value_of_the_schema(ask_openai, server):
 
 
 def test_why_a_reply_ended(ask_openai, server):
-    server.respond = lambda body, number: completion('{"words": ["a", "b', "length")
+    server.respond = lambda body, number: openai_reply('{"words": ["a", "b', "length")
     (result,), _ = ask_openai([Request("words", Words)])
     assert (result.value, result.error) == (Words(words=["a"]), "truncated")
-    server.respond = lambda body, number: completion("", "content_filter")
+    server.respond = lambda body, number: openai_reply("", "content_filter")
     (result,), _ = ask_openai([Request("word", Word)])
     assert result.error == "refused"
 
@@ -66,7 +56,55 @@ def test_errors(ask_openai, server, status, error):
 
 def test_a_quota_error_is_waited_for(ask_openai, server):
     server.respond = lambda body, number: (
-        (429, {"error": {"message": "slow down"}}) if number == 1 else completion('{"word": "a"}')
+        (429, {"error": {"message": "slow down"}}) if number == 1 else openai_reply('{"word": "a"}')
     )
     (result,), _ = ask_openai([Request("word", Word)])
     assert result.value == Word(word="a")
+
+
+def test_a_parameter_that_a_model_does_not_take_is_left_out(ask_openai, server):
+    """As with OpenAI's reasoning models."""
+
+    def respond(body, number):
+        for name in ("max_tokens", "temperature"):
+            if name in body:
+                error = {"message": f"no {name}", "code": "unsupported_parameter", "param": name}
+                return 400, {"error": error}
+        return openai_reply('{"word": "a"}')
+
+    server.respond = respond
+    requests = [Request(f"word {n}", Word, max_output_tokens=100) for n in range(5)]
+    results, usage = ask_openai(requests, thinking="low")
+    assert all(result.value == Word(word="a") for result in results)
+    assert usage.calls == 5
+    assert len(server.bodies) == 2 + 5, "it is found out once"
+    last = server.bodies[-1]
+    assert (last["reasoning_effort"], last["max_completion_tokens"]) == ("low", 100 + 8192)
+
+
+def test_a_parameter_that_is_refused_again_stops_the_run(ask_openai, server):
+    error = {"message": "no temperature", "code": "unsupported_value", "param": "temperature"}
+    server.respond = lambda body, number: (400, {"error": error})
+    with pytest.raises(BadRequestError, match="no temperature"):
+        ask_openai([Request("word", Word)])
+    assert len(server.bodies) == 2
+
+
+def test_an_account_without_credit_stops_at_once(ask_openai, server):
+    error = {"message": "You exceeded your current quota.", "code": "insufficient_quota"}
+    server.respond = lambda body, number: (429, {"error": error})
+    with pytest.raises(QuotaError, match="credit is used up"):
+        ask_openai([Request("word", Word)])
+    assert len(server.bodies) == 1
+
+
+def test_a_prompt_that_a_filter_refuses_is_no_bad_request(ask_openai, server):
+    error = {"message": "filtered", "code": "content_filter", "param": "prompt"}
+    server.respond = lambda body, number: (400, {"error": error})
+    (result,), _ = ask_openai([Request("word", Word)])
+    assert (result.value, result.error) == (None, "refused")
+
+
+def test_a_number_of_tokens_to_think_is_refused():
+    with pytest.raises(pydantic.ValidationError, match="minimal, low, medium or high"):
+        ServiceLLMSettings(provider="openai", model="m", thinking=512)
