@@ -1,5 +1,6 @@
 """The whole loop as a user starts it: the `smoke` preset, two rounds, all offline."""
 
+import gzip
 import json
 import os
 import re
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from components.coverage_example_gen.reader import read_coverage
+
+KEY = "s3cret-key-0123456789"
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = [
     "CoverageExampleGen",
@@ -31,9 +35,22 @@ pytestmark = pytest.mark.slow
 
 def command(output, *overrides):
     # What is not the default is in the whole loop, too: where a second round's training starts.
-    values = [f"output_dir={output}", "rounds.warm_start=best", *overrides]
+    values = [
+        f"output_dir={output}",
+        "rounds.warm_start=best",
+        "service_llm.api_key_env=SMOKE_KEY",
+        *overrides,
+    ]
     pairs = [part for value in values for part in ("--set", value)]
     return [sys.executable, "local_runner.py", "run", "--preset", "smoke", *pairs]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def key():
+    """Of the service LLM: the stand-in takes any."""
+    os.environ["SMOKE_KEY"] = KEY
+    yield
+    del os.environ["SMOKE_KEY"]
 
 
 def run(output, *overrides):
@@ -128,6 +145,22 @@ def test_a_blessed_model_is_pushed_to_the_local_hub(output):
     hub = output / "hub"
     kinds = {path.relative_to(hub).parts[0] for path in hub.rglob("README.md")}
     assert kinds == {"models", "datasets", "spaces"}
+
+
+def test_the_key_is_found_nowhere_and_prompts_not_in_logs(finished, output):
+    files = [path for path in output.rglob("*") if path.is_file()]
+    kinds = {path.suffix for path in files}
+    assert {".gz", ".html", ".json", ".jsonl", ".log", ".sqlite"} <= kinds, kinds
+    for path in files:
+        data = path.read_bytes()
+        if data.startswith(b"\x1f\x8b"):
+            data = gzip.decompress(data)
+        assert KEY.encode() not in data, path
+    logs = (output / "run.log").read_text(encoding="utf-8") + finished.stdout + finished.stderr
+    assert KEY not in logs
+    rows = read_coverage(str(ROOT / "data" / "coverage" / "smoke"))
+    rows += read_coverage(str(ROOT / "data" / "coverage" / "support_triage"))
+    assert not [row.prompt for row in rows if row.prompt in logs or row.output in logs]
 
 
 def test_killed_in_the_middle_the_same_command_goes_on(tmp_path, finished, output):

@@ -79,12 +79,13 @@ class CoverageIndex:
         return max(cosine, contained)
 
 
-def _grams(normalized: str) -> set[str]:
-    grams: set[str] = set()
+def _grams(normalized: str) -> list[str]:
+    """Different n-grams, always in the same order: sums of their weights differ with it."""
+    grams: dict[str, None] = {}
     for word in normalized.split():
         padded = f" {word} "
-        grams.update(
+        grams |= dict.fromkeys(
             padded[start : start + _GRAM_CHARS]
             for start in range(max(1, len(padded) - _GRAM_CHARS + 1))
         )
-    return grams
+    return list(grams)

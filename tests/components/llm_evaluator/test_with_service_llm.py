@@ -64,18 +64,19 @@ def responses(tmp_path):
     return make
 
 
-def _settings(server):
+def _settings(server, provider="gemini"):
     return ServiceLLMSettings(
-        provider="gemini",
+        provider=provider,
         model="stand-in-demo",
-        base_url=server.url,
+        base_url=server.url if provider == "gemini" else f"{server.url}/v1",
         requests_per_minute=100_000,
+        max_concurrency=16,
     )
 
 
 @pytest.fixture
 def run(tmp_path):
-    def run(server, tuned, base, round, **settings):
+    def run(server, tuned, base, round, provider="gemini", **settings):
         report, blessing = CoverageReport(), standard_artifacts.ModelBlessing()
         report.uri = str(tmp_path / f"report{round}")
         blessing.uri = str(tmp_path / f"blessing{round}")
@@ -83,7 +84,7 @@ def run(tmp_path):
             {"responses": [tuned], "base_responses": [base]},
             {"report": [report], "blessing": [blessing]},
             {
-                "service_llm": _settings(server).model_dump_json(),
+                "service_llm": _settings(server, provider).model_dump_json(),
                 "settings": EvaluatorSettings(**settings).model_dump_json(),
                 "task": TASK.model_dump_json(),
                 "journal_uri": str(tmp_path / "journal"),
@@ -106,8 +107,9 @@ def server(request):
         yield server
 
 
-def test_right_and_wrong_responses_are_told_apart_over_http(run, responses, server):
-    report = run(server, responses("tuned", 5), responses("base", 1), 1)
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+def test_right_and_wrong_responses_are_told_apart_over_http(run, responses, server, provider):
+    report = run(server, responses("tuned", 5), responses("base", 1), 1, provider)
     covered = {model: rates["overall"]["covered"] for model, rates in report["models"].items()}
     assert (covered["tuned"], covered["base"]) == (5, 1)
     assert report["models"]["service"]["overall"]["unscored"] == 0

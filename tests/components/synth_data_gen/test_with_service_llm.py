@@ -49,16 +49,23 @@ def coverage(tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path, coverage):
+def faults():
+    return {}
+
+
+@pytest.fixture
+def run(tmp_path, coverage, faults):
     from standin.server import serve
 
     task = Task(name="support_triage", instruction="Triage the message as one JSON object.")
-    with serve() as server:
+    with serve(faults=faults) as server:
         llm = ServiceLLMSettings(
             provider="gemini",
             model="stand-in-demo",
             base_url=server.url,
             requests_per_minute=100_000,
+            max_concurrency=16,
+            retry_seconds=0.01,
         )
 
         def run(round, name="", history="", **settings):
@@ -106,3 +113,22 @@ def test_a_round_run_again_takes_every_reply_from_the_journal(run):
     again = run(1, name="again")
     assert rows_of(again) == rows_of(once)
     assert summary_of(again)["usage"]["calls"] == calls > 0
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [{"malformed": 0.3}, {"malformed": 0.2, "truncated": 0.1, "safety": 0.05, "unavailable": 0.1}],
+    ids=["malformed", "everything"],
+)
+def test_replies_that_go_wrong_bring_no_invalid_row(run, faults):
+    artifact = run(1, samples=2)
+    rows = [row for split in rows_of(artifact).values() for row in split]
+    assert len(rows) >= 20
+    for row in rows:
+        output = json.loads(row["output"])
+        assert set(output) == {"category", "priority", "product"}
+        assert output["priority"] in {"low", "normal", "high"}
+        assert row["prompt"].strip() == row["prompt"] != ""
+    dropped = (Path(artifact.uri) / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()
+    unread = [row for row in map(json.loads, dropped) if row["reason"] in {"refused", "truncated"}]
+    assert bool(unread) == ("safety" in faults)
