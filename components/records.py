@@ -4,8 +4,11 @@ A row is a frozen dataclass; `to_json`/`from_json` are the only way it is writte
 """
 
 import dataclasses
+import functools
 import json
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
+
+import pydantic
 
 SEED_SPLIT = "seed"
 HOLDOUT_SPLIT = "holdout"
@@ -13,20 +16,27 @@ COVERAGE_SPLITS = (SEED_SPLIT, HOLDOUT_SPLIT)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Row:
+class Row:
+    """What rows have in common."""
+
     def to_json(self) -> str:
         """This row as one line of JSON, without a line break."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
-        """The row that `to_json` wrote; tuples come back as tuples."""
-        fields: dict[str, Any] = json.loads(line)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        """The row that `to_json` wrote; ValueError for anything else."""
+        row: Self = _adapter(cast("Any", cls)).validate_json(line, strict=True)
+        return row
+
+
+@functools.cache
+def _adapter(row: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(row)
 
 
 @dataclasses.dataclass(frozen=True)
-class CoverageRow(_Row):
+class CoverageRow(Row):
     """One pair of the coverage dataset.
 
     Attributes:
@@ -45,7 +55,7 @@ class CoverageRow(_Row):
 
 
 @dataclasses.dataclass(frozen=True)
-class ResponseRow(_Row):
+class ResponseRow(Row):
     """One model's response to one coverage prompt.
 
     Attributes:

@@ -9,9 +9,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.errors import UserError
+from components.jsonl import damaged, read_rows
 from components.llm_evaluator.evaluate import Evaluation, Previous, evaluate
 from components.llm_evaluator.gate import GateDecision
-from components.llm_evaluator.jsonl import json_lines
 from components.llm_evaluator.labels import Label, read_labels
 from components.llm_evaluator.report import TUNED, judge_section
 from components.llm_evaluator.requests import RequestBuilder
@@ -96,7 +96,7 @@ class Executor(BaseExecutor):
 
 def _read_responses(artifacts: list[Any]) -> list[ResponseRow]:
     path = os.path.join(artifact_utils.get_single_uri(artifacts), RESPONSES_FILE)
-    rows = [ResponseRow.from_json(line) for line in json_lines(_read(path))]
+    rows = read_rows(_read(path), path, ResponseRow.from_json)
     if not rows:
         raise UserError(f"{path!r} holds no response. Check the coverage dataset and ResponseGen.")
     return rows
@@ -109,9 +109,13 @@ def _read_labels(uri: str) -> list[Label]:
 def _read_previous(uri: str) -> Previous | None:
     if not uri:
         return None
-    report = json.loads(_read(os.path.join(uri, REPORT_FILE)))
-    lines = json_lines(_read(os.path.join(uri, VERDICTS_FILE)))
-    rows = [VerdictRow.from_json(line) for line in lines]
+    path = os.path.join(uri, REPORT_FILE)
+    try:
+        report = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    path = os.path.join(uri, VERDICTS_FILE)
+    rows = read_rows(_read(path), path, VerdictRow.from_json)
     return Previous(report, [row for row in rows if row.model == TUNED])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from components.errors import UserError
-from components.llm_evaluator.jsonl import json_lines
+from components.jsonl import read_rows
 from components.llm_evaluator.labels import read_labels, write_labels
 from components.llm_evaluator.requests import Candidate
 from components.llm_evaluator.verdicts import VerdictRow
@@ -68,12 +68,7 @@ def _drawn(arguments: argparse.Namespace) -> list[Candidate]:
         text = sys.stdin.read()
     else:
         text = _read(Path(arguments.verdicts))
-    try:
-        rows = [VerdictRow.from_json(line) for line in json_lines(text)]
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{arguments.verdicts} is not a verdicts.jsonl of LLMEvaluator: {error}."
-        ) from error
+    rows = read_rows(text, f"{arguments.verdicts} (a verdicts.jsonl)", VerdictRow.from_json)
     done = arguments.labelled
     labelled = read_labels(_read(done), str(done)) if done else []
     drawn = sample(

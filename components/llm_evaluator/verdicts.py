@@ -1,15 +1,14 @@
 """The verdict on a response, aggregated from votes; asking for votes is left to `judging`."""
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from components.llm_evaluator.requests import Position
 from components.llm_evaluator.schemas import Verdict
 from components.llm_evaluator.settings import EvaluatorSettings
-from components.records import ResponseRow
+from components.records import ResponseRow, Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _covers(similarity: float, precision: float, settings: EvaluatorSettings) ->
 
 
 @dataclasses.dataclass(frozen=True)
-class VerdictRow:
+class VerdictRow(Row):
     """One line of `verdicts.jsonl`: a model's response to a coverage prompt and its verdict.
 
     Attributes:
@@ -145,15 +144,3 @@ class VerdictRow:
             **{f.name: getattr(row, f.name) for f in dataclasses.fields(row)},
             **{f.name: getattr(judgement, f.name) for f in dataclasses.fields(judgement)},
         )
-
-    def to_json(self) -> str:
-        """This row as one line of JSON, without a line break."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, line: str) -> Self:
-        """The row that `to_json` wrote."""
-        fields: dict[str, Any] = json.loads(line)
-        fields["tags"] = tuple(fields["tags"])
-        fields["votes"] = tuple(Vote(**vote) for vote in fields["votes"])
-        return cls(**fields)

@@ -4,13 +4,14 @@ Only verdicts on seeds are used: what failed on the holdout must not steer what 
 """
 
 import dataclasses
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
+from components.jsonl import read_rows
 from components.records import SEED_SPLIT, CoverageRow
 from components.synth_data_gen.text import similarity_matrix
 
@@ -29,11 +30,20 @@ class Verdict:
     scored: bool
 
 
-def read_verdicts(lines: Iterable[str]) -> list[Verdict]:
-    """The verdicts of the tuned model on seeds; everything else in the file is passed over."""
-    names = [field.name for field in dataclasses.fields(Verdict)]
-    rows = (json.loads(line) for line in lines if line.strip())
-    verdicts = (Verdict(**{name: row[name] for name in names}) for row in rows)
+_VERDICT = pydantic.TypeAdapter(Verdict)
+
+
+def read_verdicts(text: str, source: str) -> list[Verdict]:
+    """The verdicts of the tuned model on seeds; everything else in the file is passed over.
+
+    Args:
+        text: What `verdicts.jsonl` holds.
+        source: Where it lies, for messages.
+
+    Raises:
+        UserError: A line is no verdict.
+    """
+    verdicts = read_rows(text, source, lambda line: _VERDICT.validate_json(line, strict=True))
     return [v for v in verdicts if v.split == SEED_SPLIT and v.model == "tuned" and v.scored]
 
 

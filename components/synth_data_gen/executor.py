@@ -8,19 +8,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import yaml
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.errors import UserError
 from components.examples_io import read_coverage, read_examples, write_examples
+from components.jsonl import damaged
 from components.records import SEED_SPLIT, CoverageRow
 from components.service_llm.client import ServiceLLM, open_service_llm
 from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Usage
 from components.synth_data_gen import aim, templates
 from components.synth_data_gen.answer import Answerer
+from components.synth_data_gen.attributes import read_attributes, write_attributes
 from components.synth_data_gen.filters import Embed, PromptFilter
 from components.synth_data_gen.generate import Generation, generate, propose_attributes
 from components.synth_data_gen.overview import make_overview
@@ -159,8 +160,7 @@ def _read_attributes(history_uri: str) -> AttributeSets | None:
     path = os.path.join(history_uri, ATTRIBUTES_FILE)
     if not history_uri or not fileio.exists(path):
         return None
-    with fileio.open(path, "r") as file:
-        return AttributeSets.model_validate(yaml.safe_load(file.read())["attributes"])
+    return read_attributes(_read(path), path)
 
 
 def _weights(
@@ -171,8 +171,7 @@ def _weights(
     path = os.path.join(report_uri, VERDICTS_FILE)
     if not fileio.exists(path):
         raise UserError(f"No {path!r}. Give the URI of a CoverageReport, or set `aim` to false.")
-    with fileio.open(path, "r") as file:
-        verdicts = aim.read_verdicts(file.read().splitlines())
+    verdicts = aim.read_verdicts(_read(path), path)
     return aim.aimed_weights(seeds, verdicts, settings.aim_floor)
 
 
@@ -227,16 +226,22 @@ def _summary(
 
 
 def _write_beside(uri: str, outcome: _Outcome, summary: Mapping[str, Any]) -> None:
-    attributes = yaml.safe_dump(
-        {"attributes": outcome.attributes.model_dump()}, allow_unicode=True, sort_keys=False
-    )
     quarantine = "".join(f"{dropped.to_json()}\n" for dropped in outcome.generation.dropped)
     files = {
-        ATTRIBUTES_FILE: attributes,
+        ATTRIBUTES_FILE: write_attributes(outcome.attributes),
         QUARANTINE_FILE: quarantine,
         SUMMARY_FILE: json.dumps(summary, indent=2, ensure_ascii=False) + "\n",
     }
     _write(uri, files)
+
+
+def _read(path: str) -> str:
+    with fileio.open(path, "rb") as file:
+        content: bytes = file.read()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise damaged(path, error) from error
 
 
 def _write(uri: str, files: Mapping[str, str]) -> None:

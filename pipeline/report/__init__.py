@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.jsonl import read_rows
 from components.llm_evaluator.verdicts import VerdictRow
 from pipeline.report.page import render_page
 from pipeline.summary import read_beside
@@ -26,11 +27,12 @@ def write_results(summary: Mapping[str, Any], *, summary_file: Path, report_file
 
     Raises:
         OSError: A file cannot be written, or the verdicts cannot be read.
+        UserError: The verdicts are damaged.
     """
     best = next(r for r in summary["rounds"] if r["round"] == summary["best_round"])
-    # Not splitlines(): it also splits at characters that JSON leaves unescaped inside strings.
-    lines = read_beside(best["artifacts"]["report"], _VERDICTS_FILE).split("\n")
-    verdicts = [VerdictRow.from_json(line) for line in lines if line.strip()]
+    uri = best["artifacts"]["report"]
+    text = read_beside(uri, _VERDICTS_FILE)
+    verdicts = read_rows(text, f"{uri}/{_VERDICTS_FILE}", VerdictRow.from_json)
     page = render_page(summary, verdicts)
     _replace(summary_file, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     _replace(report_file, page)

@@ -21,9 +21,8 @@ def line(**changes):
     ids=["holdout", "base-model", "unscored"],
 )
 def test_only_scored_verdicts_of_the_tuned_model_on_seeds_are_read(changes):
-    assert read_verdicts([line(id="x", **changes), "", line()]) == [
-        Verdict("a", "seed", "tuned", False, True)
-    ]
+    text = "\n".join([line(id="x", **changes), "", line()])
+    assert read_verdicts(text, "verdicts.jsonl") == [Verdict("a", "seed", "tuned", False, True)]
 
 
 def test_nothing_failed_leaves_the_weights_uniform(seeds):

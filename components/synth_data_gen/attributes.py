@@ -1,0 +1,33 @@
+"""The file `attributes.yaml`: the values that plans draw from, for people to read and to edit."""
+
+import yaml
+
+from components.jsonl import damaged
+from components.synth_data_gen.schemas import AttributeSets
+
+_KEY = "attributes"  # as in a preset, so that the file can be pasted there
+
+
+def write_attributes(attributes: AttributeSets) -> str:
+    """The file's text."""
+    return yaml.safe_dump({_KEY: attributes.model_dump()}, allow_unicode=True, sort_keys=False)
+
+
+def read_attributes(text: str, source: str) -> AttributeSets:
+    """The values in a file that `write_attributes` made.
+
+    Args:
+        text: What the file holds.
+        source: Where it lies, for messages.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    try:
+        values = yaml.safe_load(text)
+        if not isinstance(values, dict) or _KEY not in values:
+            raise ValueError(f"it has no {_KEY!r}")
+        return AttributeSets.model_validate(values[_KEY])
+    # PyYAML lets errors of dates and numbers through, and of texts that are nested too deeply.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise damaged(source, error) from error
