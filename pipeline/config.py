@@ -25,6 +25,8 @@ from pipeline.vertex.settings import VertexSettings
 PRESET_DIR = Path(__file__).parent / "presets"
 ENV_PREFIX = "UNDERSTUDY__"
 _EXTENDS = "extends"
+# PyYAML lets errors of dates and numbers through, and of texts that are nested too deeply.
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
 # Keys of names of secrets, where a hurried user puts the secret itself.
 _MAY_HOLD_SECRETS = ("api_key_env", "api_key_secret", "token_env", "token_secret")
 
@@ -156,11 +158,18 @@ def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
             f"There is no preset {preset!r}. Choose one of {', '.join(preset_names())}, "
             "or give the path of a YAML file."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"The preset {path} cannot be read: {error.strerror}.") from error
+    except _NO_YAML as error:
         raise ConfigError(f"The preset {path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"The preset {path} holds {type(values).__name__}, not keys and values.")
     parent = values.pop(_EXTENDS, None)
+    if not isinstance(parent, str | None):
+        raise ConfigError(
+            f"The preset {path} extends {parent!r}. Give the name of one preset, or the path of a "
+            "YAML file."
+        )
     return _merge(_read_preset(parent, (*heirs, str(path))), values) if parent else values
 
 
@@ -175,7 +184,7 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _scalar(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except _NO_YAML:
         return text
 
 

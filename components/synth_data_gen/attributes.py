@@ -10,7 +10,11 @@ _KEY = "attributes"  # as in a preset, so that the file can be pasted there
 
 def write_attributes(attributes: AttributeSets) -> str:
     """The file's text."""
-    return yaml.safe_dump({_KEY: attributes.model_dump()}, allow_unicode=True, sort_keys=False)
+    values = {_KEY: attributes.model_dump()}
+    text = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
+    if yaml.safe_load(text) == values:
+        return text
+    return yaml.safe_dump(values, sort_keys=False)  # PyYAML leaves line breaks of Unicode bare
 
 
 def read_attributes(text: str, source: str) -> AttributeSets:

@@ -190,3 +190,36 @@ def test_any_file_gives_rows_or_one_clear_error(data, name):
         else:
             message = ""
     assert folder in message or splits == set(COVERAGE_SPLITS)
+
+
+NAMES = st.sampled_from(["id", "prompt", "output", "split", "tags", "messages", "role", "content"])
+ANY = st.text(st.characters(exclude_categories=[]), max_size=6)  # halves of surrogate pairs, too
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | ANY
+    | st.sampled_from(["seed", "holdout", "user", "assistant", "system"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | ANY, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.dictionaries(NAMES | ANY, VALUES, max_size=5), max_size=4))
+def test_any_objects_are_rows_that_can_be_sent_or_told_by_their_line(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "rows.jsonl"), "w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+        try:
+            found, message = read_coverage(folder), ""
+        except UserError as error:
+            found, message = [], str(error)
+    message.encode()  # it can be printed
+    assert folder in message or found
+    for row in found:
+        assert row.prompt.strip()
+        assert row.output.strip()
+        row.to_json().encode()
+    assert len({row.id for row in found}) == len(found)

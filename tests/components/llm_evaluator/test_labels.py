@@ -69,3 +69,31 @@ def test_every_bad_label_is_named_with_its_line():
 def test_missing_columns_are_named(text):
     with pytest.raises(UserError, match="human_covered"):
         read_labels(text, "l.csv")
+
+
+CELLS = st.text(max_size=6) | st.sampled_from(["yes", "no", '"', ",", "\n", "\r", "\x00", "'="])
+
+
+@given(text=st.text() | st.lists(CELLS, max_size=12).map(lambda cells: HEADER + ",".join(cells)))
+def test_any_text_is_labels_or_told(text):
+    try:
+        labels = read_labels(text, "l.csv")
+    except UserError as error:
+        told = str(error)
+    else:
+        told = "l.csv"
+        assert all(isinstance(label.covered, bool) for label in labels)
+    assert told.startswith("l.csv")
+
+
+@given(
+    candidates=st.lists(st.builds(Candidate, TEXT, TEXT, TEXT), unique=True, max_size=4),
+    values=st.lists(st.sampled_from(["yes", "no", ""]), min_size=4, max_size=4),
+)
+def test_every_label_is_of_its_own_response(candidates, values):
+    rows = list(csv.reader(io.StringIO(write_labels(candidates), newline="")))
+    stream = io.StringIO(newline="")
+    filled = [[*row[:3], value] for row, value in zip(rows[1:], values, strict=False)]
+    csv.writer(stream).writerows([rows[0], *filled])
+    labelled = [(c, v) for c, v in zip(candidates, values, strict=False) if v]
+    assert read_labels(stream.getvalue(), "l.csv") == [Label(c, v == "yes") for c, v in labelled]

@@ -117,6 +117,29 @@ def test_a_budget_that_is_spent_starts_no_job(ask):
         assert len(jobs(server)) == 1
 
 
+def test_jobs_hold_no_more_than_the_budget_surely_pays_for(ask):
+    """A reply may take 8192 tokens to think and 2048 to answer, and takes about 40."""
+    longest = (2048 + 8192) * 1.0 / 1e6  # USD, at half of 2 USD for a million tokens
+    with serve() as server:
+        results, usage = ask(server, 40, budget_usd=10.5 * longest)
+        sizes = [job["metadata"]["displayName"] for job in jobs(server)]
+        assert 4 <= len(sizes) <= 6, "ten at once, and again ten when they turned out to be short"
+        assert all(result.value for result in results)
+        with pytest.raises(BudgetError):
+            ask(server, 400, budget_usd=usage.cost_usd * 1.5)
+        spent = server.stats()["answered"] * usage.cost_usd / 40
+    assert usage.cost_usd * 1.4 < spent < usage.cost_usd * 1.5 + longest
+
+
+def test_a_damaged_note_of_a_job_is_told_and_passed_over(ask, tmp_path, caplog):
+    for name, text in (("a", "{"), ("b", '{"id": "b"}'), ("c", "")):
+        (tmp_path / f"{name}.batch").write_text(text, encoding="utf-8")
+    with serve() as server:
+        results, _ = ask(server, 3)
+    assert all(result.value for result in results)
+    assert caplog.text.count("of a batch job cannot be read") == 3
+
+
 PROGRAM = """
 import sys
 from components.service_llm.client import open_service_llm

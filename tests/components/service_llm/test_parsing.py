@@ -72,3 +72,34 @@ def test_no_text_makes_it_raise(text):
     for finish in Finish:
         value, error = parse(reply(text, finish), Texts)
         assert error or isinstance(value, Texts)
+
+
+SNIPPETS = st.sampled_from(
+    ['{"texts": [', '"a"', ",", "]", "}", "{", "[", "null", "1e999", "-", "\\ud800", '"\\ud800"',
+     "9" * 5000, "[" * 2000, '{"a":' * 2000, "NaN", "\t", "\r\n", '{"texts":\t[\n']
+)  # fmt: skip
+NEARLY_JSON = st.lists(SNIPPETS | st.text(max_size=3), max_size=8).map("".join)
+
+
+@given(text=NEARLY_JSON, schema=st.sampled_from([Texts, Pairs, Scored]))
+def test_nearly_json_is_a_value_of_the_schema_or_none(text, schema):
+    for finish in Finish:
+        value, error = parse(reply(text, finish), schema)
+        assert value is None or schema.model_validate(value.model_dump(), strict=True) == value
+        assert error is not None or value is not None
+        if value is not None:
+            value.model_dump_json().encode()  # what is kept can be written
+
+
+@given(
+    pairs=st.lists(st.dictionaries(st.text(max_size=3), st.integers(), max_size=3), min_size=1),
+    indent=st.sampled_from([None, 2, "\t"]),
+    data=st.data(),
+)
+def test_a_list_of_objects_cut_anywhere_keeps_a_prefix(pairs, indent, data):
+    whole = json.dumps({"pairs": pairs}, indent=indent)
+    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    value, error = parse(reply(cut, Finish.LENGTH), Pairs)
+    kept = value.pairs if value else []
+    assert (error, kept) == ("truncated", pairs[: len(kept)])
+    assert len(kept) >= cut.count("},") if not indent else True

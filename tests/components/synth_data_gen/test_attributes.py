@@ -8,7 +8,10 @@ from components.errors import UserError
 from components.synth_data_gen.attributes import read_attributes, write_attributes
 from components.synth_data_gen.schemas import AttributeSets
 
-TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3)
+TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["a\x85b", "0\x85", "\u2028", "a\ufeff", "a: b", "- a", "# a", "2026-01-01", "no", "", " ", "'"]
+)
+TEXTS = st.lists(TEXT, max_size=3)
 SETS = st.builds(AttributeSets, **dict.fromkeys(AttributeSets.model_fields, TEXTS))
 
 
