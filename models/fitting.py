@@ -11,7 +11,7 @@ from models import data
 from models.batching import dataset, n_steps, training_batches
 from models.checkpoints import Checkpoint, Checkpoints
 from models.hparams import TrainHParams
-from models.projections import training_projections
+from models.projections import fast_projections
 from models.recorder import Recorder
 from models.training_model import ResponseLoss, response_model
 
@@ -46,7 +46,7 @@ def fit(
         step of the checkpoint, or None), `tokens` (without padding), `tokens_per_second` (without
         the first batch, which compiles), `trainable_weights`.
     """
-    with training_projections(model, hparams.lora_dropout, hparams.seed) as state:
+    with fast_projections(model, hparams.lora_dropout, hparams.seed) as state:
         training = _Training(model, train_rows, eval_rows, hparams, state)
         resumed_at = training.start(checkpoints.load() if checkpoints else None, log_dir)
         stopped_early = training.run(checkpoints)

@@ -15,6 +15,7 @@ from models.export import GENERATION_FILE, PRESET_DIR
 from models.features import GEMMA, TurnTemplate, template_for
 from models.files import local_copy
 from models.preprocessing import format_prompts
+from models.projections import fast_projections
 
 _progress = logging.getLogger("understudy.progress")
 
@@ -81,6 +82,7 @@ class Generator:
         self._stop_ids = (self._tokenizer.end_token_id, end)
         sampler = keras_sampler(temperature, seed)
         model.compile(sampler=sampler, jit_compile=False)
+        self._model = model
         self._step = _compiled_step(model, self._stop_ids)
 
     def respond(
@@ -108,7 +110,8 @@ class Generator:
             rows = [tokens[i] for i in group]
             # A short last batch is filled up, so that its shape is that of the others.
             rows += [rows[-1]] * (batch_size - len(rows))
-            generated = self._generate(rows, max_output_tokens)
+            with fast_projections(self._model):
+                generated = self._generate(rows, max_output_tokens)
             answers.update(zip(group, generated, strict=False))
             _report(len(answers), len(order), started)
         return [answers[i] for i in range(len(tokens))]

@@ -1,7 +1,4 @@
-"""Projections as they are computed while training: fewer and larger matrix products.
-
-For the time of a training the `call` of each projection is replaced; what it computes stays.
-"""
+"""Projections of a model as fewer and larger matrix products."""
 
 import contextlib
 import string
@@ -14,7 +11,7 @@ from keras import ops
 
 
 @contextlib.contextmanager
-def training_projections(model: Any, dropout: float, seed: int) -> Iterator[list[Any]]:
+def fast_projections(model: Any, dropout: float = 0.0, seed: int = 0) -> Iterator[list[Any]]:
     """Project all tokens of a batch at once, and the inputs through one factor after the other.
 
     KerasHub projects each row of a batch by itself, and copies the attention's kernels into another

@@ -278,14 +278,14 @@ def test_dropout_acts_while_training_only_and_the_seed_decides_it(tiny_preset):
 
 
 def test_the_expectation_of_dropout_is_the_layer_without_it(tiny):
-    from models.projections import training_projections
+    from models.projections import fast_projections
 
     enable_lora(tiny, TrainHParams(preset=PRESET, lora_rank=4, lora_alpha=8))
     layer = next(x for x in tiny.backbone._flatten_layers() if getattr(x, "lora_enabled", False))
     layer.lora_kernel_b.assign(np.random.default_rng(0).normal(0, 1, layer.lora_kernel_b.shape))
     x = np.random.default_rng(1).normal(0, 1, (1, 3, 96)).astype("float32")
     plain = np.asarray(layer(x))
-    with training_projections(tiny, 0.3, seed=0):
+    with fast_projections(tiny, 0.3, seed=0):
         np.testing.assert_allclose(layer(x, training=False), plain, atol=1e-5)
         draws = np.mean([np.asarray(layer(x, training=True)) for _ in range(2000)], axis=0)
     scale = np.abs(plain).max()

@@ -5,7 +5,7 @@ import pytest
 from models import data, gemma, tiny
 from models.hparams import TrainHParams
 from models.lora import enable_lora
-from models.projections import factor_equations, product, training_projections
+from models.projections import factor_equations, product, fast_projections
 from models.training_model import response_model
 from tests.models.agreement import rows
 
@@ -59,7 +59,7 @@ def test_logits_stay_as_they_are(name, targets, tiny_cache):
     inputs["token_ids"] %= model.backbone.vocabulary_size
     calls = {layer: layer.call for layer in model.backbone._flatten_layers()}
     expected = np.asarray(response_model(model)(inputs))
-    with training_projections(model, 0.0, 0) as states:
+    with fast_projections(model, 0.0, 0) as states:
         assert states == []
         logits = np.asarray(response_model(model)(inputs, training=True))
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
@@ -78,5 +78,5 @@ def test_quantized_projections_keep_their_own_way(tiny_cache):
     ]
     assert quantized
     calls = [layer.call for layer in quantized]
-    with training_projections(model, 0.0, 0):
+    with fast_projections(model, 0.0, 0):
         assert [layer.call for layer in quantized] == calls
