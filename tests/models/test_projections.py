@@ -5,7 +5,7 @@ import pytest
 from models import data, gemma, tiny
 from models.hparams import TrainHParams
 from models.lora import enable_lora
-from models.projections import factor_equations, product, fast_projections
+from models.projections import factor_equations, fast_projections, product
 from models.training_model import response_model
 from tests.models.agreement import rows
 
