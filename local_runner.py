@@ -16,6 +16,7 @@ from models.errors import ModelError
 from pipeline.config import Config, load_config, preset_names
 from pipeline.estimate import estimate_text
 from pipeline.local_service import standin_if_wanted
+from pipeline.new_task import SERVICES, check_task, create_task
 from pipeline.output_dir import OutputPaths, claim
 
 _EXIT_FAILED = 1
@@ -66,7 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     estimate.set_defaults(command=_estimate)
     space = commands.add_parser("space", help="serve the application with the best local model")
     space.set_defaults(command=_space)
-    for command in (run, show, estimate, space):
+    check = commands.add_parser("check", help="check the coverage dataset and the credentials")
+    check.set_defaults(command=_check)
+    init = commands.add_parser("init", help="write the coverage folder and preset of a new task")
+    init.set_defaults(command=_init)
+    init.add_argument("name", help="of the task, such as my_task")
+    init.add_argument("--service", choices=SERVICES, default=SERVICES[0])
+    init.add_argument("--pairs", metavar="FILE", help="*.jsonl or *.csv with the coverage pairs")
+    for command in (run, show, estimate, space, check):
         command.add_argument(
             "--preset",
             default="offline",
@@ -90,6 +98,19 @@ def _show_config(arguments: argparse.Namespace) -> None:
 
 def _estimate(arguments: argparse.Namespace) -> None:
     print(estimate_text(load_config(arguments.preset, arguments.overrides)))  # noqa: T201
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    print(check_task(load_config(arguments.preset, arguments.overrides)))  # noqa: T201
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    written = create_task(arguments.name, arguments.service, arguments.pairs)
+    for path in written:
+        print(f"wrote {path}")  # noqa: T201
+    print(  # noqa: T201
+        f"Fill them in, then: python local_runner.py check --preset {written[-1]}"
+    )
 
 
 def _space(arguments: argparse.Namespace) -> None:
