@@ -22,6 +22,7 @@ BENCHMARKS = {
     "dedup_leaks": 1,
     "dedup": 3,
     "memory": 10,
+    "notebook_times": 10,
     "generation": 20,
     "training": 30,
     "quota": 40,
