@@ -132,7 +132,10 @@ class Recorder(keras.callbacks.Callback):
 
     def _report(self) -> None:
         done = len(self.losses)
-        pace = (self._ends[-1] - self._ends[0]) / max(1, len(self._ends) - 1)
+        left = None  # the first batch is mostly compiling: its end tells nothing of the pace
+        if len(self._ends) > 1:
+            pace = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
+            left = round(pace * self._batches_per_step * (self._steps - done))
         _progress.info(
             "training",
             extra={
@@ -141,7 +144,7 @@ class Recorder(keras.callbacks.Callback):
                     "total": self._steps,
                     "unit": "steps",
                     "loss": round(self.losses[-1], 3),
-                    "seconds_left": round(pace * self._batches_per_step * (self._steps - done)),
+                    "seconds_left": left,
                 }
             },
         )
