@@ -15,6 +15,7 @@ from components.service_llm.secrets import check_environment
 from models.errors import ModelError
 from pipeline.config import Config, load_config, preset_names
 from pipeline.estimate import estimate_text
+from pipeline.labels import labels_version
 from pipeline.local_service import standin_if_wanted
 from pipeline.new_task import SERVICES, check_task, create_task
 from pipeline.output_dir import OutputPaths, claim
@@ -138,7 +139,9 @@ def _space(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.preset, arguments.overrides)
-    read_coverage(config.coverage_dir)  # every bad row is told before anything is spent
+    # Every bad row is told before anything is spent.
+    read_coverage(config.coverage_dir)
+    labels_version(config.evaluator.labels_uri)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with claim(Path(config.output_dir)) as paths, standin_if_wanted(config):
         for settings in (config.service_llm, config.judge_llm):

@@ -93,6 +93,16 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
         return self.push.model_copy(update={"local_hub_dir": f"{self.output_dir}/hub"})
 
     @property
+    def few_shot_generation(self) -> GenerationSettings:
+        """`generation` of the untuned model that is prompted with examples."""
+        return self.generation.model_copy(
+            update={
+                "few_shot": self.evaluator.baseline_examples,
+                "instruction": self.task.instruction.strip(),
+            }
+        )
+
+    @property
     def judge_llm(self) -> ServiceLLMSettings:
         """The service LLM that judges."""
         return self.judge or self.service_llm

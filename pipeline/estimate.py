@@ -13,7 +13,7 @@ from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.validate import infer_form
 from pipeline.config import Config
 
-_GENERATED_BASELINES = 1  # BaseResponseGen
+_GENERATED_BASELINES = {"base", "few_shot"}
 # Where outputs are labels or JSON, a model often gives an answer that was judged before.
 _REPEATED = 0.5
 _SALT = b"\0" * 32  # as long as the journal's
@@ -58,7 +58,7 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
             config.task,
             config.evaluator,
             round=round,
-            baselines=_GENERATED_BASELINES,
+            baselines=len(_GENERATED_BASELINES.intersection(config.evaluator.baselines)),
             samples=config.generation.samples,
             repeated=_REPEATED if form.schema is not None or form.labels else 0.0,
         ),

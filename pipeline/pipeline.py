@@ -14,11 +14,14 @@ from tfx.orchestration.pipeline import Pipeline
 from components.coverage_example_gen.component import CoverageExampleGen
 from components.hf_pusher.component import HFPusher
 from components.llm_evaluator.component import LLMEvaluator
+from components.llm_evaluator.executor import INPUTS
+from components.llm_evaluator.report import BASE, FEW_SHOT, TUNED
 from components.response_gen.component import ResponseGen
 from components.synth_data_gen.component import SynthDataGen
 from components.trainer.component import Trainer
 from pipeline.code_version import code_version
 from pipeline.config import Config
+from pipeline.labels import labels_version
 
 GENERATE_FN = "models.generate.generate_fn"
 PREPROCESSING_FN = "models.preprocessing.preprocessing_fn"
@@ -43,6 +46,9 @@ _SHARED_CODE = (
 )
 
 
+Parameter = Callable[[str, str], str | RuntimeParameter]
+
+
 def create_pipeline(
     config: Config,
     *,
@@ -55,7 +61,7 @@ def create_pipeline(
     history_uri: str | RuntimeParameter,
     report_uri: str | RuntimeParameter,
     warm_start_uri: str | RuntimeParameter = "",
-    parameter: Callable[[str, str], str | RuntimeParameter] = lambda name, value: value,
+    parameter: Parameter = lambda name, value: value,
     beam_pipeline_args: tuple[str, ...] = LOCAL_BEAM_ARGS,
     metadata_connection_config: Any = None,
 ) -> Pipeline:
@@ -107,19 +113,20 @@ def create_pipeline(
         },
         warm_start_uri=warm_start_uri,
     )
-    generation = parameter("generation", config.generation.model_dump_json())
-    responses = _response_components(config, generation, coverage, trainer)
-    # Minutes of generation are not spent before the service LLM was found to work.
-    responses["BaseResponseGen"].add_upstream_node(synth)
+    responses = _response_components(config, parameter, coverage, trainer)
+    for model in (BASE, FEW_SHOT):
+        if model in responses:
+            # Minutes of generation are not spent before the service LLM was found to work.
+            responses[model].add_upstream_node(synth)
     evaluator = LLMEvaluator(
-        responses=responses["ResponseGen"].outputs["responses"],
-        base_responses=responses["BaseResponseGen"].outputs["responses"],
+        **{INPUTS[model]: node.outputs["responses"] for model, node in responses.items()},
         service_llm=config.judge_llm.model_dump_json(),
         settings=parameter("evaluator", config.evaluator.model_dump_json()),
         task=config.task.model_dump_json(),
         journal_uri=journal_uri,
         round=round,
         report_uri=report_uri,
+        labels_version=labels_version(config.evaluator.labels_uri),
         code_version=_version("llm_evaluator"),
     )
     pusher = HFPusher(
@@ -179,16 +186,22 @@ def _data_components(
 
 def _response_components(
     config: Config,
-    generation: str | RuntimeParameter,
+    parameter: Parameter,
     coverage: CoverageExampleGen,
     trainer: Trainer,
 ) -> dict[str, BaseComponent]:
+    """A ResponseGen for each model whose responses are judged, by the model's name."""
     shared = {
         "coverage": coverage.outputs["examples"],
         "generate_fn": GENERATE_FN,
-        "settings": generation,
         "code_version": code_version("models", "components/response_gen", *_SHARED_CODE),
     }
-    tuned = ResponseGen(model=trainer.outputs["model"], **shared)
-    base = ResponseGen(preset=config.training.preset, **shared).with_id("BaseResponseGen")
-    return {node.id: node for node in (tuned, base)}
+    settings = parameter("generation", config.generation.model_dump_json())
+    nodes = {TUNED: ResponseGen(model=trainer.outputs["model"], settings=settings, **shared)}
+    shared["preset"] = config.training.preset
+    if BASE in config.evaluator.baselines:
+        nodes[BASE] = ResponseGen(settings=settings, **shared).with_id("BaseResponseGen")
+    if FEW_SHOT in config.evaluator.baselines:
+        settings = parameter("few_shot_generation", config.few_shot_generation.model_dump_json())
+        nodes[FEW_SHOT] = ResponseGen(settings=settings, **shared).with_id("FewShotResponseGen")
+    return nodes

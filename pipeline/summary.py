@@ -8,11 +8,11 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from components.service_llm.types import Usage
 from pipeline.config import Config
+from pipeline.files import read_text
 from pipeline.metadata import PipelineRun
 from pipeline.rounds import LoopResult, RoundResult
 
@@ -111,26 +111,6 @@ def make_summary(
     }
 
 
-def read_beside(uri: str, name: str) -> str:
-    """The text of a file in an artifact's folder.
-
-    Args:
-        uri: A local folder, or a URI that TFX's file systems know.
-        name: The file's name in it.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    if "://" not in uri:
-        return (Path(uri) / name).read_text(encoding="utf-8")
-    # Local runs read local files only and are spared TFX's file systems.
-    from tfx.dsl.io import fileio
-
-    with fileio.open(f"{uri}/{name}", "rb") as file:
-        content: bytes = file.read()
-    return content.decode("utf-8")
-
-
 def _seconds(loop: LoopResult, runs: Mapping[int, PipelineRun]) -> dict[int, dict[str, float]]:
     """Seconds of each round's nodes, where work is counted once: in the first round that needs it.
 
@@ -192,7 +172,7 @@ def _round(
 
 
 def _read_json(uri: str, name: str) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(read_beside(uri, name))
+    values: dict[str, Any] = json.loads(read_text(f"{uri}/{name}"))
     return values
 
 

@@ -26,6 +26,7 @@ COMPONENTS = [
     "Trainer",
     "ResponseGen",
     "BaseResponseGen",
+    "FewShotResponseGen",
     "LLMEvaluator",
     "HFPusher",
 ]
@@ -109,7 +110,14 @@ def test_the_summary_accounts_for_both_rounds(output):
     before, after = (e["training"] for e in (first, second))
     assert after["eval_loss_before"] < before["eval_loss_before"], "it begins with what was learned"
     cached = {node["node"] for node in second["components"] if node["cached"]}
-    assert cached == {"CoverageExampleGen", "SchemaGen", "BaseResponseGen"}
+    assert cached == {
+        "CoverageExampleGen",
+        "SchemaGen",
+        "BaseResponseGen",
+        "FewShotResponseGen",
+    }
+    models = {"tuned", "base", "few_shot", "service"}
+    assert set(first["rates"]) == set(second["rates"]) == models
 
 
 @pytest.mark.usefixtures("finished")
@@ -142,6 +150,8 @@ def test_a_blessed_model_is_pushed_to_the_local_hub(output):
     summary = summary_of(output)
     assert (summary["stop_reason"], len(summary["rounds"])) == ("threshold_met", 1)
     assert summary["rounds"][0]["blessed"]
+    ran = {node["node"] for node in summary["rounds"][0]["components"] if not node["cached"]}
+    assert ran == {"LLMEvaluator", "HFPusher"}, "another judgement generates nothing again"
     hub = output / "hub"
     kinds = {path.relative_to(hub).parts[0] for path in hub.rglob("README.md")}
     assert kinds == {"models", "datasets", "spaces"}

@@ -46,7 +46,9 @@ def expected_requests(
     copies = 0
     if round == 1:
         copies = baselines * samples
-        if "service" in settings.baselines:
+        if "service" not in settings.baselines:
+            repeated = 0.0
+        else:
             copies += 1
             for row in shown:
                 reply = len(json.dumps({"output": row.output}, ensure_ascii=False))

@@ -13,7 +13,7 @@ from components.jsonl import damaged, read_rows
 from components.llm_evaluator.evaluate import Evaluation, Previous, evaluate
 from components.llm_evaluator.gate import GateDecision
 from components.llm_evaluator.labels import Label, read_labels
-from components.llm_evaluator.report import TUNED, judge_section
+from components.llm_evaluator.report import BASE, FEW_SHOT, TUNED, judge_section
 from components.llm_evaluator.requests import RequestBuilder
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.llm_evaluator.verdicts import VerdictRow
@@ -34,7 +34,12 @@ RESPONSES_FILE = "responses.jsonl"
 REPORT_FILE = "coverage_report.json"
 VERDICTS_FILE = "verdicts.jsonl"
 
-_BASELINES = {"base": BASE_RESPONSES_KEY, "few_shot": FEW_SHOT_RESPONSES_KEY}
+INPUTS = {
+    TUNED: RESPONSES_KEY,
+    BASE: BASE_RESPONSES_KEY,
+    FEW_SHOT: FEW_SHOT_RESPONSES_KEY,
+}
+
 _STAND_IN = "stand-in"
 
 
@@ -63,10 +68,12 @@ class Executor(BaseExecutor):
         llm_settings = ServiceLLMSettings.model_validate_json(exec_properties["service_llm"])
         task = Task.model_validate_json(exec_properties["task"])
         number = int(exec_properties["round"])
-        responses = {TUNED: _read_responses(input_dict[RESPONSES_KEY])}
-        for model, key in _BASELINES.items():
-            if input_dict.get(key) and model in settings.baselines:
-                responses[model] = _read_responses(input_dict[key])
+        wanted = (TUNED, *settings.baselines)
+        responses = {
+            model: _read_responses(input_dict[key])
+            for model, key in INPUTS.items()
+            if model in wanted and input_dict.get(key)
+        }
         labels = _read_labels(settings.labels_uri)
         previous = _read_previous(exec_properties.get("report_uri") or "")
         with open_service_llm(

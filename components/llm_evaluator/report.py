@@ -16,6 +16,8 @@ from components.llm_evaluator.verdicts import VerdictRow, aggregate
 from components.records import COVERAGE_SPLITS
 
 TUNED = "tuned"
+BASE = "base"
+FEW_SHOT = "few_shot"
 SERVICE = "service"
 OVERALL = "overall"
 

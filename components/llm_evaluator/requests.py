@@ -95,7 +95,7 @@ class RequestBuilder:
             tag: Returned with the result.
         """
         key = self._key(templates.ANSWER, row.prompt)
-        shown = _examples(row, rows, self.settings.service_examples)
+        shown = _examples(row, rows, self.settings.baseline_examples)
         prompt = templates.render(
             templates.ANSWER,
             task=block("task", self.task.text(), key),

@@ -47,7 +47,8 @@ class EvaluatorSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             on the scorer `embedding`. Empty: off.
         baselines: Models judged beside the tuned one where their responses are given; `service` is
             the service LLM itself, which answers every prompt once per project.
-        service_examples: Seed pairs shown to the service LLM when it answers as a baseline.
+        baseline_examples: Seed pairs shown to the baselines that are prompted with examples,
+            `few_shot` and `service`.
         labels_uri: CSV with human labels, made with
             `python -m components.llm_evaluator.sample_labels`; empty for none.
     """
@@ -64,7 +65,7 @@ class EvaluatorSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     embedding_threshold: float = Field(default=0.85, ge=-1, le=1)
     embed_fn: str = ""
     baselines: tuple[Baseline, ...] = ("base", "few_shot", "service")
-    service_examples: int = Field(default=6, ge=0, le=50)
+    baseline_examples: int = Field(default=6, ge=1, le=32)
     labels_uri: str = ""
 
     @pydantic.model_validator(mode="after")

@@ -10,13 +10,16 @@ _ANSWER = "\nAnswer: "
 _BETWEEN = "\n\n"
 
 
-def few_shot_prompt(row: CoverageRow, rows: Sequence[CoverageRow], count: int) -> str:
-    """The row's prompt after `count` seed pairs.
+def few_shot_prompt(
+    row: CoverageRow, rows: Sequence[CoverageRow], count: int, instruction: str = ""
+) -> str:
+    """The row's prompt after an instruction and `count` seed pairs.
 
     Args:
         row: The coverage row to be answered; it is never among its own examples.
         rows: All coverage rows; only seeds are shown.
         count: Pairs to show; fewer where there are not so many seeds.
+        instruction: What a good answer is; empty for none.
 
     Returns:
         A text that ends where the answer has to begin. The pairs are picked by a hash of both ids,
@@ -25,7 +28,8 @@ def few_shot_prompt(row: CoverageRow, rows: Sequence[CoverageRow], count: int) -
     seeds = [seed for seed in rows if seed.split == SEED_SPLIT and seed.id != row.id]
     shown = sorted(seeds, key=lambda seed: _rank(row.id, seed.id))[:count]
     pairs = [f"{_MESSAGE}{seed.prompt}{_ANSWER}{seed.output}" for seed in shown]
-    return _BETWEEN.join([*pairs, f"{_MESSAGE}{row.prompt}{_ANSWER}".rstrip(" ")])
+    asked = f"{_MESSAGE}{row.prompt}{_ANSWER}".rstrip(" ")
+    return _BETWEEN.join([*([instruction] if instruction else []), *pairs, asked])
 
 
 def first_answer(response: str) -> str:

@@ -64,10 +64,7 @@ def respond(
         )
     ordered = sorted(rows, key=lambda row: row.id)
     _check_ids(ordered)
-    prompts = [
-        few_shot_prompt(row, ordered, settings.few_shot) if settings.few_shot else row.prompt
-        for row in ordered
-    ]
+    prompts = [_asked(row, ordered, settings) for row in ordered]
     answers = generate_fn(
         model_dir=model_dir, preset=preset, prompts=prompts, settings=settings.model_dump()
     )
@@ -81,6 +78,12 @@ def respond(
         for row, samples in zip(ordered, answers, strict=True)
         for sample, (text, finish) in enumerate(samples)
     ]
+
+
+def _asked(row: CoverageRow, rows: Sequence[CoverageRow], settings: GenerationSettings) -> str:
+    if not settings.few_shot:
+        return row.prompt
+    return few_shot_prompt(row, rows, settings.few_shot, settings.instruction)
 
 
 def _check_ids(ordered: Sequence[CoverageRow]) -> None:

@@ -17,6 +17,7 @@ class GenerationSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         seed: Seed number of the sampling; unused at temperature 0.
         dtype: Precision of the weights; `auto` is bfloat16 where the machine is fast at it.
         few_shot: Seed pairs put before each prompt, for a model that was not tuned; 0 for none.
+        instruction: Put before the seed pairs; unused without them.
         cache_dir: Folder for converted presets, shared with the Trainer.
     """
 
@@ -27,6 +28,7 @@ class GenerationSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     seed: int = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     few_shot: int = Field(default=0, ge=0, le=32)
+    instruction: str = ""
     cache_dir: str = ".cache"
 
     @pydantic.model_validator(mode="after")

@@ -9,8 +9,8 @@ from typing import Any
 
 from components.jsonl import read_rows
 from components.llm_evaluator.verdicts import VerdictRow
+from pipeline.files import read_text
 from pipeline.report.page import render_page
-from pipeline.summary import read_beside
 
 __all__ = ["render_page", "write_results"]
 
@@ -30,9 +30,8 @@ def write_results(summary: Mapping[str, Any], *, summary_file: Path, report_file
         UserError: The verdicts are damaged.
     """
     best = next(r for r in summary["rounds"] if r["round"] == summary["best_round"])
-    uri = best["artifacts"]["report"]
-    text = read_beside(uri, _VERDICTS_FILE)
-    verdicts = read_rows(text, f"{uri}/{_VERDICTS_FILE}", VerdictRow.from_json)
+    uri = f"{best['artifacts']['report']}/{_VERDICTS_FILE}"
+    verdicts = read_rows(read_text(uri), uri, VerdictRow.from_json)
     page = render_page(summary, verdicts)
     _replace(summary_file, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     _replace(report_file, page)

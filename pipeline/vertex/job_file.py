@@ -20,7 +20,7 @@ from pipeline.vertex.settings import VertexSettings
 
 COMMAND = ("python", "-m", "pipeline.vertex.entrypoint")
 
-_ACCELERATED = ("Trainer", "ResponseGen", "BaseResponseGen")
+_ACCELERATED = ("Trainer", "ResponseGen", "BaseResponseGen", "FewShotResponseGen")
 _READ_SECRETS = (*_ACCELERATED, "SynthDataGen", "LLMEvaluator", "HFPusher")
 _RESOURCES = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
 _DEFAULT_IMAGE_KEY = "default_image_path"
@@ -33,8 +33,8 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
 
     Its runtime parameters are `round`, `history_uri`, `report_uri`, `warm_start_uri`,
     `coverage_dir`, and the settings of SynthDataGen, of ResponseGen and of LLMEvaluator as JSON
-    (`synth`, `generation`, `evaluator`). Their defaults are the first round with this
-    configuration.
+    (`synth`, `generation`, `few_shot_generation`, `evaluator`). Their defaults are the first round
+    with this configuration.
 
     Args:
         config: The configuration; its `vertex` section must be set.
@@ -172,8 +172,11 @@ def _set_secrets(job: dict[str, Any], vertex: VertexSettings) -> None:
         return
     variable = {"name": SECRETS_VARIABLE, "value": json.dumps(vertex.secrets, sort_keys=True)}
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+    components = job["pipelineSpec"]["components"]
     for node_id in _READ_SECRETS:
-        label = job["pipelineSpec"]["components"][node_id]["executorLabel"]
+        if node_id not in components:
+            continue  # a baseline that is not wanted
+        label = components[node_id]["executorLabel"]
         executors[label]["container"]["env"] = [variable]
 
 

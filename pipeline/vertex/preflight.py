@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 from components.coverage_example_gen.reader import read_coverage
@@ -34,7 +35,11 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
     Raises:
         UserError: The message names everything that was found, with what to set.
     """
-    problems = [*_service_problems(config, vertex), *_model_problems(config, vertex)]
+    problems = [
+        *_service_problems(config, vertex),
+        *_model_problems(config, vertex),
+        *_label_problems(config, vertex),
+    ]
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         raise UserError(f"This configuration cannot run on Vertex AI:\n{lines}")
@@ -105,6 +110,16 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
         yield (
             f"training.preset is {config.training.preset!r}, which the image does not hold. Set "
             "training.preset=hf://google/gemma-3-1b-it, or another hf://… or kaggle://… preset."
+        )
+
+
+def _label_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
+    uri = config.evaluator.labels_uri
+    if uri and "://" not in uri:
+        copy = f"{vertex.root}/{PurePath(uri).name}"
+        yield (
+            f"evaluator.labels_uri is {uri!r}, which the image does not hold. Upload it with "
+            f"gcloud storage cp {uri} {copy} and set evaluator.labels_uri={copy}."
         )
 
 

@@ -78,6 +78,7 @@ def test_two_rounds_of_the_demo_use_what_was_estimated(tmp_path, monkeypatch):
     journal = str(tmp_path)
     base = responses(rows, lambda n: False)
     base = [dataclasses.replace(row, response=row.prompt[:90]) for row in base]
+    few_shot = [dataclasses.replace(row, response=row.prompt[:80]) for row in base]
     # The share of answers that were judged before is the estimate's own assumption: one half.
     first, second = responses(rows, lambda n: n % 2), responses(rows, lambda n: n % 4)
     used, expected, attributes = Usage(), Usage(), None
@@ -86,7 +87,7 @@ def test_two_rounds_of_the_demo_use_what_was_estimated(tmp_path, monkeypatch):
         for number, tuned in enumerate((first, second), start=1):
             attributes, usage = generation(config, rows, attributes, round=number, journal=journal)
             used += usage
-            models = {"tuned": tuned, "base": base}
+            models = {"tuned": tuned, "base": base, "few_shot": few_shot}
             used += evaluation(config, models, round=number, journal=journal)
             expected += estimate_round(config, rows, number).usage
     assert expected.calls == pytest.approx(used.calls, rel=CLOSE)
@@ -102,11 +103,12 @@ def test_settings_change_what_is_estimated():
 
     rows, votes = 10, 2
     asked = 1 + 28 + 200  # attributes, requests for prompts (8 in each, a tenth too many), answers
-    assert calls() == asked + rows + votes * (rows + rows + rows // 2)
+    assert calls() == asked + rows + votes * (rows + 2 * rows + rows // 2)
     assert calls(round=2) == asked - 1 + votes * rows // 2
     assert calls("synth.samples=3") - calls() == 400
     assert calls("synth.quality_filter=true") - calls() == 200
-    assert calls("evaluator.baselines=[]", round=1) == asked + votes * (rows + rows // 2)
+    assert calls("evaluator.baselines=[base]") == asked + votes * (rows + rows)
+    assert calls("evaluator.baselines=[]") == asked + votes * rows
 
 
 def test_the_command_prints_a_table_and_sends_nothing(capsys, monkeypatch):

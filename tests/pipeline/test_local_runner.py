@@ -68,6 +68,25 @@ def test_mistakes_in_the_coverage_dataset(run, tmp_path, rows, message):
     assert re.search(message, printed.err, re.DOTALL)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"labels\.csv.*evaluator\.labels_uri"),
+        ("prompt,output\n", "lacks the column response, human_covered"),
+        ("prompt,output,response,human_covered\np,o,r,perhaps\n", r"line 2: received 'perhaps'"),
+        (b"\xff", r"labels\.csv.*UTF-8"),
+    ],
+    ids=["no file", "no columns", "no label", "no UTF-8"],
+)
+def test_mistakes_in_the_labels_are_told_before_anything_is_spent(run, tmp_path, text, message):
+    file = tmp_path / "labels.csv"
+    if text is not None:
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+    status, printed = run("run", "--set", f"evaluator.labels_uri={file}")
+    assert status == 2
+    assert re.search(message, printed.err, re.DOTALL)
+
+
 def test_an_output_folder_that_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("")
     status, printed = run("run", output=tmp_path / "file" / "output")

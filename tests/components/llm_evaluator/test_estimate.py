@@ -20,7 +20,7 @@ TASK = Task(name="capitals", instruction="Answer.")
         pytest.param({"baselines": ["base"]}, {"baselines": 1}, {"Verdict": 20}, id="with base"),
         pytest.param({}, {}, {"Answer": 5, "Verdict": 20}, id="with service"),
         pytest.param({}, {"baselines": 1, "round": 2}, {"Verdict": 10}, id="a later round"),
-        pytest.param({"baselines": []}, {"repeated": 0.4}, {"Verdict": 6}, id="repeated"),
+        pytest.param({}, {"repeated": 0.4}, {"Answer": 5, "Verdict": 16}, id="repeated"),
         pytest.param({"baselines": [], "votes": 1}, {"samples": 3}, {"Verdict": 15}, id="samples"),
     ],
 )

@@ -102,7 +102,7 @@ def test_candidates_that_differ_in_where_a_text_ends_have_different_digests():
 def test_a_prompt_is_never_among_its_own_examples(builder, blocks_of, response_row):
     rows = [response_row(f"r{n}", "", split="seed") for n in range(4)]
     for row in rows:
-        request = builder(service_examples=10).answer(row, rows, tag="")
+        request = builder(baseline_examples=10).answer(row, rows, tag="")
         examples = "".join(blocks_of(request.prompt)["example"])
         assert row.prompt not in examples
         assert all(other.prompt in examples for other in rows if other != row)

@@ -12,6 +12,12 @@ def test_a_prompt_is_shown_after_seed_pairs(coverage_row):
     )
 
 
+def test_the_instruction_stands_before_the_pairs(coverage_row):
+    rows = [coverage_row("Peru"), coverage_row("Kenya", split="holdout")]
+    plain = few_shot_prompt(rows[1], rows, 3)
+    assert few_shot_prompt(rows[1], rows, 3, "Name the capital.") == f"Name the capital.\n\n{plain}"
+
+
 def test_neither_the_row_itself_nor_a_holdout_row_is_shown(coverage_row):
     rows = [coverage_row(str(n), split="seed" if n < 5 else "holdout") for n in range(10)]
     for row in rows:

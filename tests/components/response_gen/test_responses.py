@@ -76,6 +76,25 @@ def test_a_few_shot_response_that_went_on_has_ended_its_answer(coverage_row):
     assert first.prompt == rows[0].prompt, "the examples are no part of the coverage prompt"
 
 
+def test_a_model_is_prompted_with_instruction_and_pairs_only_where_it_is_to_see_them(coverage_row):
+    def shows(*, prompts, **_):
+        return [[(prompt, "stop")] for prompt in prompts]
+
+    rows = [coverage_row("a"), coverage_row("b", split="holdout")]
+    plain = respond(rows, shows, GenerationSettings(instruction="Do it."), preset="tiny")
+    assert [row.response for row in plain] == [row.prompt for row in rows]
+    asked = []
+
+    def keeps(*, prompts, **_):
+        asked.extend(prompts)
+        return [[("x", "stop")] for _ in prompts]
+
+    settings = GenerationSettings(few_shot=2, instruction="Do it.")
+    respond(rows, keeps, settings, preset="tiny")
+    assert all(prompt.startswith("Do it.\n\nMessage: ") for prompt in asked)
+    assert rows[0].output in asked[1]
+
+
 @pytest.mark.parametrize(
     "source", [{}, {"model_dir": "/m", "preset": "p"}], ids=["neither", "both"]
 )

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.files import read_text
 from pipeline.rounds import LoopResult
-from pipeline.summary import STAND_IN_NOTICE, make_summary, read_beside
+from pipeline.summary import STAND_IN_NOTICE, make_summary
 
 
 def read(uri, name):
@@ -114,8 +115,8 @@ def test_the_summary_is_json_and_names_versions_and_configuration(config, summar
 
 def test_a_file_is_read_by_uri_with_and_without_scheme(tmp_path):
     (tmp_path / "a.json").write_text('"\u00e9"', encoding="utf-8")
-    assert read_beside(str(tmp_path), "a.json") == '"\u00e9"'
-    assert read_beside(tmp_path.as_uri(), "a.json") == '"\u00e9"'
+    assert read_text(str(tmp_path / "a.json")) == '"\u00e9"'
+    assert read_text((tmp_path / "a.json").as_uri()) == '"\u00e9"'
 
 
 def test_training_facts_lie_where_tfx_puts_a_served_model():

@@ -21,10 +21,11 @@ TASKS = {
     "Trainer",
     "ResponseGen",
     "BaseResponseGen",
+    "FewShotResponseGen",
     "LLMEvaluator",
     "HFPusher",
 }
-ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen"}
+ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen", "FewShotResponseGen"}
 BEAM = {"CoverageExampleGen", "StatisticsGen", "Transform"}
 
 
@@ -93,6 +94,7 @@ def test_what_one_changes_for_a_single_run_is_a_runtime_parameter_with_a_default
         "coverage_dir": "/app/data/coverage/support_triage",
         "synth": config.synth.model_dump_json(),
         "generation": config.generation.model_dump_json(),
+        "few_shot_generation": config.few_shot_generation.model_dump_json(),
         "evaluator": config.evaluator.model_dump_json(),
     }
     assert json.loads(defaults["evaluator"])["gate"]["threshold_percent"] == 42
@@ -105,6 +107,7 @@ def test_what_one_changes_for_a_single_run_is_a_runtime_parameter_with_a_default
         ("Trainer", "warm_start_uri", "warm_start_uri"),
         ("ResponseGen", "settings", "generation"),
         ("BaseResponseGen", "settings", "generation"),
+        ("FewShotResponseGen", "settings", "few_shot_generation"),
         ("LLMEvaluator", "settings", "evaluator"),
         ("LLMEvaluator", "report_uri", "report_uri"),
         ("HFPusher", "round", "round"),
@@ -173,6 +176,15 @@ def test_secrets_are_in_the_job_by_their_names_and_only_where_they_are_read(tmp_
     wanted = [{"name": "UNDERSTUDY_SECRETS", "value": json.dumps({"HF_TOKEN": name})}]
     assert containers["HFPusher"]["env"] == containers["Trainer"]["env"] == wanted
     assert not BEAM & {task for task, container in containers.items() if "env" in container}
+
+
+def test_baselines_that_are_not_wanted_have_no_task(tmp_path):
+    secret = "projects/team/secrets/hf-token/versions/1"
+    job = _compile(
+        tmp_path, "evaluator.baselines=[service]", f"vertex.secrets={{HF_TOKEN: {secret}}}"
+    )
+    tasks = set(job["pipelineSpec"]["root"]["dag"]["tasks"])
+    assert TASKS - tasks == {"BaseResponseGen", "FewShotResponseGen"}
 
 
 def test_a_failed_task_is_started_again(tmp_path):

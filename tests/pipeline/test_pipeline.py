@@ -1,0 +1,84 @@
+"""The DAG: what a configuration adds to it, and what its cache can see."""
+
+import pytest
+
+from components.llm_evaluator.labels import write_labels
+from components.llm_evaluator.requests import Candidate
+from pipeline.config import load_config
+from pipeline.pipeline import create_pipeline
+
+
+@pytest.fixture
+def nodes():
+    """Makes the nodes of a round's pipeline by their ids."""
+
+    def make(*overrides):
+        config = load_config("smoke", overrides, environ={})
+        pipeline = create_pipeline(
+            config,
+            pipeline_root="/tmp/root",
+            journal_uri="/tmp/journal",
+            checkpoint_uri="/tmp/checkpoints",
+            coverage_dir=config.coverage_dir,
+            schema_file="pipeline/schema.pbtxt",
+            round=1,
+            history_uri="",
+            report_uri="",
+        )
+        return {node.id: node for node in pipeline.components}
+
+    return make
+
+
+def test_every_baseline_is_judged_beside_the_tuned_model(nodes):
+    found = nodes()
+    inputs = found["LLMEvaluator"].inputs
+    producers = {key: channel.producer_component_id for key, channel in inputs.items()}
+    assert producers == {
+        "responses": "ResponseGen",
+        "base_responses": "BaseResponseGen",
+        "few_shot_responses": "FewShotResponseGen",
+    }
+    for node_id in ("BaseResponseGen", "FewShotResponseGen"):
+        assert "SynthDataGen" in {node.id for node in found[node_id].upstream_nodes}
+
+
+def test_only_the_few_shot_baseline_sees_examples_and_instruction(nodes):
+    found = nodes("evaluator.baseline_examples=3")
+    settings = {
+        node_id: found[node_id].exec_properties["settings"]
+        for node_id in ("ResponseGen", "BaseResponseGen", "FewShotResponseGen")
+    }
+    config = load_config("smoke", ["evaluator.baseline_examples=3"], environ={})
+    assert settings["ResponseGen"] == settings["BaseResponseGen"]
+    assert settings["ResponseGen"] == config.generation.model_dump_json()
+    assert config.generation.few_shot == 0
+    assert settings["FewShotResponseGen"] == config.few_shot_generation.model_dump_json()
+    assert config.few_shot_generation.few_shot == 3
+    assert config.task.instruction.startswith(config.few_shot_generation.instruction[:40])
+
+
+@pytest.mark.parametrize(
+    ("baselines", "missing"),
+    [
+        ("[base]", {"FewShotResponseGen"}),
+        ("[few_shot, service]", {"BaseResponseGen"}),
+        ("[]", {"BaseResponseGen", "FewShotResponseGen"}),
+    ],
+)
+def test_a_baseline_that_is_not_wanted_is_not_generated(nodes, baselines, missing):
+    assert set(nodes()) - set(nodes(f"evaluator.baselines={baselines}")) == missing
+
+
+def test_the_cache_notices_that_labels_were_added_to_the_same_file(nodes, tmp_path):
+    file = tmp_path / "labels.csv"
+
+    def version(label):
+        text = write_labels([Candidate("p", "o", "r")]).replace("p,o,r,", f"p,o,r,{label}")
+        file.write_text(text, encoding="utf-8")
+        found = nodes(f"evaluator.labels_uri={file}")
+        return found["LLMEvaluator"].exec_properties["labels_version"]
+
+    assert nodes()["LLMEvaluator"].exec_properties["labels_version"] == ""
+    first, same, other = version("yes"), version("yes"), version("no")
+    assert first == same != other
