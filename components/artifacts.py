@@ -21,7 +21,8 @@ class Responses(artifact.Artifact):
 class CoverageReport(artifact.Artifact):
     """The service LLM's verdicts on a model's responses.
 
-    Files: `coverage_report.json` (the rates) and `verdicts.jsonl` (one line per coverage prompt).
+    Files: `coverage_report.json` (the rates), `verdicts.jsonl` (one line per model and coverage
+    prompt) and `evaluation.html` (both as a page that opens from disk).
     """
 
     TYPE_NAME = "components.CoverageReport"

@@ -65,6 +65,18 @@ _FAMILIES = (
 )
 
 
+_INSTRUCTED = re.compile(r"(?<![a-z])(it|instruct|instruction|chat)(?![a-z])", re.IGNORECASE)
+
+
+def follows_instructions(preset: str) -> bool:
+    """Whether a base model's name says that it was tuned to answer in turns.
+
+    Args:
+        preset: See `TrainHParams.preset`.
+    """
+    return _INSTRUCTED.search(preset) is not None
+
+
 def template_for(preset: str) -> TurnTemplate:
     """The turn template of a base model.
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from models import data, gemma
 from models.export import GENERATION_FILE, PRESET_DIR
-from models.features import GEMMA, TurnTemplate, template_for
+from models.features import GEMMA, TurnTemplate, follows_instructions, template_for
 from models.files import local_copy
+from models.prefix import begins_with, begun_with, prefix_cache, shared_prefix
 from models.preprocessing import format_prompts
 from models.projections import fast_projections
 
@@ -32,7 +33,8 @@ def generate_fn(
         preset: The base model, see `TrainHParams.preset`; empty for a tuned one.
         prompts: Raw prompts; they are formatted here, by the function that Transform uses.
         settings: `max_output_tokens`, `batch_size`, `samples`, `temperature`, `seed`, `dtype`,
-            `cache_dir`; `sequence_length` may be None.
+            `cache_dir`; `sequence_length` may be None. `few_shot`: the prompts hold examples, and
+            a base model that was not tuned to instructions continues them as plain text.
 
     Returns:
         For each prompt its samples: the response without the end of turn, and `stop` when the model
@@ -49,6 +51,9 @@ def generate_fn(
             model = gemma.load_model(folder, dtype)
     else:
         template = template_for(preset)
+        if settings.get("few_shot") and not follows_instructions(preset):
+            # It knows no turns, but goes on with a text: a pattern of messages and answers.
+            template = TurnTemplate(prefix="", suffix="", end=template.end)
         model = gemma.load_model(gemma.resolve_preset(preset, settings["cache_dir"]), dtype)
     generator = Generator(model, template, settings["temperature"], settings["seed"])
     samples = [
@@ -76,6 +81,8 @@ class Generator:
     def __init__(
         self, model: Any, template: TurnTemplate = GEMMA, temperature: float = 0.0, seed: int = 0
     ) -> None:
+        self._model = model
+        self._can_share = keras.backend.backend() == "tensorflow"
         self._tokenizer = model.preprocessor.tokenizer
         self._template = template
         end = data.end_token_id(self._tokenizer, template)
@@ -103,27 +110,32 @@ class Generator:
         tokens = [[start, *ids] for ids in data.encode(texts, self._tokenizer)]
         # Rows of one batch run until the last one stops: similar lengths waste least.
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+        prefix = shared_prefix(tokens) if self._can_share else []
+        alike = [i for i in order if prefix and begins_with(tokens[i], prefix)]
+        others = [i for i in order if not prefix or not begins_with(tokens[i], prefix)]
+        cache = prefix_cache(self._model, prefix) if alike else None
         answers: dict[int, Sample] = {}
         started = time.monotonic()
-        for first in range(0, len(order), batch_size):
-            group = order[first : first + batch_size]
-            rows = [tokens[i] for i in group]
-            # A short last batch is filled up, so that its shape is that of the others.
-            rows += [rows[-1]] * (batch_size - len(rows))
-            with fast_projections(self._model):
-                generated = self._generate(rows, max_output_tokens)
-            answers.update(zip(group, generated, strict=False))
-            _report(len(answers), len(order), started)
+        for part, begun in ((alike, [cache]), (others, [])):
+            for first in range(0, len(part), batch_size):
+                group = part[first : first + batch_size]
+                rows = [tokens[i] for i in group]
+                # A short last batch is filled up, so that its shape is that of the others.
+                rows += [rows[-1]] * (batch_size - len(rows))
+                with fast_projections(self._model):
+                    generated = self._generate(rows, max_output_tokens, *begun)
+                answers.update(zip(group, generated, strict=False))
+                _report(len(answers), len(order), started)
         return [answers[i] for i in range(len(tokens))]
 
-    def _generate(self, rows: list[list[int]], max_output_tokens: int) -> list[Sample]:
+    def _generate(self, rows: list[list[int]], max_output_tokens: int, *begun: Any) -> list[Sample]:
         length = max(map(len, rows)) + max_output_tokens
         token_ids = np.zeros((len(rows), length), "int32")
         padding_mask = np.zeros((len(rows), length), "bool")
         for i, row in enumerate(rows):
             token_ids[i, : len(row)] = row
             padding_mask[i, : len(row)] = True
-        output = keras.ops.convert_to_numpy(self._step(token_ids, padding_mask))
+        output = keras.ops.convert_to_numpy(self._step(token_ids, padding_mask, *begun))
         return [
             self._decode([int(t) for t in ids[len(row) : len(row) + max_output_tokens]])
             for ids, row in zip(output, rows, strict=True)
@@ -144,8 +156,11 @@ def keras_sampler(temperature: float, seed: int) -> Any:
     return keras_hub.samplers.RandomSampler(seed=seed, temperature=temperature)
 
 
-def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[[Any, Any], Any]:
-    """KerasHub's generation loop as a function of `token_ids` and `padding_mask`."""
+def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[..., Any]:
+    """KerasHub's generation loop as a function of `token_ids` and `padding_mask`.
+
+    On TensorFlow it takes a third argument, the cache of a prefix that all rows begin with.
+    """
     if keras.backend.backend() != "tensorflow":
         function = model.make_generate_function()
         return lambda token_ids, padding_mask: function(
@@ -153,17 +168,33 @@ def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[[Any, Any]
         )["token_ids"]
 
     # Of unknown length, so that one trace (16 to 30 s) serves batches of all lengths.
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, None), tf.int32),
-            tf.TensorSpec((None, None), tf.bool),
-        ]
-    )
+    tokens = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool)]
+
+    @tf.function(input_signature=tokens)
     def step(token_ids: Any, padding_mask: Any) -> Any:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         return model.generate_step(inputs, stop_token_ids=stop_ids)["token_ids"]
 
-    return step
+    @tf.function
+    def step_after_prefix(token_ids: Any, padding_mask: Any, cache: Any) -> Any:
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        with begun_with(model, cache):
+            return model.generate_step(inputs, stop_token_ids=stop_ids)["token_ids"]
+
+    def either(token_ids: Any, padding_mask: Any, *begun: Any) -> Any:
+        if not begun:
+            return step(token_ids, padding_mask)
+        (cache,) = begun
+        traced = step_after_prefix.get_concrete_function(*tokens, _of_any_prefix(cache))
+        return traced(tf.constant(token_ids), tf.constant(padding_mask), cache)
+
+    return either
+
+
+def _of_any_prefix(cache: Any) -> tf.TensorSpec:
+    shape = [*cache.shape]
+    shape[3] = None
+    return tf.TensorSpec(shape, cache.dtype)
 
 
 def _as_text(value: Any) -> str:

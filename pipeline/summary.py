@@ -10,17 +10,12 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from components.llm_evaluator.page.wording import STAND_IN_NOTICE
 from components.service_llm.types import Usage
 from pipeline.config import Config
 from pipeline.files import read_text
 from pipeline.metadata import PipelineRun
 from pipeline.rounds import LoopResult, RoundResult
-
-STAND_IN_NOTICE = (
-    "The service LLM of this run was a stand-in: a grammar on this machine, not a language model. "
-    "It wrote the training data and gave the verdicts. The figures show that the loop works, not "
-    "how good Gemma is on your task."
-)
 
 _REPORT_FILE = "coverage_report.json"
 _SYNTHESIS_FILE = "synthesis.json"
@@ -38,6 +33,15 @@ _DATA_KEYS = (
     "train_rows",
     "eval_rows",
     "generator",
+)
+_EVALUATION_KEYS = (
+    "gate",
+    "judge",
+    "baselines",
+    "change",
+    "scorers",
+    "consistency",
+    "calibration",
 )
 _TRAINING_KEYS = (
     "preset",
@@ -76,8 +80,8 @@ def make_summary(
 
         - `round`, `run_id`, `blessed`, `seconds`,
         - `rates`: model to `overall`, `seed`, `holdout` and `tags`, each rate with counts and the
-          95 % interval in percent; `gate`: the decision with its `rate`; `judge`; `baselines` and
-          `change`: the paired comparisons of the report,
+          95 % interval in percent; `gate`: the decision with its `rate`; `judge`, `baselines`,
+          `change`, `scorers`, `consistency` and `calibration`: as the evaluation's report has them,
         - `data`: rows asked for, kept, dropped by reason; None for what is not known,
         - `training`: what `training.json` says, with `epochs`, `final_loss` and `started_from` (the
           round whose model the training started from, or its URI; None for the base model),
@@ -144,10 +148,7 @@ def _round(
         "blessed": result.blessed,
         "seconds": round(sum(seconds.values()), 1),
         "rates": report["models"],
-        "gate": report["gate"] | {"rate": _gate_rate(report)},
-        "judge": report["judge"],
-        "baselines": report.get("baselines") or {},
-        "change": report.get("change"),
+        **{key: report[key] for key in _EVALUATION_KEYS},
         "data": {key: synthesis.get(key) for key in _DATA_KEYS},
         "training": _training(_read_json(result.model_uri, _TRAINING_FILE), models),
         "usage": _round_usage(synthesis["usage"], report["usage"]),
@@ -174,15 +175,6 @@ def _round(
 def _read_json(uri: str, name: str) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(read_text(f"{uri}/{name}"))
     return values
-
-
-def _gate_rate(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The rate that the gate looked at, which may be a free scorer's instead of the judge's."""
-    gate = report["gate"]
-    by_judge = gate.get("scorer", "judge") == "judge"
-    models = report["models"] if by_judge else report["scorers"][gate["scorer"]]["models"]
-    rate: dict[str, Any] = models["tuned"][gate["split"]]
-    return rate
 
 
 def _training(facts: Mapping[str, Any], models: Mapping[str, int]) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class LLMEvaluator(base_component.BaseComponent):
     """Lets the service LLM judge responses, and blesses the model that covers enough prompts.
 
     Outputs:
-        report: `components.CoverageReport`: the coverage rate in percent, `coverage_report.json`
-            and `verdicts.jsonl`.
+        report: `components.CoverageReport`: the coverage rate in percent, `coverage_report.json`,
+            `verdicts.jsonl` and `evaluation.html`, which shows every prompt with all answers.
         blessing: `ModelBlessing` with the custom properties `blessed` (1 or 0) and `reasons`.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.llm_evaluator import report, scorers
-from components.llm_evaluator.calibration import calibrate
+from components.llm_evaluator.calibration import JudgeErrors, calibrate
 from components.llm_evaluator.ceiling import service_responses
 from components.llm_evaluator.gate import GateDecision, decide
 from components.llm_evaluator.judging import Replies, judge
@@ -77,16 +77,13 @@ def evaluate(
     labelled = [label.candidate for label in labels]
     judgements = judge([*candidates, *labelled], llm, builder, settings)
     rows = _verdict_rows(responses, judgements, settings)
-    found = _report(rows, settings, judge_section, previous)
-    if labels:
-        errors, calibration = calibrate(labels, judgements)
-        found["calibration"] = calibration | {"corrected": report.corrected_section(rows, errors)}
-    decision = _decide(found, settings)
-    found["gate"] = settings.gate.model_dump() | {
-        "value_percent": decision.value_percent,
-        "passed": decision.passed,
-        "reasons": list(decision.reasons),
-    }
+    found, decision = report_on(
+        rows,
+        settings,
+        judge_section=judge_section,
+        previous=previous,
+        calibration=calibrate(labels, judgements) if labels else None,
+    )
     every = tuple(row for verdicts in rows.values() for row in verdicts)
     return Evaluation(every, decision, found)
 
@@ -112,12 +109,26 @@ def _verdict_rows(
     }
 
 
-def _report(
+def report_on(
     rows: report.RowsByModel,
     settings: EvaluatorSettings,
+    *,
     judge_section: Mapping[str, Any],
-    previous: Previous | None,
-) -> dict[str, Any]:
+    previous: Previous | None = None,
+    calibration: tuple[JudgeErrors, Mapping[str, Any]] | None = None,
+) -> tuple[dict[str, Any], GateDecision]:
+    """The report on verdicts, and what the gate says.
+
+    Args:
+        rows: The verdict rows by model; `tuned` is there.
+        settings: The gate and the scorers' thresholds.
+        judge_section: What the report says of the judge.
+        previous: The evaluation to compare with.
+        calibration: What `calibrate` returned.
+
+    Raises:
+        UserError: The gate's split holds no response.
+    """
     found: dict[str, Any] = {
         "models": report.model_rates(rows),
         "judge": dict(judge_section),
@@ -131,10 +142,23 @@ def _report(
         found["change"] = report.change_section(
             previous.report, previous.rows, rows[report.TUNED], judge_section
         )
-    return found
+    if calibration:
+        errors, section = calibration
+        found["calibration"] = {**section, "corrected": report.corrected_section(rows, errors)}
+    rates = _gate_rates(found, settings)
+    decision = decide(rates, settings.gate)
+    found["gate"] = settings.gate.model_dump() | {
+        "rate": rates[settings.gate.split],
+        "value_percent": decision.value_percent,
+        "passed": decision.passed,
+        "reasons": list(decision.reasons),
+    }
+    return found, decision
 
 
-def _decide(found: Mapping[str, Any], settings: EvaluatorSettings) -> GateDecision:
+def _gate_rates(found: Mapping[str, Any], settings: EvaluatorSettings) -> Mapping[str, Any]:
+    """The tuned model's rates by what the gate goes by, which may be a free scorer."""
     scorer = settings.gate.scorer
     models = found["models"] if scorer == "judge" else found["scorers"][scorer]["models"]
-    return decide(models[report.TUNED], settings.gate)
+    rates: Mapping[str, Any] = models[report.TUNED]
+    return rates

@@ -13,6 +13,7 @@ from components.jsonl import damaged, read_rows
 from components.llm_evaluator.evaluate import Evaluation, Previous, evaluate
 from components.llm_evaluator.gate import GateDecision
 from components.llm_evaluator.labels import Label, read_labels
+from components.llm_evaluator.page.render import render_evaluation
 from components.llm_evaluator.report import BASE, FEW_SHOT, TUNED, judge_section
 from components.llm_evaluator.requests import RequestBuilder
 from components.llm_evaluator.settings import EvaluatorSettings
@@ -33,6 +34,7 @@ BLESSING_KEY = "blessing"
 RESPONSES_FILE = "responses.jsonl"
 REPORT_FILE = "coverage_report.json"
 VERDICTS_FILE = "verdicts.jsonl"
+PAGE_FILE = "evaluation.html"
 
 INPUTS = {
     TUNED: RESPONSES_KEY,
@@ -92,7 +94,7 @@ class Executor(BaseExecutor):
             )
             usage = llm.usage()
         stand_in = llm_settings.model.startswith(_STAND_IN)
-        report = _with_circumstances(evaluation, number, usage, stand_in=stand_in)
+        report = _with_circumstances(evaluation, task, number, usage, stand_in=stand_in)
         _write_report(
             artifact_utils.get_single_instance(output_dict[REPORT_KEY]), evaluation, report
         )
@@ -138,9 +140,10 @@ def _read(path: str) -> str:
 
 
 def _with_circumstances(
-    evaluation: Evaluation, number: int, usage: Usage, *, stand_in: bool
+    evaluation: Evaluation, task: Task, number: int, usage: Usage, *, stand_in: bool
 ) -> dict[str, Any]:
     return {
+        "task": task.name,
         "round": number,
         **evaluation.report,
         "usage": {
@@ -157,6 +160,7 @@ def _write_report(artifact: Any, evaluation: Evaluation, report: dict[str, Any])
     _write(artifact.uri, REPORT_FILE, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     lines = "".join(f"{row.to_json()}\n" for row in evaluation.rows)
     _write(artifact.uri, VERDICTS_FILE, lines)
+    _write(artifact.uri, PAGE_FILE, render_evaluation(report, evaluation.rows))
     artifact.coverage_rate = evaluation.decision.rate_percent
     artifact.round = report["round"]
 

@@ -22,11 +22,12 @@ def few_shot_prompt(
         instruction: What a good answer is; empty for none.
 
     Returns:
-        A text that ends where the answer has to begin. The pairs are picked by a hash of both ids,
-        so that adding a seed changes few prompts.
+        A text that ends where the answer has to begin. The pairs are picked by a hash of their ids
+        and are the same for every row that is not among them: one prompt, as a team would write it,
+        whose beginning a generator has to compute only once.
     """
     seeds = [seed for seed in rows if seed.split == SEED_SPLIT and seed.id != row.id]
-    shown = sorted(seeds, key=lambda seed: _rank(row.id, seed.id))[:count]
+    shown = sorted(seeds, key=lambda seed: _rank(seed.id))[:count]
     pairs = [f"{_MESSAGE}{seed.prompt}{_ANSWER}{seed.output}" for seed in shown]
     asked = f"{_MESSAGE}{row.prompt}{_ANSWER}".rstrip(" ")
     return _BETWEEN.join([*([instruction] if instruction else []), *pairs, asked])
@@ -41,5 +42,5 @@ def first_answer(response: str) -> str:
     return response.partition(_BETWEEN + _MESSAGE.strip())[0].strip()
 
 
-def _rank(row_id: str, seed_id: str) -> bytes:
-    return hashlib.sha256(f"{row_id}\0{seed_id}".encode()).digest()
+def _rank(seed_id: str) -> bytes:
+    return hashlib.sha256(seed_id.encode()).digest()

@@ -1,15 +1,13 @@
 """Renders the report as one self-contained HTML page."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
+from components.llm_evaluator.page.render import environment, render
+from components.llm_evaluator.page.view import make_view as make_evaluation_view
+from components.llm_evaluator.page.wording import since
 from components.llm_evaluator.verdicts import VerdictRow
 from pipeline.progress.display import duration
 from pipeline.report import chart, loss_chart, wording
@@ -28,46 +26,17 @@ def render_page(summary: Mapping[str, Any], verdicts: Sequence[VerdictRow]) -> s
         summary: What `make_summary` returns.
         verdicts: All models' verdict rows of the best round.
     """
-    style, script = (_source(name) for name in ("style.css", "filter.js"))
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            summary=summary,
-            view=make_view(summary, verdicts),
-            config=json.dumps(summary["config"], indent=2, ensure_ascii=False),
-            style=Markup(style),
-            script=Markup(script),
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
+    best = next(r for r in summary["rounds"] if r["round"] == summary["best_round"])
+    report = best | {"models": best["rates"]}
+    made = environment(_TEMPLATES)
+    made.filters |= {"duration": duration, "start": wording.start, "since": since}
+    made.globals |= {"geometry": chart, "loss_geometry": loss_chart}
+    return render(
+        made,
+        "report.html.j2",
+        summary=summary,
+        view=make_view(summary),
+        report=report,
+        evaluation=make_evaluation_view(report, verdicts),
+        config=json.dumps(summary["config"], indent=2, ensure_ascii=False),
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "duration": duration,
-        "percent": wording.percent,
-        "number": wording.number,
-        "dollars": wording.dollars,
-        "start": wording.start,
-    }
-    environment.globals |= {"geometry": chart, "loss_geometry": loss_chart}
-    return environment
-
-
-def _source(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _hash(source: str) -> str:
-    """As a Content-Security-Policy names an inline script or style."""
-    digest = hashlib.sha256(source.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"

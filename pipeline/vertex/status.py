@@ -21,7 +21,7 @@ def describe_stop(loop: LoopResult) -> str:
             f"Stopped after round {len(loop.rounds)}: {reason}.",
             f"Best: round {best.round}, coverage rate {best.coverage_rate:.1f} %.",
             f"Model: {best.model_uri}",
-            f"Report: {best.report_uri}",
+            f"Report: {best.report_uri}/evaluation.html",
             f"Cost of the service LLM: {_cost([r.cost_usd for r in loop.rounds])}",
         ]
     )

@@ -2,8 +2,9 @@ import pytest
 
 from models import generate
 from models.errors import ModelError
-from models.features import TurnTemplate
+from models.features import GEMMA, TurnTemplate, follows_instructions, template_for
 from models.generate import Generator, generate_fn
+from models.prefix import prefix_cache, shared_prefix
 from tests.models.tuning import PAIRS, PRESET
 
 PROMPTS = [prompt for prompt, _ in PAIRS]
@@ -84,6 +85,69 @@ def test_an_end_of_turn_that_is_no_token_of_the_model_is_refused(tuned):
     template = TurnTemplate(prefix="[INST] ", suffix=" [/INST]", end="<|im_end|>")
     with pytest.raises(ModelError, match=r"no token '<\|im_end\|>'"):
         Generator(tuned.model, template)
+
+
+@pytest.fixture(scope="module")
+def few_shot_prompts():
+    """Most begin alike, two of them do not, and lengths differ."""
+    shown = "\n".join(f"Message: {p}\nAnswer: {o}" for p, o in PAIRS[:3])
+    alike = [f"{shown}\nMessage: {prompt}\nAnswer:" for prompt in (*PROMPTS, *STRANGERS)]
+    return [*alike[:4], "another beginning", *alike[4:], f"Message: {shown}"]
+
+
+@pytest.mark.parametrize("family", ["gemma3", "gemma2", "gemma", "mistral", "llama2", "llama3"])
+def test_a_shared_beginning_is_computed_once_and_changes_no_response(
+    family, tiny_cache, few_shot_prompts, monkeypatch
+):
+    from models import gemma
+
+    model = gemma.load_model(gemma.resolve_preset(f"random:{family}-tiny", tiny_cache), "float32")
+    begun = []
+    monkeypatch.setattr(
+        generate, "prefix_cache", lambda m, p: begun.append(p) or prefix_cache(m, p)
+    )
+    template = template_for(f"random:{family}-tiny")
+    together = Generator(model, template).respond(few_shot_prompts, 12, 4)
+    assert len(begun) == 1
+    assert len(begun[0]) > 32
+    monkeypatch.setattr(generate, "shared_prefix", lambda rows: [])
+    assert together == Generator(model, template).respond(few_shot_prompts, 12, 4)
+    assert len(begun) == 1
+
+
+def test_ordinary_prompts_share_no_beginning(tuned, tokenizer):
+    rows = [list(row.tokens[: row.response_start]) for row in tuned.rows]
+    assert shared_prefix(rows) == []
+    long = list(range(40))
+    assert shared_prefix([[*long, 1], [*long, 2], [7], [*long, 3, 4]]) == long
+    assert shared_prefix([long, long, long]) == long[:-1], "one token is left to go on from"
+    assert shared_prefix([long]) == shared_prefix([]) == []
+
+
+@pytest.mark.parametrize(
+    ("preset", "plain"),
+    [
+        ("packaged:gemma3-270m", True),
+        ("gemma2_2b_en", True),
+        ("gguf:/models/gemma-3-1b-pt-Q4.gguf", True),
+        ("kaggle://keras/italian_gemma", True),
+        ("hf://google/gemma-3-1b-it", False),
+        ("gemma3_instruct_1b", False),
+        ("hf://meta-llama/Llama-2-7b-chat-hf", False),
+    ],
+)
+def test_a_name_tells_whether_a_model_follows_instructions(preset, plain):
+    assert follows_instructions(preset) is not plain
+
+
+@pytest.mark.parametrize("few_shot", [0, 3], ids=["as it is tuned", "with examples"])
+def test_examples_are_continued_by_a_base_model_as_plain_text(tiny_cache, monkeypatch, few_shot):
+    seen = []
+    monkeypatch.setattr(Generator, "respond", lambda self, p, *_: seen.append(self._template) or [])
+    settings = SETTINGS | {"cache_dir": tiny_cache, "few_shot": few_shot}
+    generate_fn(model_dir="", preset=PRESET, prompts=["x"], settings=settings)
+    wanted = TurnTemplate("", "", GEMMA.end) if few_shot else GEMMA
+    assert seen == [wanted]
 
 
 def test_sampling_differs_from_time_to_time_and_repeats_with_its_seed(tiny):

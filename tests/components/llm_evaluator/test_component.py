@@ -128,6 +128,15 @@ def test_the_service_llm_is_opened_for_this_component_and_round(run, responses, 
     assert opened[0][:4] == ("judge-1", str(tmp_path / "journal"), "LLMEvaluator", 3)
 
 
+def test_the_page_lies_beside_the_report_and_needs_nothing_else(run, responses):
+    report, _ = run({"responses": responses("tuned", 9), "base_responses": responses("b", 1)})
+    page = Path(report.uri, "evaluation.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "task <b>capitals</b>" in page
+    assert page.count("<article") == 10
+    assert "reaches the threshold of 80" in page
+
+
 def test_every_response_has_its_line_in_the_verdicts(run, responses):
     report, _ = run({"responses": responses("tuned", 9), "base_responses": responses("b", 1)})
     text = Path(report.uri, "verdicts.jsonl").read_bytes().decode()

@@ -1,3 +1,5 @@
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,12 +34,12 @@ def test_as_many_pairs_are_shown_as_asked_for(coverage_row):
     assert few_shot_prompt(rows[0], rows, 3).count("Message:") == 4
 
 
-def test_prompts_see_different_pairs_but_always_the_same(coverage_row):
+def test_all_prompts_but_those_of_the_shown_pairs_begin_alike(coverage_row):
     rows = [coverage_row(str(n)) for n in range(20)]
     prompts = [few_shot_prompt(row, rows, 3).rpartition("\n\n")[0] for row in rows]
     again = [few_shot_prompt(row, rows[::-1], 3).rpartition("\n\n")[0] for row in rows]
     assert prompts == again
-    assert len(set(prompts)) > 10
+    assert Counter(prompts).most_common(1)[0][1] == 17
 
 
 def test_what_the_model_makes_up_after_its_answer_is_cut():

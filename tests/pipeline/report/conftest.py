@@ -1,24 +1,18 @@
 """Rounds as the components leave them (real verdict rows, rates and gate)."""
 
-import dataclasses
 import json
-import random
-from pathlib import Path
 
 import pytest
 
 from components.llm_evaluator import report
-from components.llm_evaluator.gate import decide
+from components.llm_evaluator.evaluate import Previous, report_on
 from components.llm_evaluator.settings import EvaluatorSettings
-from components.llm_evaluator.verdicts import VerdictRow
-from components.records import CoverageRow
 from pipeline.config import load_config
 from pipeline.metadata import NodeRun, PipelineRun
 from pipeline.rounds import LoopResult, RoundResult, StopReason
 from pipeline.summary import make_summary
+from tests.evaluation import coverage_rows, verdicts_of
 
-ROOT = Path(__file__).resolve().parents[3]
-DATASET = ROOT / "data" / "coverage" / "support_triage" / "tickets.jsonl"
 NODES = (
     ("CoverageExampleGen", 2.31),
     ("SynthDataGen", 48.2),
@@ -29,59 +23,10 @@ NODES = (
     ("Trainer", 142.7),
     ("ResponseGen", 33.0),
     ("BaseResponseGen", 35.5),
+    ("FewShotResponseGen", 41.0),
     ("LLMEvaluator", 21.4),
     ("HFPusher", 1.2),
 )
-UNSCORED_ID = "t005"
-
-
-def coverage_rows(count):
-    lines = DATASET.read_text(encoding="utf-8").splitlines()[:count]
-    return [CoverageRow.from_json(line) for line in lines]
-
-
-def verdict(row, model, covered, **changes):
-    response = row.output if covered else row.output.replace('"category": "', '"category": "not_')
-    values = {
-        **dataclasses.asdict(row),
-        "model": model,
-        "response": response,
-        "finish": "stop",
-        "sample": 0,
-        "covered": covered,
-        "scored": True,
-        "similarity": 5.0 if covered else 2.5,
-        "precision": 5.0 if covered else 3.0,
-        "reason": "The same." if covered else "The category of the two answers differs.",
-        "votes": (),
-        "scores": {"exact_match": float(response == row.output)},
-    }
-    return VerdictRow(**(values | changes))
-
-
-def verdicts_of(rows, shares, seed):
-    """Verdict rows of several models, each covering about its share; one is unscored."""
-    rng = random.Random(seed)
-    found = {
-        model: [verdict(row, model, rng.random() < share) for row in rows]
-        for model, share in shares.items()
-    }
-    found["tuned"] = [
-        dataclasses.replace(
-            row,
-            response=row.output,
-            scores={"exact_match": 1.0},
-            covered=False,
-            scored=False,
-            similarity=None,
-            precision=None,
-            reason="0 of 2 votes could be read (refused).",
-        )
-        if row.id == UNSCORED_ID
-        else row
-        for row in found["tuned"]
-    ]
-    return found
 
 
 def write_json(path, values):
@@ -107,6 +52,7 @@ class Artifacts:
         self.settings = EvaluatorSettings.model_validate({"gate": {"scorer": scorer}})
         self.results = []
         self.runs = {}
+        self._previous = None
 
     def add_round(self, verdicts, *, cost=0.0125):
         number = len(self.results) + 1
@@ -153,28 +99,20 @@ class Artifacts:
         return LoopResult(tuple(self.results), stop_reason)
 
     def _write_report(self, folder, number, verdicts, cost):
-        models = report.model_rates(verdicts)
-        scorers = report.scorer_section(verdicts, self.settings)
-        scorer = self.settings.gate.scorer
-        rates = models if scorer == "judge" else scorers[scorer]["models"]
-        gate = decide(rates["tuned"], self.settings.gate)
+        values, gate = report_on(
+            verdicts,
+            self.settings,
+            judge_section=report.judge_section("gemini", "stand-in-1", self.settings),
+            previous=self._previous,
+        )
         values = {
+            "task": "support_triage",
             "round": number,
-            "models": models,
-            "judge": report.judge_section("gemini", "stand-in-1", self.settings),
-            "scorers": scorers,
-            "baselines": report.baseline_section(verdicts),
-            "change": None,
-            "calibration": None,
-            "gate": self.settings.gate.model_dump()
-            | {
-                "value_percent": gate.value_percent,
-                "passed": gate.passed,
-                "reasons": list(gate.reasons),
-            },
+            **values,
             "usage": usage(400, cost),
             "stand_in": self.stand_in,
         }
+        self._previous = Previous(values, verdicts["tuned"])
         write_json(folder / "coverage_report.json", values)
         lines = [row.to_json() for rows in verdicts.values() for row in rows]
         (folder / "verdicts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -242,7 +180,9 @@ def verdicts():
     rows = coverage_rows(60)
 
     def make(share, seed=1):
-        return verdicts_of(rows, {"tuned": share, "base": 0.05, "service": 0.98}, seed)
+        return verdicts_of(
+            rows, {"tuned": share, "base": 0.05, "few_shot": 0.2, "service": 0.98}, seed
+        )
 
     return make
 

@@ -3,61 +3,17 @@ import html
 import json
 import os
 import re
-from html.parser import HTMLParser
 
 import jinja2
 import pytest
 
+from components.llm_evaluator.page.wording import MODEL_NAMES, STAND_IN_NOTICE, dollars
 from pipeline.report import render_page, write_results
-from pipeline.report.wording import caveat, dollars, headline, number
 from pipeline.rounds import StopReason
-from pipeline.summary import STAND_IN_NOTICE, make_summary
+from pipeline.summary import make_summary
+from tests.html_page import Page, rate_text
 
 _ATTACK = "</p><script>alert(1)</script><img src=x onerror=alert(2)>"
-_VOID = {"meta", "br", "input", "link", "img"}
-
-
-class Page(HTMLParser):
-    """The page's rows of tables, its elements, and whether it is well formed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.rows, self._open = [], [], []
-        self.feed(text)
-        self.close()
-        assert self._open == [], "every element is closed"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1] = " ".join(self.rows[-1][-1].split())
-
-    def handle_data(self, data):
-        if {"td", "th"} & set(self._open):
-            self.rows[-1][-1] += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def rate_text(rate):
-    unscored = f", {rate['unscored']} unscored" if rate["unscored"] else ""
-    return (
-        f"{rate['rate_percent']:.1f} % {rate['covered']} of {rate['total']}{unscored} "
-        f"{rate['low_percent']:.1f} % to {rate['high_percent']:.1f} %"
-    )
 
 
 @pytest.fixture
@@ -93,16 +49,31 @@ def test_the_coverage_figures_are_those_of_the_summary(page, summary):
             rate_text(entry["rates"]["tuned"][part]) for part in ("holdout", "seed", "overall")
         ]
         assert any(row[1:4] == tuned for row in page.rows), f"round {entry['round']}"
-    for model, name in (("base", "Untuned model"), ("service", "Service LLM (ceiling)")):
+    for model, name in MODEL_NAMES.items():
+        if model == "tuned":
+            continue
         rates = [rate_text(best["rates"][model][part]) for part in ("holdout", "seed", "overall")]
         change = best["baselines"][model]["holdout"]["change"]
         (row,) = (row for row in page.rows if row and row[0] == name)
         assert row[1:4] == rates
         assert f"{change['difference_points']:+.1f} points" in row[4]
-        assert f"{change['gained']} prompts gained, {change['lost']} lost" in row[4]
+        assert f"prompts gained {change['gained']}, lost {change['lost']}" in row[4]
     for tag, rate in best["rates"]["tuned"]["tags"].items():
         (row,) = (row for row in page.rows if row and row[0] == tag)
         assert row[1] == rate_text(rate)
+
+
+def test_a_round_is_compared_with_the_one_before(page, summary):
+    first, second = summary["rounds"]
+    change = second["change"]["holdout"]
+    cells = [row for row in page.rows if len(row) == 6 and row[4] in ("passed", "not passed")]
+    before, now = (row[5] for row in cells)
+    assert first["change"] is None
+    assert before == ""
+    wanted = f"{change['difference_points']:+.1f} points; prompts gained {change['gained']}, "
+    assert now.startswith(wanted)
+    assert change["p_value"] < 0.05
+    assert "may be chance" not in now
 
 
 def test_data_time_and_cost_are_those_of_the_summary(page, summary):
@@ -171,17 +142,17 @@ def test_the_chart_can_be_read_without_seeing_it(page, summary):
     rates = [e["rates"]["tuned"]["holdout"]["rate_percent"] for e in summary["rounds"]]
     from pipeline.report.chart import make_chart
 
-    chart = make_chart(summary["rounds"], summary["rounds"][1], {"base": "Untuned", "service": "S"})
+    chart = make_chart(summary["rounds"], summary["rounds"][1], MODEL_NAMES)
     assert f"round 1 {rates[0]:.1f} %, round 2 {rates[1]:.1f} %" in chart.description
 
 
 def test_points_lie_inside_their_intervals_and_the_drawing(summary):
     from pipeline.report import chart
 
-    names = {"base": "Untuned", "service": "S"}
+    names = {"base": "Untuned", "few_shot": "F", "service": "S"}
     drawn = chart.make_chart(summary["rounds"], summary["rounds"][1], names)
     assert [line.kind for line in drawn.series] == ["holdout", "seed"]
-    assert [level.kind for level in drawn.levels] == ["threshold", "base", "service"]
+    assert [level.kind for level in drawn.levels] == ["threshold", "base", "few_shot", "service"]
     for point in (p for line in drawn.series for p in line.points):
         assert chart.TOP <= point.high <= point.y <= point.low <= chart.HEIGHT - chart.BOTTOM
         assert chart.LEFT < point.x < chart.WIDTH - chart.RIGHT
@@ -199,8 +170,6 @@ def test_a_single_round_without_baselines_push_or_times_renders(
     assert "No other model was judged" in text
     assert "no model has reached the threshold" in text
     assert "has no tags" in text
-    assert "Other models&#39; answers" not in text
-    assert "Other models' answers" not in text
     assert ("has not ended" in text) == (stop_reason is None)
     assert len(page.all("article")) == 60
 
@@ -214,66 +183,3 @@ def test_several_samples_of_a_prompt_each_have_a_row(summary, verdict_rows):
     text = render_page(summary, [*verdict_rows, *second])
     assert len(Page(text).all("article")) == 120
     assert text.count("sample 2") == 60
-
-
-def best(passed, rate, low, high, **gate):
-    return {
-        "round": 3,
-        "blessed": passed,
-        "gate": {
-            "split": "holdout",
-            "threshold_percent": 80.0,
-            "rate": {
-                "rate_percent": rate,
-                "low_percent": low,
-                "high_percent": high,
-                "covered": 7,
-                "total": 10,
-            },
-            **gate,
-        },
-    }
-
-
-@pytest.mark.parametrize(
-    ("entry", "expected"),
-    [
-        pytest.param(
-            best(False, 70.0, 39.7, 89.2),
-            "The tuned model of round 3 stays below the threshold of 80 %: it covers 70.0 % of the "
-            "holdout prompts (7 of 10, 95 % interval 39.7 to 89.2 %).",
-            id="below",
-        ),
-        pytest.param(
-            best(True, 90.0, 81.0, 95.0, split="overall", statistic="lower", scorer="rouge_l"),
-            "The tuned model of round 3 reaches the threshold of 80 %: it covers 90.0 % of the "
-            "coverage prompts by rouge_l (7 of 10, 95 % interval 81.0 to 95.0 %; the lower end of "
-            "the interval is what counts).",
-            id="lower bound of a scorer",
-        ),
-    ],
-)
-def test_the_headline_says_it_in_a_sentence(entry, expected):
-    assert headline(entry).replace("\u00a0", " ") == expected
-
-
-def test_a_threshold_inside_the_interval_is_pointed_out():
-    assert "chance alone" in caveat(best(False, 70.0, 39.7, 89.2))
-    assert caveat(best(True, 95.0, 85.0, 99.0)) is None
-
-
-@pytest.mark.parametrize(
-    ("function", "value", "text"),
-    [
-        (dollars, None, "price unknown"),
-        (dollars, 0.0, "$0.00"),
-        (dollars, 0.0123, "$0.0123"),
-        (dollars, 1234.5, "$1,234.50"),
-        (number, None, "-"),
-        (number, 12345, "12,345"),
-        (number, 12345.6, "12,346"),
-        (number, 0.21344, "0.2134"),
-    ],
-)
-def test_numbers_are_written_for_people(function, value, text):
-    assert function(value) == text

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from components.llm_evaluator.page.wording import STAND_IN_NOTICE
 from pipeline.files import read_text
 from pipeline.rounds import LoopResult
-from pipeline.summary import STAND_IN_NOTICE, make_summary
+from pipeline.summary import make_summary
 
 
 def read(uri, name):
@@ -18,7 +19,7 @@ def test_rates_and_gate_are_those_of_the_reports(summary, two_rounds):
         assert entry["rates"] == report["models"]
         assert entry["gate"]["reasons"] == report["gate"]["reasons"]
         assert entry["gate"]["rate"] == report["models"]["tuned"]["holdout"]
-        assert set(entry["rates"]) == {"tuned", "base", "service"}
+        assert set(entry["rates"]) == {"tuned", "base", "few_shot", "service"}
     assert [entry["blessed"] for entry in summary["rounds"]] == [False, True]
     assert summary["best_round"] == 2
     assert summary["stop_reason"] == "threshold_met"

@@ -1,0 +1,1 @@
+"""The evaluation page: one HTML file that needs no other file and no network."""
