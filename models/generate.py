@@ -175,7 +175,7 @@ def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[..., Any]:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         return model.generate_step(inputs, stop_token_ids=stop_ids)["token_ids"]
 
-    @tf.function
+    @tf.function(autograph=False)  # it would warn of the context below, and has nothing to convert
     def step_after_prefix(token_ids: Any, padding_mask: Any, cache: Any) -> Any:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         with begun_with(model, cache):

@@ -25,7 +25,10 @@ def test_the_committed_diagram_is_what_the_code_gives(graph):
 def test_it_shows_what_is_passed_on(graph):
     nodes = {node.id: node for node in graph.nodes}
     assert ("Trainer", "ResponseGen") in graph.edges
-    assert graph.order == (("SynthDataGen", "BaseResponseGen"),)
+    assert graph.order == (
+        ("SynthDataGen", "BaseResponseGen"),
+        ("SynthDataGen", "FewShotResponseGen"),
+    )
     assert nodes["SynthDataGen"].takes == ("history_uri", "report_uri")
     assert nodes["LLMEvaluator"].takes == ("report_uri",)
     assert {node.id for node in graph.nodes if node.asks} == {"SynthDataGen", "LLMEvaluator"}
