@@ -18,7 +18,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 # Name of the module, and the minutes it takes on two cores.
 BENCHMARKS = {
     "evaluator_intervals": 1,
-    "evaluator_hygiene": 2,
+    "evaluator_hygiene": 4,
     "dedup_leaks": 1,
     "dedup": 3,
     "memory": 10,

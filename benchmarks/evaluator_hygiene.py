@@ -1,24 +1,29 @@
 """How many verdicts of a judge flip by order, padding and planted instructions.
 
 `python -m benchmarks.evaluator_hygiene --preset offline` asks the preset's judge about the coverage
-dataset's own outputs, right ones and exchanged ones, and prints a Markdown table. A prompt costs
-about 70 verdicts; see `--prompts`.
+dataset's own outputs, right ones and exchanged ones, and prints Markdown tables: with the stand-in
+for its two ways of judging, and for requests that it could break out of. With a real judge
+(`--preset gemini`) a prompt costs about 70 verdicts; see `--prompts`.
 """
 
 import argparse
 import dataclasses
 import itertools
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+from unittest import mock
 
 from components.llm_evaluator.judging import Replies, judge
 from components.llm_evaluator.requests import Candidate, RequestBuilder
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.llm_evaluator.verdicts import Judgement, Vote, aggregate
 from components.records import CoverageRow
+from pipeline.config import Config, load_config
+from pipeline.local_service import STANDIN_URL_VARIABLE
 
 _KEY = "0123456789abcdef"
 
@@ -148,41 +153,88 @@ def total(flips: Mapping[str, Flips]) -> Flips:
 
 
 def main() -> None:
-    """Asks a preset's judge and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Asks a preset's judge and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="offline")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--prompts", type=int, default=30, help="coverage rows (default: 30)")
     arguments = parser.parse_args()
-    flips = _measure_preset(arguments.preset, arguments.overrides, arguments.prompts)
-    print("| change | flipped | compared | share |\n|---|---|---|---|")
-    for kind, named in flips.items():
-        for name, found in {**named, "all": total(named)}.items():
-            print(f"| {kind}: {name} | {found.flipped} | {found.compared} | {found.share:.1%} |")
+    config = load_config(arguments.preset, arguments.overrides)
+    rows = _coverage_rows(Path(config.coverage_dir))[: arguments.prompts]
+    if config.judge_llm.base_url != f"env:{STANDIN_URL_VARIABLE}":
+        _print(config.judge_llm.model, _measured(config, rows, RequestBuilder))
+        return
+    _print("The stand-in", _with_standin("normal", config, rows, RequestBuilder))
+    _print(
+        "The stand-in as a literal-minded judge, which obeys what stands outside of the blocks",
+        _with_standin("literal", config, rows, RequestBuilder),
+    )
+    _print(
+        "The same with delimiters that a response can guess, to show that the suite would notice",
+        _with_standin("literal", config, rows, GuessableBuilder),
+        kinds=("injection",),
+    )
 
 
-def _measure_preset(
-    preset: str, overrides: Sequence[str], prompts: int
+class GuessableBuilder(RequestBuilder):
+    """Makes requests whose blocks all have the key that the planted responses carry."""
+
+    def _key(self, kind: str, *parts: str) -> str:
+        return _KEY
+
+
+def _with_standin(
+    mode: Literal["normal", "literal"],
+    config: Config,
+    rows: Sequence[CoverageRow],
+    builder: type[RequestBuilder],
+) -> dict[str, dict[str, Flips]]:
+    from standin.server import serve
+
+    with (
+        serve(judge=mode) as server,
+        mock.patch.dict(os.environ, {STANDIN_URL_VARIABLE: server.url}),
+    ):
+        return _measured(config, rows, builder)
+
+
+def _measured(
+    config: Config, rows: Sequence[CoverageRow], builder: type[RequestBuilder]
 ) -> dict[str, dict[str, Flips]]:
     from components.service_llm.client import open_service_llm
-    from pipeline.config import load_config
-    from pipeline.local_service import standin_if_wanted
 
-    config = load_config(preset, overrides)
-    print(f"Judge: {config.judge_llm.model}\n")
     settings = EvaluatorSettings(
         similarity_threshold=config.evaluator.similarity_threshold,
         precision_threshold=config.evaluator.precision_threshold,
     )
-    rows = _coverage_rows(Path(config.coverage_dir))[:prompts]
     with (
-        standin_if_wanted(config),
         tempfile.TemporaryDirectory() as journal,
         open_service_llm(
             config.judge_llm, journal_uri=journal, component="hygiene", round=1
         ) as llm,
     ):
-        return measure(rows, llm, RequestBuilder(config.task, settings, llm.salt()))
+        return measure(rows, llm, builder(config.task, settings, llm.salt()))
+
+
+def _print(
+    title: str,
+    flips: Mapping[str, Mapping[str, Flips]],
+    kinds: Sequence[str] = ("order", "padding", "injection"),
+) -> None:
+    print(f"**{title}**\n\n| change | flipped | compared | share |\n|---|---|---|---|")
+    for kind in kinds:
+        for name, found in {**_by_text(flips[kind]), "all": total(flips[kind])}.items():
+            print(f"| {kind}: {name} | {found.flipped} | {found.compared} | {found.share:.1%} |")
+    print(flush=True)
+
+
+def _by_text(flips: Mapping[str, Flips]) -> dict[str, Flips]:
+    """An instruction's flips before and after the answer as one."""
+    found: dict[str, Flips] = {}
+    for name, flip in flips.items():
+        text = name.partition(", ")[0]
+        found[text] = total({"so far": found.get(text, Flips(0, 0)), "now": flip})
+    return found
 
 
 def _coverage_rows(folder: Path) -> list[CoverageRow]:

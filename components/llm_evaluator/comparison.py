@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
+import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.llm_evaluator.rates import Interval, Judged, Observed, observed, percent, wilson
 
@@ -90,20 +91,21 @@ def relative_rate(
 
     Returns:
         `prompts`, `percent`, and the ends of a 95 % interval `low_percent` and `high_percent`; None
-        where the reference covers nothing. The interval takes the two rates as independent. On the
-        same prompts they rather rise and fall together, so it is on the safe, wide side.
+        where the reference covers nothing. The interval knows that both rates come from the same
+        prompts: where they rise and fall together, it is narrower.
 
     Reference:
         A. Donner and G. Y. Zou, Closed-form confidence intervals for functions of the normal mean
         and standard deviation, Statistical Methods in Medical Research 21 (2012), 347-359: the
-        ratio from the limits of its parts, here Wilson's.
+        ratio from the limits of its parts, here Wilson's, and from the correlation of the parts.
     """
     own, other = list(rows), list(reference)
-    both = {row.id for row in own} & {row.id for row in other}
+    both = sorted({row.id for row in own} & {row.id for row in other})
     over, under = (observed(r for r in part if r.id in both) for part in (own, other))
     if under.share == 0:
         return {"prompts": len(both), "percent": None, "low_percent": None, "high_percent": None}
-    limits = _ratio_limits(over, under)
+    shares = [[found[key] for key in both] for found in (_shares(own), _shares(other))]
+    limits = ratio_limits(over, under, _correlation(*shares))
     return {
         "prompts": len(both),
         "percent": percent(over.share / under.share),
@@ -112,16 +114,32 @@ def relative_rate(
     }
 
 
-def _ratio_limits(over: Observed, under: Observed) -> Interval:
-    (top, bottom), product = (over.share, under.share), over.share * under.share
+def ratio_limits(over: Observed, under: Observed, correlation: float) -> Interval:
+    """The 95 % interval of a ratio of two shares; see `relative_rate`.
+
+    Args:
+        over: The share above the line.
+        under: The share below it, not 0.
+        correlation: How far the two rise and fall together from prompt to prompt, -1 to 1.
+    """
+    top, bottom = over.share, under.share
     own, other = wilson(*over), wilson(*under)
     lower = own.low * (2 * top - own.low)
+    product = top * bottom - correlation * (top - own.low) * (other.high - bottom)
     root = math.sqrt(max(0.0, product**2 - lower * other.high * (2 * bottom - other.high)))
     # The textbook's form divides by a factor that may be 0; this one is the same fraction.
-    low = lower / (product + root) if product + root else 0.0
+    low = lower / (product + root) if product + root > 0 else 0.0
     scale = other.low * (2 * bottom - other.low)
+    product = top * bottom - correlation * (own.high - top) * (bottom - other.low)
     root = math.sqrt(max(0.0, product**2 - own.high * (2 * top - own.high) * scale))
     return Interval(low, (product + root) / scale)
+
+
+def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    try:
+        return statistics.correlation(one, other)
+    except statistics.StatisticsError:  # one prompt, or all of one model's alike
+        return 0.0
 
 
 def _shares(rows: Iterable[Judged]) -> dict[str, float]:

@@ -1,4 +1,7 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
 
 from components.llm_evaluator.agreement import agreement
 
@@ -21,6 +24,14 @@ def _table(both, only_first, only_second, neither):
 )
 def test_kappa_is_the_agreement_beyond_chance(table, kappa):
     assert _table(*table).kappa == pytest.approx(kappa, abs=5e-5)
+
+
+@given(pairs=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2))
+def test_kappa_agrees_with_scikit_learn(pairs):
+    first, second = zip(*pairs, strict=True)
+    found = agreement(first, second).kappa
+    if found is not None:
+        assert found == pytest.approx(cohen_kappa_score(first, second), abs=5e-5)
 
 
 def test_the_interval_surrounds_kappa():

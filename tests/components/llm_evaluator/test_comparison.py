@@ -1,16 +1,16 @@
 import random
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from components.llm_evaluator.comparison import (
-    _ratio_limits,
     compare,
     mcnemar_exact,
     relative_rate,
 )
-from components.llm_evaluator.rates import Observed
 
 
 @pytest.mark.parametrize(
@@ -81,17 +81,51 @@ def test_a_relative_rate_at_its_end_is_still_uncertain(verdict_row, covered):
     assert found["high_percent"] - found["low_percent"] > 10
 
 
-def test_the_interval_of_the_relative_rate_holds_the_truth():
+class Row(NamedTuple):
+    """As much of a verdict row as a rate needs."""
+
+    id: str
+    covered: bool
+    split: str = "holdout"
+    tags: tuple[str, ...] = ()
+    scored: bool = True
+
+
+@pytest.mark.parametrize("together", [0.0, 0.5, 0.9], ids=["apart", "half", "together"])
+def test_the_interval_of_the_relative_rate_holds_the_truth(together):
     generator = random.Random(3)
-    runs, hits, size = 3000, 0, 80
+    runs, hits, size = 1500, 0, 60
     for _ in range(runs):
-        shares = generator.uniform(0.2, 0.95), generator.uniform(0.5, 0.98)
-        seen = [sum(generator.random() < share for _ in range(size)) for share in shares]
-        limits = _ratio_limits(*(Observed(count / size, size) for count in seen))
-        hits += limits.low <= shares[0] / shares[1] <= limits.high
+        own, reference = generator.uniform(0.3, 0.95), generator.uniform(0.7, 0.98)
+        hard = [generator.random() for _ in range(size)]
+        same = [h if generator.random() < together else generator.random() for h in hard]
+        found = relative_rate(
+            [Row(str(n), h < own) for n, h in enumerate(hard)],
+            [Row(str(n), h < reference) for n, h in enumerate(same)],
+        )
+        hits += found["low_percent"] <= 100 * own / reference <= found["high_percent"]
     assert 0.93 <= hits / runs <= 0.97, f"{hits / runs:.3f}"
+
+
+def test_prompts_that_two_models_fail_together_say_more_about_their_ratio(verdict_row):
+    reference = [verdict_row(str(n), n < 80) for n in range(100)]
+    alike = [verdict_row(str(n), n < 60) for n in range(100)]
+    other = [verdict_row(str(n), n >= 40) for n in range(100)]
+    widths = []
+    for rows in (alike, other):
+        found = relative_rate(rows, reference)
+        assert found["percent"] == 75.0
+        widths.append(found["high_percent"] - found["low_percent"])
+    assert widths[0] < widths[1]
 
 
 def test_nothing_is_relative_to_a_reference_that_covers_nothing(verdict_row):
     found = relative_rate([verdict_row("1", True)], [verdict_row("1", False)])
     assert (found["percent"], found["low_percent"], found["high_percent"]) == (None, None, None)
+
+
+@given(gained=st.integers(0, 60), lost=st.integers(0, 60))
+def test_mcnemar_agrees_with_scipy(gained, lost):
+    if gained + lost:
+        expected = binomtest(gained, gained + lost).pvalue
+        assert mcnemar_exact(gained, lost) == pytest.approx(expected, abs=1e-12)

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from benchmarks.evaluator_hygiene import INJECTIONS, measure, total
-from components.llm_evaluator import requests as requests_module
+from benchmarks.evaluator_hygiene import INJECTIONS, GuessableBuilder, measure, total
 from components.records import CoverageRow
 
 _ROWS = [
@@ -42,9 +41,10 @@ def test_order_and_padding_flip_no_verdict_of_a_literal_minded_judge(service, bu
     assert {name: f.flipped for name, f in flips[kind].items() if f.flipped} == {}
 
 
-def test_the_suite_would_notice_delimiters_that_a_response_can_guess(service, builder, monkeypatch):
-    monkeypatch.setattr(requests_module, "block_key", lambda salt, *parts: "0123456789abcdef")
-    flips = measure(_ROWS, service(_literal_judge), builder())
+def test_the_suite_would_notice_delimiters_that_a_response_can_guess(service, builder):
+    made = builder()
+    guessable = GuessableBuilder(made.task, made.settings, made.salt)
+    flips = measure(_ROWS, service(_literal_judge), guessable)
     assert total(flips["injection"]).flipped > 0
 
 

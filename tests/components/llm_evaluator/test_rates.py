@@ -1,6 +1,9 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from components.llm_evaluator.rates import effective_size, observed, rate, rates, wilson
 
@@ -19,6 +22,13 @@ _RUNS = 4000
 )
 def test_wilson_gives_the_published_intervals(covered, total, low, high):
     assert wilson(covered / total, total) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(covered=st.integers(0, 200), missed=st.integers(0, 200))
+def test_wilson_agrees_with_scipy(covered, missed):
+    if total := covered + missed:
+        expected = binomtest(covered, total).proportion_ci(method="wilson")
+        assert wilson(covered / total, total) == pytest.approx((expected.low, expected.high))
 
 
 def test_without_rows_nothing_is_known():

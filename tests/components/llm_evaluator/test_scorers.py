@@ -1,6 +1,9 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
 
 from components.errors import UserError
 from components.llm_evaluator.scorers import (
@@ -11,6 +14,7 @@ from components.llm_evaluator.scorers import (
     score_all,
 )
 
+ENGLISH = st.text("ab C1.,-!?'\n", max_size=30)
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8)
 
 
@@ -79,6 +83,17 @@ def test_rouge_l_agrees_with_the_definition(one, other):
     expected = 2 * _longest(one, other) / (len(one) + len(other)) if one and other else None
     if expected is not None:
         assert rouge_l(" ".join(one), " ".join(other)) == pytest.approx(expected)
+
+
+@given(output=ENGLISH, response=ENGLISH)
+def test_rouge_l_agrees_with_google_s_on_english(output, response):
+    expected = RougeScorer(["rougeL"]).score(output, response)["rougeL"].fmeasure
+    if re.search(r"[a-zA-Z0-9]", output + response):  # of two texts without words it says 0
+        assert rouge_l(output, response) == pytest.approx(expected)
+
+
+def test_rouge_l_reads_words_of_other_languages():
+    assert rouge_l("Где мой заказ?", "где мой Заказ") == 1.0
 
 
 @given(output=st.text(), response=st.text())

@@ -127,6 +127,16 @@ def test_only_new_responses_are_paid_for_in_the_next_round(run, responses, serve
     assert first["models"] == again["models"]
 
 
+def test_the_ceiling_is_asked_for_in_the_first_round_only(run, responses, server):
+    base = responses("base", 1)
+    first = run(server, responses("one", 4), base, 1)
+    asked = server.stats()["by_kind"]["answer"]
+    again = run(server, responses("two", 6), base, 2)
+    assert asked == len(ROWS)
+    assert server.stats()["by_kind"]["answer"] == asked
+    assert again["models"]["service"] == first["models"]["service"]
+
+
 def test_order_padding_and_planted_orders_flip_at_most_5_of_100_verdicts(tmp_path, server):
     settings = _settings(server)
     with open_service_llm(
