@@ -154,10 +154,7 @@ def _several_responses(runs: int) -> list[float]:
     shares = []
     for prompts, samples, alike in itertools.product((40, 120), (2, 4, 8), _ALIKE):
         ours, naive = _measured(
-            functools.partial(
-                several_responses, prompts=prompts, samples=samples, alike=_ALIKE[alike]
-            ),
-            runs,
+            several_responses, runs, prompts=prompts, samples=samples, alike=_ALIKE[alike]
         )
         _row(prompts, samples, alike, ours, naive)
         shares.append(ours)
@@ -173,8 +170,7 @@ def _erring_judge(runs: int) -> list[float]:
     shares = []
     for judge, labels, prompts in itertools.product(_JUDGES, (50, 100, 200), (88, 300)):
         ours, naive = _measured(
-            functools.partial(erring_judge, prompts=prompts, labels=labels, judge=_JUDGES[judge]),
-            runs,
+            erring_judge, runs, prompts=prompts, labels=labels, judge=_JUDGES[judge]
         )
         _row(judge, labels, prompts, ours, naive)
         shares.append(ours)
