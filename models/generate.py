@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -108,25 +108,32 @@ class Generator:
         texts = [t.decode() for t in format_prompts(list(prompts), self._template).numpy()]
         start = self._tokenizer.start_token_id
         tokens = [[start, *ids] for ids in data.encode(texts, self._tokenizer)]
+        answers: dict[int, Sample] = {}
+        started = time.monotonic()
+        with fast_projections(self._model):
+            for group, begun in self._batches(tokens, batch_size):
+                rows = [tokens[i] for i in group]
+                # A short last batch is filled up, so that its shape is that of the others.
+                rows += [rows[-1]] * (batch_size - len(rows))
+                generated = self._generate(rows, max_output_tokens, *begun)
+                answers.update(zip(group, generated, strict=False))
+                _report(len(answers), len(tokens), started)
+        return [answers[i] for i in range(len(tokens))]
+
+    def _batches(
+        self, tokens: list[list[int]], batch_size: int
+    ) -> Iterator[tuple[list[int], list[Any]]]:
+        """Numbers of the rows of each batch, with the cache of what they all begin with, if any."""
         # Rows of one batch run until the last one stops: similar lengths waste least.
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
         prefix = shared_prefix(tokens) if self._can_share else []
         alike = [i for i in order if prefix and begins_with(tokens[i], prefix)]
-        others = [i for i in order if not prefix or not begins_with(tokens[i], prefix)]
-        cache = prefix_cache(self._model, prefix) if alike else None
-        answers: dict[int, Sample] = {}
-        started = time.monotonic()
-        for part, begun in ((alike, [cache]), (others, [])):
+        begun = [prefix_cache(self._model, prefix)] if alike else []
+        left = set(order) - set(alike)
+        others = [i for i in order if i in left]
+        for part, cache in ((alike, begun), (others, [])):
             for first in range(0, len(part), batch_size):
-                group = part[first : first + batch_size]
-                rows = [tokens[i] for i in group]
-                # A short last batch is filled up, so that its shape is that of the others.
-                rows += [rows[-1]] * (batch_size - len(rows))
-                with fast_projections(self._model):
-                    generated = self._generate(rows, max_output_tokens, *begun)
-                answers.update(zip(group, generated, strict=False))
-                _report(len(answers), len(order), started)
-        return [answers[i] for i in range(len(tokens))]
+                yield part[first : first + batch_size], cache
 
     def _generate(self, rows: list[list[int]], max_output_tokens: int, *begun: Any) -> list[Sample]:
         length = max(map(len, rows)) + max_output_tokens

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import tensorflow as tf
 from keras import ops
 
 _LEAST_TOKENS = 32  # for less, a second trace of the generation loop (16 to 30 s) does not pay
@@ -38,7 +39,7 @@ def begins_with(row: Sequence[int], prefix: Sequence[int]) -> bool:
 
 
 def prefix_cache(model: Any, prefix: Sequence[int]) -> Any:
-    """The model's keys and values of a prefix.
+    """The model's keys and values of a prefix; needs the backend TensorFlow.
 
     Args:
         model: A KerasHub causal language model.
@@ -47,11 +48,16 @@ def prefix_cache(model: Any, prefix: Sequence[int]) -> Any:
     Returns:
         Tensor of shape `(1, layers, 2, len(prefix), heads, head_dim)`.
     """
-    token_ids = ops.convert_to_tensor([list(prefix)], "int32")
     # Multimodal families have further arguments, which are None for text.
     further = len(inspect.signature(model._build_cache).parameters) - 1
-    _, cache = model._build_cache(token_ids, *[None] * further)
-    return cache
+
+    # As a graph, which leaves out the product with the vocabulary that nobody asks for.
+    @tf.function(autograph=False)
+    def filled(token_ids: Any) -> Any:
+        _, cache = model._build_cache(token_ids, *[None] * further)
+        return cache
+
+    return filled(tf.constant([list(prefix)], tf.int32))
 
 
 @contextlib.contextmanager
