@@ -111,6 +111,9 @@ def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(
         assert there.coverage_rate == here.coverage_rate
         assert there.cost_usd == here.cost_usd
         assert _report(there) == _report(here)
+        assert set(_report(there)[0]) == {"tuned", "base", "few_shot", "service"}
+        page = (Path(there.report_uri) / "evaluation.html").read_text(encoding="utf-8")
+        assert page.count("<article") == 10, "every coverage prompt"
     for loop in (cloud, local):
         first, second = loop.rounds
         assert _started_from(first) is None
