@@ -3,9 +3,9 @@
 #   pipeline (default)  every task, on CPU
 #   cuda                Trainer and ResponseGen on NVIDIA accelerators (vertex.trainer_image)
 #   dataflow            workers of Dataflow (vertex.dataflow_image)
-# For the same bits again, pin the base: --build-arg PYTHON_IMAGE=python@sha256:...
-# trixie: the wheels of ml-metadata and TFDV for TFX 1.21 need glibc 2.39 or newer.
-ARG PYTHON_IMAGE=python:3.12-slim-trixie
+# trixie: the wheels of ml-metadata and TFDV for TFX 1.21 need glibc 2.39 or newer. Its digest makes
+# builds repeatable; `docker buildx imagetools inspect python:3.12-slim-trixie` prints a newer one.
+ARG PYTHON_IMAGE=python:3.12.14-slim-trixie@sha256:f77ac9e44ae96ef2c90b8053ea08c31f8be030f824196b0ae4db6d462c84e51f
 # The version of apache-beam in requirements/tfx-1.21.txt.
 ARG BEAM_IMAGE=apache/beam_python3.12_sdk:2.77.0
 
@@ -15,7 +15,8 @@ FROM ${PYTHON_IMAGE} AS packages
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
-ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
+# Byte code that names hashes and no times is the same in every build, and is not checked at start.
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH
 WORKDIR /build
 COPY requirements/uv.txt requirements/uv.txt
 RUN pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
@@ -50,9 +51,14 @@ COPY models models
 COPY pipeline pipeline
 COPY kubeflow_runner.py kubeflow_runner.py
 # Without byte code the imports of every task take three times as long.
-RUN python -m compileall -q components models pipeline kubeflow_runner.py
+RUN python -m compileall -q --invalidation-mode unchecked-hash \
+    components models pipeline kubeflow_runner.py
 
 FROM runtime AS cuda
+# As in NVIDIA's own images: with these a container is given the driver and its libraries.
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64
 COPY --from=cuda-packages /opt/cuda /opt/venv/lib/python3.12/site-packages
 COPY --from=code /app /app
 USER 1000

@@ -3,7 +3,8 @@
 #
 # Usage:   PROJECT=my-team HF_TOKEN=... deploy/setup.sh
 # Options: REGION, BUCKET, REPOSITORY, TOKEN_SECRET (see deploy/common.sh)
-#          DATAFLOW=1       also prepare Dataflow
+#          DATAFLOW=1       also prepare Dataflow (vertex.dataflow_image)
+#          SPOT=1           also prepare spot machines (vertex.spot_machine_type)
 #          SUBMITTER=...    who may start runs, as user:NAME@EXAMPLE.COM (default: yourself)
 # The project needs a billing account, and you need the role Owner (or the administrator roles of
 # IAM, service usage, storage, Artifact Registry and Secret Manager) while this script runs.
@@ -16,6 +17,16 @@ SUBMITTER="${SUBMITTER:-user:$(gcloud config get account 2>/dev/null)}"
 [ "$SUBMITTER" != "user:" ] || stop "gcloud is not signed in. Run: gcloud auth login"
 
 exists() { gcloud "$@" >/dev/null 2>&1; }
+
+grant() { # what was made a moment ago is not known everywhere at once
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    gcloud "$@" >/dev/null 2>&1 && return
+    say "Not granted yet; attempt $((attempt + 1)) of 6 in 10 seconds"
+    sleep 10
+  done
+  gcloud "$@" >/dev/null || stop "The command above was refused: gcloud $*"
+}
 
 enable_apis() {
   local apis=(aiplatform artifactregistry cloudbuild compute iam logging secretmanager storage)
@@ -54,41 +65,47 @@ make_secret() {
   fi
 }
 
-# Adding a binding that exists already changes nothing.
-on_project() { gcloud projects add-iam-policy-binding "$PROJECT" --member="$1" --role="$2" --condition=None --quiet >/dev/null; }
-on_bucket() { gcloud storage buckets add-iam-policy-binding "$BUCKET" --member="$1" --role="$2" >/dev/null; }
-on_repository() { gcloud artifacts repositories add-iam-policy-binding "$REPOSITORY" --location="$REGION" --member="$1" --role="$2" >/dev/null; }
-on_account() { gcloud iam service-accounts add-iam-policy-binding "$1" --member="$2" --role="$3" >/dev/null; }
-on_secret() { gcloud secrets add-iam-policy-binding "$TOKEN_SECRET" --member="$1" --role="$2" >/dev/null; }
+# Adding a binding that exists already changes nothing. "$@": --member=..., --role=...
+on_project() { grant projects add-iam-policy-binding "$PROJECT" --condition=None "$@"; }
+on_bucket() { grant storage buckets add-iam-policy-binding "$BUCKET" "$@"; }
+on_repository() { grant artifacts repositories add-iam-policy-binding "$REPOSITORY" --location="$REGION" "$@"; }
+on_secret() { grant secrets add-iam-policy-binding "$TOKEN_SECRET" "$@"; }
+on_account() { grant iam service-accounts add-iam-policy-binding "$@"; } # $1: the account
 
 grant_tasks() { # read and write artifacts, ask Gemini, pull the image, read the token; nothing else
   local tasks="serviceAccount:$TASKS_ACCOUNT"
-  on_project "$tasks" roles/aiplatform.user
-  on_project "$tasks" roles/logging.logWriter
-  on_bucket "$tasks" roles/storage.objectUser
-  on_repository "$tasks" roles/artifactregistry.reader
-  on_secret "$tasks" roles/secretmanager.secretAccessor
+  on_project --member="$tasks" --role=roles/aiplatform.user
+  on_project --member="$tasks" --role=roles/logging.logWriter
+  on_bucket --member="$tasks" --role=roles/storage.objectUser
+  on_bucket --member="$tasks" --role=roles/storage.legacyBucketReader # TensorFlow asks for the bucket
+  on_repository --member="$tasks" --role=roles/artifactregistry.reader
+  on_secret --member="$tasks" --role=roles/secretmanager.secretAccessor
   if [ -n "${DATAFLOW:-}" ]; then
-    on_project "$tasks" roles/dataflow.developer
-    on_project "$tasks" roles/dataflow.worker
-    on_account "$TASKS_ACCOUNT" "$tasks" roles/iam.serviceAccountUser
+    on_project --member="$tasks" --role=roles/dataflow.developer
+    on_project --member="$tasks" --role=roles/dataflow.worker
   fi
+  # Jobs that a task starts run as the account that the task runs as.
+  [ -z "${DATAFLOW:-}${SPOT:-}" ] ||
+    on_account "$TASKS_ACCOUNT" --member="$tasks" --role=roles/iam.serviceAccountUser
 }
 
 grant_build() {
   local build="serviceAccount:$BUILD_ACCOUNT"
-  on_project "$build" roles/logging.logWriter
-  on_bucket "$build" roles/storage.objectUser
-  on_repository "$build" roles/artifactregistry.writer
+  on_project --member="$build" --role=roles/logging.logWriter
+  on_bucket --member="$build" --role=roles/storage.objectUser
+  on_repository --member="$build" --role=roles/artifactregistry.writer
 }
 
 grant_submitter() {
-  on_project "$SUBMITTER" roles/aiplatform.user
-  on_project "$SUBMITTER" roles/cloudbuild.builds.editor
-  on_bucket "$SUBMITTER" roles/storage.objectUser
-  on_repository "$SUBMITTER" roles/artifactregistry.reader
-  on_account "$TASKS_ACCOUNT" "$SUBMITTER" roles/iam.serviceAccountUser
-  on_account "$BUILD_ACCOUNT" "$SUBMITTER" roles/iam.serviceAccountUser
+  on_project --member="$SUBMITTER" --role=roles/aiplatform.user
+  on_project --member="$SUBMITTER" --role=roles/cloudbuild.builds.editor
+  on_project --member="$SUBMITTER" --role=roles/serviceusage.serviceUsageConsumer
+  on_project --member="$SUBMITTER" --role=roles/logging.viewer
+  on_bucket --member="$SUBMITTER" --role=roles/storage.objectUser
+  on_bucket --member="$SUBMITTER" --role=roles/storage.legacyBucketReader # gcloud builds asks for it
+  on_repository --member="$SUBMITTER" --role=roles/artifactregistry.reader
+  on_account "$TASKS_ACCOUNT" --member="$SUBMITTER" --role=roles/iam.serviceAccountUser
+  on_account "$BUILD_ACCOUNT" --member="$SUBMITTER" --role=roles/iam.serviceAccountUser
 }
 
 enable_apis

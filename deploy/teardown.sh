@@ -3,7 +3,7 @@
 #
 # Usage:   PROJECT=my-team CONFIRM=my-team deploy/teardown.sh
 # Options: REGION, BUCKET, REPOSITORY, TOKEN_SECRET (see deploy/common.sh)
-# It leaves the enabled APIs, and the records of runs in Vertex AI, which cost nothing.
+# It leaves the enabled APIs, the records of runs in Vertex AI, and your own roles; they cost nothing.
 set -euo pipefail
 here="$(dirname "$0")"
 # shellcheck source=deploy/common.sh
@@ -13,9 +13,13 @@ here="$(dirname "$0")"
   stop "This deletes $BUCKET with everything in it. To do it: PROJECT=$PROJECT CONFIRM=$PROJECT deploy/teardown.sh"
 
 remove() { # $1: what for; then the gcloud command
-  local what="$1"
+  local what="$1" answer
   shift
-  if gcloud "$@" >/dev/null 2>&1; then say "Removed $what"; else say "Not removed: $what (is it gone already?)"; fi
+  if answer="$(gcloud "$@" 2>&1)"; then
+    say "Removed $what"
+  else
+    say "Not removed: $what. $(tail -n 1 <<<"$answer")"
+  fi
 }
 
 remove "the bucket $BUCKET" storage rm --recursive "$BUCKET"
@@ -29,4 +33,4 @@ remove "roles/logging.logWriter of the builds" projects remove-iam-policy-bindin
   --member="serviceAccount:$BUILD_ACCOUNT" --role=roles/logging.logWriter --condition=None
 remove "the account of the tasks" iam service-accounts delete "$TASKS_ACCOUNT"
 remove "the account of the builds" iam service-accounts delete "$BUILD_ACCOUNT"
-say "Schedules, if you made any, are deleted here: https://console.cloud.google.com/vertex-ai/pipelines/schedules?project=$PROJECT"
+say "If you made schedules, and have not deleted them: https://console.cloud.google.com/vertex-ai/pipelines/schedules?project=$PROJECT"

@@ -25,19 +25,19 @@ pick_stack() { # the ml-metadata and TFDV wheels of TFX 1.21 need glibc 2.39
 }
 
 pick_python() { # $1: stack
-  local versions="3.11" candidate version
-  [ "$1" = tfx-1.21 ] && versions="3.13 3.12 3.11"
-  for candidate in ${PYTHON:-} $(printf 'python%s ' $versions) python3 python; do
+  local versions=(3.11) candidate version
+  [ "$1" = tfx-1.21 ] && versions=(3.13 3.12 3.11)
+  for candidate in ${PYTHON:-} "${versions[@]/#/python}" python3 python; do
     version="$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" || continue
-    case " $versions " in *" $version "*) command -v "$candidate" && return ;; esac
-    [ "$candidate" != "${PYTHON:-}" ] || stop "PYTHON=$PYTHON is Python $version; the $1 packages need one of: $versions."
+    case " ${versions[*]} " in *" $version "*) command -v "$candidate" && return ;; esac
+    [ "$candidate" != "${PYTHON:-}" ] || stop "PYTHON=$PYTHON is Python $version; the $1 packages need one of: ${versions[*]}."
   done
-  stop "no Python of a supported version was found. The $1 packages (for glibc $(glibc)) need one of: $versions. Install it, or name it: make setup PYTHON=/path/to/python3.11"
+  stop "no Python of a supported version was found. The $1 packages (for glibc $(glibc)) need one of: ${versions[*]}. Install it, or name it: make setup PYTHON=/path/to/python3.11"
 }
 
 stack="${STACK:-$(pick_stack)}"
 lock="requirements/$stack.txt"
-[ -f "$lock" ] || stop "STACK=$stack is unknown; choose one of: $(cd requirements && ls tfx-*.txt | sed 's/\.txt//' | xargs)."
+[ -f "$lock" ] || stop "STACK=$stack is unknown; choose one of: $(basename -s .txt requirements/tfx-*.txt | xargs)."
 
 want="$(cat "$lock" requirements/demo.txt requirements/uv.txt | sha256sum | cut -c1-16)-$stack"
 [ "$(cat .venv/installed 2>/dev/null || true)" = "$want" ] && exit 0

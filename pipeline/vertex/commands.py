@@ -125,7 +125,7 @@ def status(
         if state.stop_reason is None:
             rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
             job = rounds.current_job()
-        return describe_status(state, job)
+        return describe_status(state, job, cloud.bucket)
 
 
 def default_cloud() -> Cloud:

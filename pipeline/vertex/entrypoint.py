@@ -13,8 +13,11 @@ from collections.abc import Sequence
 
 from components.errors import UserError
 from pipeline.vertex.secrets import SECRETS_VARIABLE, read_secret
+from pipeline.vertex.settings import ACCELERATOR_VARIABLE
+from pipeline.vertex.spot import LAUNCHED_KEY
 
 _TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+_INVOCATION_FLAG = "--json_serialized_invocation_args"
 _EXIT_USER_ERROR = 2
 
 
@@ -30,12 +33,28 @@ def main(argv: Sequence[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
+        _check_accelerator()
         _set_secrets()
-        _run_module(_TFX_ENTRYPOINT, argv)
+        _run_module(_TFX_ENTRYPOINT, _without_launcher(argv))
     except UserError as error:
         # Vertex shows the last lines of a failed task: without a traceback they are the reason.
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(_EXIT_USER_ERROR)
+
+
+def _check_accelerator() -> None:
+    """TensorFlow would go on without one, and take hours on a machine that is paid for it."""
+    wanted = os.environ.get(ACCELERATOR_VARIABLE)
+    if not wanted:
+        return
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        raise UserError(
+            f"TensorFlow sees no accelerator on this machine with {wanted}: the image of this task "
+            "lacks CUDA, or is older than the driver. Set vertex.trainer_image to the image that "
+            "TARGETS='pipeline cuda' deploy/build.sh makes, or vertex.accelerator_type=null."
+        )
 
 
 def _set_secrets() -> None:
@@ -43,6 +62,19 @@ def _set_secrets() -> None:
     for variable, name in names.items():
         if variable not in os.environ:
             os.environ[variable] = read_secret(name)
+
+
+def _without_launcher(argv: Sequence[str]) -> list[str]:
+    """The arguments without the output that the launcher of a custom job has written.
+
+    TFX refuses a task with an output parameter that is none of its component's.
+    """
+    if _INVOCATION_FLAG not in argv:
+        return list(argv)
+    place = argv.index(_INVOCATION_FLAG) + 1
+    invocation = json.loads(argv[place])
+    invocation["outputs"].get("parameters", {}).pop(LAUNCHED_KEY, None)
+    return [*argv[:place], json.dumps(invocation), *argv[place + 1 :]]
 
 
 def _run_module(module: str, argv: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from components.errors import UserError
 from pipeline.vertex.settings import VertexSettings
 
 _ME = '"user:$(gcloud config get account)"'
+_REPOSITORY = re.compile(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/")
 _LONGEST_MESSAGE = 600  # characters of Google's own message that are shown
 
 
@@ -83,10 +84,23 @@ def _link_billing(vertex: VertexSettings, match: re.Match[str]) -> str:
 
 
 def _act_as(vertex: VertexSettings, match: re.Match[str]) -> str:
+    bind = (
+        f"gcloud iam service-accounts add-iam-policy-binding {_account(vertex)} "
+        f"--project={vertex.project} --role=roles/iam.serviceAccountUser"
+    )
+    lines = f"Let yourself start tasks as the service account: {bind} --member={_ME}"
+    if vertex.spot_machine_type or vertex.dataflow_image:
+        tasks = f"--member=serviceAccount:{_account(vertex)}"
+        lines += f"\nand let the tasks start their own jobs as it: {bind} {tasks}"
+    return lines
+
+
+def _make_account(vertex: VertexSettings, match: re.Match[str]) -> str:
+    name = _account(vertex).partition("@")[0]
     return (
-        "Let yourself start tasks as the service account: gcloud iam service-accounts "
-        f"add-iam-policy-binding {_account(vertex)} --project={vertex.project} --member={_ME} "
-        "--role=roles/iam.serviceAccountUser"
+        f"Make the service account: gcloud iam service-accounts create {name} "
+        f"--project={vertex.project}\nand grant it its roles: PROJECT={vertex.project} "
+        "deploy/setup.sh"
     )
 
 
@@ -100,7 +114,8 @@ def _make_bucket(vertex: VertexSettings, match: re.Match[str]) -> str:
 
 def _open_bucket(vertex: VertexSettings, match: re.Match[str]) -> str:
     bind = f"gcloud storage buckets add-iam-policy-binding {_bucket(vertex)}"
-    role = "--role=roles/storage.objectUser"
+    of_bucket = "storage.buckets." in match.string
+    role = f"--role=roles/storage.{'legacyBucketReader' if of_bucket else 'objectUser'}"
     return (
         f"Grant access to the bucket, to yourself: {bind} --member={_ME} {role}\n"
         f"and to the tasks: {bind} --member=serviceAccount:{_account(vertex)} {role}"
@@ -108,10 +123,19 @@ def _open_bucket(vertex: VertexSettings, match: re.Match[str]) -> str:
 
 
 def _open_registry(vertex: VertexSettings, match: re.Match[str]) -> str:
+    named = _REPOSITORY.match(vertex.image)
+    if named:
+        location, project, name = named.groups()
+        bind = (
+            f"gcloud artifacts repositories add-iam-policy-binding {name} "
+            f"--location={location} --project={project}"
+        )
+    else:
+        bind = f"gcloud projects add-iam-policy-binding {vertex.project}"
+    role = "--role=roles/artifactregistry.reader"
     return (
-        f"Let the tasks pull {vertex.image}: gcloud projects add-iam-policy-binding "
-        f"{vertex.project} --member=serviceAccount:{_account(vertex)} "
-        "--role=roles/artifactregistry.reader"
+        f"Grant access to the images, to yourself: {bind} --member={_ME} {role}\n"
+        f"and to the tasks: {bind} --member=serviceAccount:{_account(vertex)} {role}"
     )
 
 
@@ -147,10 +171,22 @@ def _use_vertex(vertex: VertexSettings, match: re.Match[str]) -> str:
 
 
 def _read_secrets(vertex: VertexSettings, match: re.Match[str]) -> str:
+    texts = (match.string, *vertex.secrets.values())
+    named = [found[1] for text in texts if (found := re.search(r"secrets/([\w-]+)", text))]
+    secret = named[0] if named else "SECRET"
     return (
-        "Let the tasks read the secret: gcloud secrets add-iam-policy-binding SECRET "
+        f"Let the tasks read the secret: gcloud secrets add-iam-policy-binding {secret} "
         f"--project={vertex.project} --member=serviceAccount:{_account(vertex)} "
-        "--role=roles/secretmanager.secretAccessor"
+        "--role=roles/secretmanager.secretAccessor\nIf it has no value yet: "
+        f"gcloud secrets versions add {secret} --project={vertex.project} --data-file=FILE"
+    )
+
+
+def _wait_for_machines(vertex: VertexSettings, match: re.Match[str]) -> str:
+    return (
+        "The region has no such machine to spare now. Run the same command again later, choose "
+        "another vertex.region or vertex.accelerator_type, or pay for ordinary machines with "
+        "vertex.spot_machine_type=null."
     )
 
 
@@ -173,6 +209,7 @@ _RULES = (
     _Rule(r"BILLING_DISABLED|billing (to be enabled|account)|requires billing", _link_billing),
     _Rule(r"has not been used in project|SERVICE_DISABLED", _enable_api),
     _Rule(r"iam\.serviceAccounts\.actAs|permission to act as|iam\.serviceaccountuser", _act_as),
+    _Rule(r"service account .{0,200}(not exist|not found)", _make_account),
     _Rule(r"bucket .{0,80}not (found|exist)", _make_bucket),
     _Rule(r"secretmanager|secret .{0,120}cannot be read", _read_secrets),
     _Rule(r"artifactregistry\.\S+ (denied|on)|pull access denied|Permission .{0,30}artifactreg",
@@ -180,6 +217,8 @@ _RULES = (
     _Rule(r"manifest unknown|ImagePullBackOff|ErrImagePull|image .{0,200}not (found|exist)|"
           r"failed to pull", _build_image),
     _Rule(r"storage\.(objects|buckets)\.|access to the Google Cloud Storage", _open_bucket),
+    _Rule(r"STOCKOUT|resource pool exhausted|RESOURCE_POOL_EXHAUSTED|resources are insufficient",
+          _wait_for_machines),
     _Rule(r"\b429\b|quota|RESOURCE_EXHAUSTED", _raise_quota),
     _Rule(r"out of memory|OOMKilled|exit(ed with)? (status|code).{0,20}137|low on memory",
           _more_memory),

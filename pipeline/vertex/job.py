@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.rounds import RoundResult
@@ -13,6 +13,7 @@ _POLL_SECONDS = 20.0
 _OFFLINE_SECONDS = 1800.0  # how long the network may be away while a job is followed
 _SUCCEEDED = "PIPELINE_STATE_SUCCEEDED"
 _ENDED = (_SUCCEEDED, "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED", "PIPELINE_STATE_PAUSED")
+_FINISHED = ("SUCCEEDED", "SKIPPED")  # Vertex AI skips what the cache answers
 _COST_FILES = (
     ("SynthDataGen", "synthetic", "synthesis.json"),
     ("LLMEvaluator", "report", "coverage_report.json"),
@@ -20,11 +21,32 @@ _COST_FILES = (
 
 
 class Task(NamedTuple):
-    """One task of a job: its name, its state in words such as `running`, what went wrong."""
+    """One task of a job.
+
+    Attributes:
+        name: Its name in the DAG.
+        state: In words such as `running`.
+        error: What went wrong; empty where nothing did.
+        minutes: How long it took; None while it goes on.
+    """
 
     name: str
     state: str
     error: str
+    minutes: float | None
+
+
+class Progress(NamedTuple):
+    """What a round that is under way has brought so far.
+
+    Attributes:
+        costs_usd: The cost of the replies of each finished task that asks the service LLM; None
+            where a price is unknown.
+        coverage_rate: In percent; None before LLMEvaluator has finished.
+    """
+
+    costs_usd: list[float | None]
+    coverage_rate: float | None
 
 
 class Job:
@@ -73,9 +95,11 @@ class Job:
         """The tasks that were started when the state was asked for, by name."""
         names = self._task_names()
         details = (task for task in self._details() if task.task_name in names)
-        return sorted(
-            Task(task.task_name, task.state.name.lower(), task.error.message) for task in details
+        tasks = (
+            Task(task.task_name, task.state.name.lower(), task.error.message, _minutes(task))
+            for task in details
         )
+        return sorted(tasks, key=lambda task: task.name)
 
     def follow(self, say: Callable[[str], None]) -> None:
         """Wait until it ends, and tell when a task changes its state."""
@@ -85,7 +109,7 @@ class Job:
             tasks = self.tasks()
             for task in tasks:
                 if task not in known:
-                    say(f"  {task.name}: {task.state}")
+                    say(f"  {describe_task(task)}")
             known = set(tasks)
             if has_ended:
                 return
@@ -103,14 +127,18 @@ class Job:
         """
         if self.state() != _SUCCEEDED:
             raise VertexError(self._failure(round))
+        return round_result(self._details(), round, self.name, _reader(bucket))
 
-        def read(uri: str) -> bytes:
-            content = bucket.read(uri)
-            if content is None:
-                raise VertexError(f"{uri} does not exist any more. Start another loop.")
-            return content.data
-
-        return round_result(self._details(), round, self.name, read)
+    def progress(self, bucket: Bucket) -> Progress:
+        """What the tasks that have finished have brought, when the state was asked for last."""
+        finished = {
+            task.task_name: task for task in self._details() if task.state.name in _FINISHED
+        }
+        report = finished.get("LLMEvaluator")
+        return Progress(
+            _costs(finished, _reader(bucket)),
+            _coverage_rate(report.outputs["report"].artifacts[0]) if report else None,
+        )
 
     def _details(self) -> list[Any]:
         return list(self._resource.job_detail.task_details)
@@ -143,18 +171,58 @@ def round_result(
         return tasks[node_id].outputs[key].artifacts[0]
 
     report = output("LLMEvaluator", "report")
-    costs = [
-        json.loads(read(f"{output(node_id, key).uri}/{file}"))["usage"]["cost_usd"]
-        for node_id, key, file in _COST_FILES
-    ]
+    costs = _costs(tasks, read)
     return RoundResult(
         round=round,
         run_id=run_id,
-        coverage_rate=float(report.metadata["coverage_rate"]),
+        coverage_rate=_coverage_rate(report),
         blessed=int(output("LLMEvaluator", "blessing").metadata["blessed"]) == 1,
         synthetic_uri=output("SynthDataGen", "synthetic").uri,
         report_uri=report.uri,
         model_uri=output("Trainer", "model").uri,
         pushed_uri=output("HFPusher", "pushed_model").uri,
-        cost_usd=None if None in costs else sum(costs),
+        cost_usd=total_cost(costs),
     )
+
+
+def describe_task(task: Task) -> str:
+    """A task in a few words."""
+    took = "" if task.minutes is None else f", {task.minutes:.1f} min"
+    because = f": {task.error}" if task.error else ""
+    return f"{task.name}: {task.state}{took}{because}"
+
+
+def total_cost(costs_usd: Sequence[float | None]) -> float | None:
+    """The sum of costs; None where one of them is unknown."""
+    known = [cost for cost in costs_usd if cost is not None]
+    return sum(known) if len(known) == len(costs_usd) else None
+
+
+def _costs(tasks: Mapping[str, Any], read: Callable[[str], bytes]) -> list[float | None]:
+    return [
+        json.loads(read(f"{tasks[node_id].outputs[key].artifacts[0].uri}/{file}"))["usage"][
+            "cost_usd"
+        ]
+        for node_id, key, file in _COST_FILES
+        if node_id in tasks
+    ]
+
+
+def _coverage_rate(report: Any) -> float:
+    return float(report.metadata["coverage_rate"])
+
+
+def _reader(bucket: Bucket) -> Callable[[str], bytes]:
+    def read(uri: str) -> bytes:
+        content = bucket.read(uri)
+        if content is None:
+            raise VertexError(f"{uri} does not exist any more. Start another loop.")
+        return content.data
+
+    return read
+
+
+def _minutes(task: Any) -> float | None:
+    if not task.start_time or not task.end_time:
+        return None
+    return float((task.end_time - task.start_time).total_seconds() / 60)

@@ -16,7 +16,8 @@ from components.errors import UserError
 from pipeline.config import Config
 from pipeline.pipeline import LOCAL_BEAM_ARGS, SCHEMA_FILE, create_pipeline
 from pipeline.vertex.secrets import SECRETS_VARIABLE
-from pipeline.vertex.settings import VertexSettings
+from pipeline.vertex.settings import ACCELERATOR_VARIABLE, VertexSettings
+from pipeline.vertex.spot import placement, run_on_spot_machines
 
 COMMAND = ("python", "-m", "pipeline.vertex.entrypoint")
 
@@ -74,7 +75,9 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
     _set_defaults(job, parameters.defaults)
     _set_caching(job, vertex.enable_caching)
     _set_retries(job, vertex.task_retries)
-    _set_secrets(job, vertex)
+    _set_environment(job, vertex)
+    if vertex.spot_machine_type:
+        run_on_spot_machines(job, _ACCELERATED, vertex, _labels(config, vertex))
     _write(job, output_file)
     return job
 
@@ -82,14 +85,17 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
 def describe(job: dict[str, Any]) -> str:
     """A few lines about a compiled job: its tasks, images and parameters."""
     spec = job["pipelineSpec"]
-    containers = [e["container"] for e in spec["deploymentSpec"]["executors"].values()]
-    names = sorted(spec["root"]["inputDefinitions"]["parameters"])
+    executors = spec["deploymentSpec"]["executors"].values()
+    placements = [placement(executor["container"]) for executor in executors]
+    machines = {place.spot_machine_type for place in placements if place.spot_machine_type}
+    lines = {
+        "Tasks": spec["root"]["dag"]["tasks"],
+        "Images": {place.image for place in placements},
+        "Spot machines": machines,
+        "Runtime parameters": spec["root"]["inputDefinitions"]["parameters"],
+    }
     return "\n".join(
-        [
-            f"Tasks: {', '.join(sorted(spec['root']['dag']['tasks']))}",
-            f"Images: {', '.join(sorted({container['image'] for container in containers}))}",
-            f"Runtime parameters: {', '.join(names)}",
-        ]
+        f"{name}: {', '.join(sorted(these))}" for name, these in lines.items() if these
     )
 
 
@@ -109,6 +115,11 @@ def _in_image(vertex: VertexSettings, path: str) -> str:
     return path if "://" in path else str(PurePosixPath(vertex.repository_dir) / path)
 
 
+def _labels(config: Config, vertex: VertexSettings) -> dict[str, str]:
+    """Labels of what a task of the job starts in its turn."""
+    return dict(sorted({"pipeline": config.name, **vertex.labels}.items()))
+
+
 def _images(vertex: VertexSettings) -> dict[str, str]:
     images = {_DEFAULT_IMAGE_KEY: vertex.image}
     if vertex.trainer_image:
@@ -119,7 +130,6 @@ def _images(vertex: VertexSettings) -> dict[str, str]:
 def _beam_args(config: Config, vertex: VertexSettings) -> tuple[str, ...]:
     if not vertex.dataflow_image:
         return LOCAL_BEAM_ARGS
-    labels = {"pipeline": config.name, **vertex.labels}
     args = [
         "--runner=DataflowRunner",
         f"--project={vertex.project}",
@@ -130,7 +140,7 @@ def _beam_args(config: Config, vertex: VertexSettings) -> tuple[str, ...]:
         f"--sdk_container_image={vertex.dataflow_image}",
         "--experiments=use_runner_v2",
         f"--max_num_workers={vertex.dataflow_max_workers}",
-        *(f"--labels={name}={value}" for name, value in sorted(labels.items())),
+        *(f"--labels={name}={value}" for name, value in _labels(config, vertex).items()),
     ]
     if vertex.service_account:
         args.append(f"--service_account_email={vertex.service_account}")
@@ -166,18 +176,23 @@ def _set_retries(job: dict[str, Any], retries: int) -> None:
             task["retryPolicy"] = {"maxRetryCount": retries, **_RETRY_BACKOFF}
 
 
-def _set_secrets(job: dict[str, Any], vertex: VertexSettings) -> None:
-    """TFX knows no environment of containers: the names of the secrets are added afterwards."""
-    if not vertex.secrets:
-        return
-    variable = {"name": SECRETS_VARIABLE, "value": json.dumps(vertex.secrets, sort_keys=True)}
+def _set_environment(job: dict[str, Any], vertex: VertexSettings) -> None:
+    """TFX knows no environment of containers: what a task must find there is added afterwards."""
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     components = job["pipelineSpec"]["components"]
     for node_id in _READ_SECRETS:
         if node_id not in components:
             continue  # a baseline that is not wanted
-        label = components[node_id]["executorLabel"]
-        executors[label]["container"]["env"] = [variable]
+        variables = {}
+        if vertex.secrets:
+            variables[SECRETS_VARIABLE] = json.dumps(vertex.secrets, sort_keys=True)
+        if vertex.accelerator_type and node_id in _ACCELERATED:
+            variables[ACCELERATOR_VARIABLE] = vertex.accelerator_type
+        if variables:
+            label = components[node_id]["executorLabel"]
+            executors[label]["container"]["env"] = [
+                {"name": name, "value": value} for name, value in variables.items()
+            ]
 
 
 def _write(job: dict[str, Any], path: Path) -> None:

@@ -39,6 +39,7 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
         *_service_problems(config, vertex),
         *_model_problems(config, vertex),
         *_label_problems(config, vertex),
+        *_machine_problems(vertex),
     ]
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
@@ -120,6 +121,15 @@ def _label_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
         yield (
             f"evaluator.labels_uri is {uri!r}, which the image does not hold. Upload it with "
             f"gcloud storage cp {uri} {copy} and set evaluator.labels_uri={copy}."
+        )
+
+
+def _machine_problems(vertex: VertexSettings) -> Iterator[str]:
+    if vertex.accelerator_type and not vertex.trainer_image:
+        yield (
+            f"vertex.accelerator_type is {vertex.accelerator_type!r}, and vertex.image has no CUDA "
+            "to use it with. Set vertex.trainer_image to the image that TARGETS='pipeline cuda' "
+            "deploy/build.sh makes, or set vertex.accelerator_type=null."
         )
 
 

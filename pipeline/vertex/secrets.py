@@ -36,10 +36,20 @@ def read_secret(name: str) -> str:
         response.raise_for_status()
         return base64.b64decode(response.json()["payload"]["data"]).decode().strip()
     except (GoogleAuthError, RequestException, KeyError, ValueError) as error:
-        secret = name.partition("/versions/")[0].rpartition("/")[2]
+        refusal = getattr(error, "response", None)
+        reason = type(error).__name__ if refusal is None else f"status {refusal.status_code}"
         # The cause is left out: a traceback could show what was received.
         raise UserError(
-            f"The secret {name!r} cannot be read ({type(error).__name__}). Check its name, and let "
-            f"the account of the tasks read it: gcloud secrets add-iam-policy-binding {secret} "
-            "--member=serviceAccount:ACCOUNT --role=roles/secretmanager.secretAccessor"
+            f"The secret {name!r} cannot be read ({reason}). {_remedy(name, reason)}"
         ) from None
+
+
+def _remedy(name: str, reason: str) -> str:
+    secret = name.partition("/versions/")[0].rpartition("/")[2]
+    if reason == "status 404":
+        return f"Give it a value: gcloud secrets versions add {secret} --data-file=FILE"
+    return (
+        "Check its name, and let the account of the tasks read it: "
+        f"gcloud secrets add-iam-policy-binding {secret} --member=serviceAccount:ACCOUNT "
+        "--role=roles/secretmanager.secretAccessor"
+    )

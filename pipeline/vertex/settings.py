@@ -5,6 +5,9 @@ from typing import Annotated, Self
 import pydantic
 from pydantic import Field
 
+ACCELERATOR_VARIABLE = "UNDERSTUDY_ACCELERATOR"
+"""Names the accelerator that a task is paid for, in its environment."""
+
 _LABEL = r"^[a-z0-9_-]{1,63}$"
 _SECRET = r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -12,6 +15,18 @@ _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Label = Annotated[str, Field(pattern=_LABEL)]
 SecretName = Annotated[str, Field(pattern=_SECRET)]
 VariableName = Annotated[str, Field(pattern=_VARIABLE)]
+
+# https://cloud.google.com/vertex-ai/docs/training/configure-compute#gpus
+_ACCELERATOR_OF = {
+    "g2-": "NVIDIA_L4",
+    "a2-highgpu-": "NVIDIA_TESLA_A100",
+    "a2-megagpu-": "NVIDIA_TESLA_A100",
+    "a2-ultragpu-": "NVIDIA_A100_80GB",
+    "a3-highgpu-": "NVIDIA_H100_80GB",
+    "a3-megagpu-": "NVIDIA_H100_MEGA_80GB",
+    "a3-ultragpu-": "NVIDIA_H200_141GB",
+    "a4-highgpu-": "NVIDIA_B200",
+}
 
 
 class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -33,9 +48,14 @@ class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         secrets: Environment variable of the tasks to Secret Manager's name of its value,
             `projects/P/secrets/S/versions/V`; for example `HF_TOKEN`.
         accelerator_type: For example `NVIDIA_L4`; None trains and generates on CPU.
-        accelerator_count: Accelerators for one task.
+        accelerator_count: Accelerators of the machine of one task. Training and generation use one;
+            more are for machines that come with no fewer.
         cpu_limit: Virtual CPUs of the Trainer and the ResponseGens.
         memory_limit_gib: Their memory, in GiB.
+        spot_machine_type: For example `g2-standard-8`: the Trainer and the ResponseGens run on spot
+            machines of this type, instead of on what fits the limits above. They cost less and
+            may be taken away; a training then goes on from its last checkpoint. None for ordinary
+            machines.
         task_retries: Times that a failed task is started again; 0 disables retries.
         dataflow_image: Image of Dataflow's workers; CoverageExampleGen, StatisticsGen and Transform
             run there. None runs Beam inside their containers, where 200,000 rows take them a
@@ -57,10 +77,11 @@ class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     labels: dict[Label, Label] = {}
     enable_caching: bool = True
     secrets: dict[VariableName, SecretName] = {}
-    accelerator_type: str | None = None
+    accelerator_type: str | None = Field(None, pattern=r"^NVIDIA_[A-Z0-9_]+$")
     accelerator_count: int = Field(1, ge=1, le=8)
     cpu_limit: float = Field(8, gt=0)
     memory_limit_gib: float = Field(32, gt=0)
+    spot_machine_type: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)+$")
     task_retries: int = Field(2, ge=0, le=10)
     dataflow_image: str | None = None
     dataflow_max_workers: int = Field(4, ge=1, le=1000)
@@ -71,6 +92,17 @@ class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     def _ranges_need_a_network(self) -> Self:
         if self.reserved_ip_ranges and not self.network:
             raise ValueError("reserved_ip_ranges go with a network; set network too")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _spot_machines_carry_the_accelerator(self) -> Self:
+        machine = self.spot_machine_type or ""
+        for family, accelerator in _ACCELERATOR_OF.items():
+            if machine.startswith(family) and self.accelerator_type != accelerator:
+                raise ValueError(
+                    f"a {machine} carries {accelerator} and not {self.accelerator_type}; set "
+                    f"accelerator_type to {accelerator}, or choose another spot_machine_type"
+                )
         return self
 
     @property

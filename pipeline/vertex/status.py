@@ -1,7 +1,8 @@
 """A loop on Vertex AI in words."""
 
 from pipeline.rounds import LoopResult, StopReason
-from pipeline.vertex.job import Job
+from pipeline.vertex.bucket import Bucket
+from pipeline.vertex.job import Job, describe_task, total_cost
 from pipeline.vertex.state import LoopState
 
 _REASONS = {
@@ -27,13 +28,15 @@ def describe_stop(loop: LoopResult) -> str:
     )
 
 
-def describe_status(state: LoopState, job: Job | None) -> str:
+def describe_status(state: LoopState, job: Job | None, bucket: Bucket) -> str:
     """The rounds of a loop and, where one is under way, its tasks.
 
     Args:
         state: The loop.
         job: The job of the round after those that have finished.
+        bucket: Reads what the job has left so far.
     """
+    costs = [r.cost_usd for r in state.rounds]
     lines = [
         f"Round {r.round}: coverage rate {r.coverage_rate:.1f} %, "
         f"{'blessed' if r.blessed else 'not blessed'}, {_cost([r.cost_usd])}"
@@ -45,23 +48,23 @@ def describe_status(state: LoopState, job: Job | None) -> str:
     if job is None:
         lines.append(f"Round {number}: not started. Go on with the command run.")
     else:
-        state_name = job.state().removeprefix("PIPELINE_STATE_").lower()
+        word = job.state().removeprefix("PIPELINE_STATE_").lower()
+        progress = job.progress(bucket)
+        rate = progress.coverage_rate
         lines += [
-            f"Round {number} of at most {state.config.rounds.max_rounds}: {state_name}",
-            *(f"  {task.name}: {task.state}{_because(task.error)}" for task in job.tasks()),
+            f"Round {number} of at most {state.config.rounds.max_rounds}: {word}"
+            + ("" if rate is None else f", coverage rate {rate:.1f} %")
+            + (f", {_cost(progress.costs_usd)} so far" if progress.costs_usd else ""),
+            *(f"  {describe_task(task)}" for task in job.tasks()),
             job.console_url,
         ]
-    if state.rounds:
-        lines.append(f"Cost of the finished rounds: {_cost([r.cost_usd for r in state.rounds])}")
+        costs += progress.costs_usd
+    limit = state.config.rounds.budget_usd
+    budget = "" if limit is None else f" of {limit:.2f} USD"
+    lines.append(f"Cost of the service LLM: {_cost(costs)}{budget}")
     return "\n".join(lines)
 
 
-def _because(error: str) -> str:
-    return f": {error}" if error else ""
-
-
-def _cost(costs: list[float | None]) -> str:
-    known = [cost for cost in costs if cost is not None]
-    if len(known) < len(costs):
-        return "cost unknown (set service_llm.price)"
-    return f"{sum(known):.2f} USD"
+def _cost(costs_usd: list[float | None]) -> str:
+    total = total_cost(costs_usd)
+    return "cost unknown (set service_llm.price)" if total is None else f"{total:.2f} USD"

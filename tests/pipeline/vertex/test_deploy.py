@@ -2,16 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import load_config
 from pipeline.vertex.settings import VertexSettings
+from tests.pipeline.vertex import gcloud
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
+REPOSITORY = Path(__file__).parents[3]
+DEPLOY = REPOSITORY / "deploy"
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
 BROAD_ROLES = re.compile(r"roles/(owner|editor|viewer|.*[aA]dmin)$")
 PROJECT = "my-team"
@@ -20,20 +22,31 @@ ME = "user:me@example.com"
 
 # Describing tells whether the project is empty; the account is the one that is signed in.
 GCLOUD = """#!/bin/sh
-echo "$@" >>"$GCLOUD_LOG"
+printf '%s\\037' "$@" >>"$GCLOUD_LOG"
+echo >>"$GCLOUD_LOG"
 case "$*" in
   "config get account") echo me@example.com ;;
   *" describe "*) exit "$GCLOUD_MISSING" ;;
   *--data-file=-) cat >>"$GCLOUD_LOG.secret" ;;
 esac
+if [ -n "${GCLOUD_REFUSES:-}" ]; then
+  case "$*" in $GCLOUD_REFUSES) echo "ERROR: (gcloud) refused by a test" >&2; exit 1 ;; esac
+fi
+"""
+SLEEP = """#!/bin/sh
+echo "$1" >>"$GCLOUD_LOG.slept"
 """
 
 
 @pytest.fixture
 def deploy(tmp_path):
-    """Runs a script; returns the finished process and the commands that `gcloud` received."""
-    (tmp_path / "gcloud").write_text(GCLOUD)
-    (tmp_path / "gcloud").chmod(0o755)
+    """Runs a script; returns the finished process and the commands that `gcloud` received.
+
+    Each command is one that the real `gcloud` accepts, or the test fails.
+    """
+    for name, text in {"gcloud": GCLOUD, "sleep": SLEEP}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
     log = tmp_path / "log"
 
     def run(script, *arguments, empty=True, **variables):
@@ -51,9 +64,14 @@ def deploy(tmp_path):
             capture_output=True,
             check=False,
         )
-        return process, log.read_text().splitlines() if log.exists() else []
+        lines = log.read_text().splitlines() if log.exists() else []
+        commands = [line.split("\037")[:-1] for line in lines]
+        for command in commands:
+            gcloud.check(command)
+        return process, [" ".join(command) for command in commands]
 
     run.secret = tmp_path / "log.secret"
+    run.slept = tmp_path / "log.slept"
     return run
 
 
@@ -64,11 +82,14 @@ def _granted(commands):
     return {(match[1], match[2], match[3]) for match in matches if match}
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_is_valid_bash(script):
-    subprocess.run(["bash", "-n", script], check=True)
-    if shellcheck := shutil.which("shellcheck"):
-        subprocess.run([shellcheck, "--external-sources", script], check=True, cwd=DEPLOY.parent)
+@pytest.mark.parametrize(
+    "script",
+    [*SCRIPTS, *sorted(REPOSITORY.glob("requirements/*.sh")), REPOSITORY / ".ci/run"],
+    ids=lambda path: path.name,
+)
+def test_shellcheck_has_nothing_to_say(script):
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    subprocess.run([shellcheck, "--external-sources", script], check=True, cwd=REPOSITORY)
 
 
 def test_an_empty_project_gets_all_that_a_run_needs_and_no_broad_role(deploy):
@@ -89,6 +110,7 @@ def test_an_empty_project_gets_all_that_a_run_needs_and_no_broad_role(deploy):
         ("projects", TASKS, "roles/aiplatform.user"),
         ("projects", TASKS, "roles/logging.logWriter"),
         ("storage buckets", TASKS, "roles/storage.objectUser"),
+        ("storage buckets", TASKS, "roles/storage.legacyBucketReader"),
         ("artifacts repositories", TASKS, "roles/artifactregistry.reader"),
         ("secrets", TASKS, "roles/secretmanager.secretAccessor"),
     } == {grant for grant in granted if grant[1] == TASKS}
@@ -111,11 +133,27 @@ def test_running_it_again_makes_nothing_new(deploy):
     assert not [c for c in commands if " create " in c or " versions add " in c]
 
 
-def test_dataflow_is_prepared_only_where_it_is_wanted(deploy):
+def test_dataflow_and_spot_machines_are_prepared_only_where_they_are_wanted(deploy):
     _, without = deploy("setup.sh", PROJECT=PROJECT)
-    _, with_it = deploy("setup.sh", PROJECT=PROJECT, DATAFLOW="1")
     assert not [command for command in without if "dataflow" in command]
-    assert ("projects", TASKS, "roles/dataflow.worker") in _granted(with_it)
+    itself = ("iam service-accounts", TASKS, "roles/iam.serviceAccountUser")
+    assert itself not in _granted(without)
+    for wanted, grants in (
+        ("DATAFLOW", {itself, ("projects", TASKS, "roles/dataflow.worker")}),
+        ("SPOT", {itself}),
+    ):
+        _, with_it = deploy("setup.sh", PROJECT=PROJECT, **{wanted: "1"})
+        assert grants <= _granted(with_it), wanted
+
+
+def test_a_grant_is_tried_again_until_a_new_account_is_known(deploy):
+    refused = "*logWriter*"
+    process, commands = deploy("setup.sh", PROJECT=PROJECT, GCLOUD_REFUSES=refused)
+    assert process.returncode == 2
+    assert "refused by a test" in process.stderr
+    assert "gcloud projects add-iam-policy-binding my-team" in process.stderr
+    assert len([command for command in commands if "logWriter" in command]) == 6
+    assert deploy.slept.read_text().split() == ["10"] * 5
 
 
 @pytest.mark.parametrize("script", ["setup.sh", "build.sh", "teardown.sh"])
@@ -177,6 +215,24 @@ def test_what_was_made_is_removed(deploy):
         assert any(name in command for command in removed), name
     roles = {role for where, member, role in _granted(made) if where == "projects" if member != ME}
     assert all(any(role in command for command in removed) for role in roles), roles
+
+
+def test_what_could_not_be_removed_is_told_with_the_reason(deploy):
+    process, _ = deploy(
+        "teardown.sh", PROJECT=PROJECT, CONFIRM=PROJECT, GCLOUD_REFUSES="storage rm*"
+    )
+    assert "Not removed: the bucket gs://my-team-understudy. ERROR: (gcloud) refused" in (
+        process.stderr
+    )
+    assert "Removed the secret" in process.stderr
+
+
+def test_the_commands_of_the_guide_are_what_gcloud_accepts():
+    guide = (DEPLOY.parent / "docs/vertex.md").read_text(encoding="utf-8")
+    commands = re.findall(r"(?:^|`|\| )gcloud ([^`\n]+)", guide, re.MULTILINE)
+    assert len(commands) >= 5
+    for command in commands:
+        gcloud.check(command)
 
 
 def test_the_guide_names_only_what_exists():

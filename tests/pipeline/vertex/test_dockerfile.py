@@ -2,8 +2,8 @@
 
 import fnmatch
 import re
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,10 +128,39 @@ def test_the_worker_of_dataflow_has_the_beam_of_the_lock():
         if keyword == "ARG"
         for name, _, value in [words[0].partition("=")]
     }
-    python = re.match(r"python:(3\.\d+)-slim-trixie$", images["PYTHON_IMAGE"])[1]
+    python = re.match(r"python:(3\.\d+)", images["PYTHON_IMAGE"])[1]
     assert images["BEAM_IMAGE"] == f"apache/beam_python{python}_sdk:{beam}"
 
 
-@pytest.mark.skipif(not shutil.which("hadolint"), reason="hadolint is not installed")
+def test_the_base_is_one_image_and_not_whatever_a_tag_means_today():
+    [base] = [
+        word.partition("=")[2]
+        for _, keyword, words in _instructions()
+        for word in words
+        if keyword == "ARG" and word.startswith("PYTHON_IMAGE=")
+    ]
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-trixie@sha256:[0-9a-f]{64}", base)
+
+
+def test_byte_code_is_the_same_in_every_build():
+    commands = {keyword: [] for keyword in ("RUN", "ENV")}
+    for _, keyword, words in _instructions():
+        commands.setdefault(keyword, []).append(" ".join(words))
+    assert any("PYC_INVALIDATION_MODE=UNCHECKED_HASH" in line for line in commands["ENV"])
+    [compiling] = [line for line in commands["RUN"] if "compileall" in line]
+    assert "--invalidation-mode unchecked-hash" in compiling
+
+
+def test_the_image_for_accelerators_asks_for_the_driver():
+    # https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html
+    variables = [
+        word for _, keyword, words in _instructions_of("cuda") if keyword == "ENV" for word in words
+    ]
+    assert {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"} <= set(
+        variables
+    )
+
+
 def test_hadolint_has_nothing_to_say():
-    subprocess.run(["hadolint", "Dockerfile"], cwd=ROOT, check=True)
+    hadolint = Path(sys.executable).with_name("hadolint")
+    subprocess.run([hadolint, "Dockerfile"], cwd=ROOT, check=True)

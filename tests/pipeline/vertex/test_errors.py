@@ -1,10 +1,13 @@
 """What Google Cloud says, and the command that mends it."""
 
+import re
+
 import pytest
 from google.api_core.exceptions import Forbidden
 from google.auth.exceptions import DefaultCredentialsError
 
 from pipeline.vertex.errors import VertexError, advice, explained
+from tests.pipeline.vertex import gcloud
 from tests.pipeline.vertex.conftest import vertex_config
 
 TASKS = "tasks@team.iam.gserviceaccount.com"
@@ -41,7 +44,7 @@ def vertex():
         ),
         pytest.param(
             "The secret 'projects/team/secrets/hf-token/versions/1' cannot be read (HTTPError).",
-            "gcloud secrets add-iam-policy-binding SECRET --project=team "
+            "gcloud secrets add-iam-policy-binding hf-token --project=team "
             f"--member=serviceAccount:{TASKS}",
             id="closed secret",
         ),
@@ -50,6 +53,29 @@ def vertex():
             "object. Permission 'storage.objects.create' denied on resource",
             f"gs://team-bucket --member=serviceAccount:{TASKS} --role=roles/storage.objectUser",
             id="closed bucket",
+        ),
+        pytest.param(
+            f"403 {TASKS} does not have storage.buckets.get access to the Google Cloud Storage "
+            "bucket.",
+            f"--member=serviceAccount:{TASKS} --role=roles/storage.legacyBucketReader",
+            id="a bucket that may not be looked at",
+        ),
+        pytest.param(
+            "Permission 'artifactregistry.repositories.downloadArtifacts' denied on resource",
+            "gcloud artifacts repositories add-iam-policy-binding understudy "
+            "--location=europe-west4 --project=team "
+            f"--member=serviceAccount:{TASKS} --role=roles/artifactregistry.reader",
+            id="closed registry",
+        ),
+        pytest.param(
+            f"404 Service account {TASKS} does not exist.",
+            "gcloud iam service-accounts create tasks --project=team",
+            id="no account",
+        ),
+        pytest.param(
+            "STOCKOUT: The zone does not have enough resources available",
+            "vertex.spot_machine_type=null",
+            id="no spot machine",
         ),
         pytest.param("404 The specified bucket does not exist.",
                      "gcloud storage buckets create gs://team-bucket --project=team "
@@ -62,7 +88,21 @@ def vertex():
     ],
 )  # fmt: skip
 def test_a_message_of_google_cloud_leads_to_the_command_that_mends_it(message, command, vertex):
-    assert command in advice(message, vertex)
+    told = advice(message, vertex)
+    assert command in told
+    for named in re.findall(r"gcloud ([^\n]+)", told):
+        gcloud.check(named)
+
+
+def test_tasks_that_start_jobs_may_be_what_cannot_act_as_the_account():
+    vertex = vertex_config(
+        "vertex",
+        f"vertex.service_account={TASKS}",
+        "vertex.spot_machine_type=g2-standard-8",
+    ).vertex_settings
+    told = advice("403 Permission 'iam.serviceAccounts.actAs' denied on resource", vertex)
+    for member in ('"user:$(gcloud config get account)"', f"serviceAccount:{TASKS}"):
+        assert f"--role=roles/iam.serviceAccountUser --member={member}" in told
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.examples_io import read_examples
+from models.checkpoints import Checkpoints
 from pipeline.config import RoundsSettings
 from pipeline.local_run import LocalRounds
 from pipeline.output_dir import OutputPaths
@@ -15,28 +16,54 @@ from pipeline.vertex.job import round_result
 from pipeline.vertex.job_file import compile_job
 from standin.server import serve
 from tests.pipeline.vertex.conftest import BUCKET, vertex_config
-from tests.pipeline.vertex.local_vertex import LocalVertex
+from tests.pipeline.vertex.local_vertex import LocalVertex, Preempted
 
 REPOSITORY = Path(__file__).parents[3]
 ROUNDS = RoundsSettings(max_rounds=2, warm_start="best")
 # Of the first round: no model is blessed, so that there is a second one. There, every model is.
 NEVER = {"threshold_percent": 100.0}
 ALWAYS = {"threshold_percent": 0.0}
+FROM_THE_CACHE = {"CoverageExampleGen", "SchemaGen", "BaseResponseGen"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment():
+    with serve() as server, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("UNDERSTUDY_STANDIN_URL", server.url)
+        monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+        yield
 
 
 @pytest.fixture(scope="module")
-def standin_url():
-    with serve() as server:
-        yield server.url
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("proof")
 
 
-def _config(threshold, tmp_path):
+@pytest.fixture(scope="module")
+def service(folder):
+    return _service(folder)
+
+
+@pytest.fixture(scope="module")
+def cloud(service, folder):
+    """Two rounds of the compiled job."""
+    return _on_vertex(service, folder)
+
+
+def _config(threshold, folder, *overrides):
     return vertex_config(
         "smoke",
         f"vertex.repository_dir={REPOSITORY}",
-        f"output_dir={tmp_path / 'output'}",
+        f"output_dir={folder / 'output'}",
         f"evaluator.gate.threshold_percent={threshold['threshold_percent']}",
+        "training.checkpoint_steps=2",
+        *overrides,
     )
+
+
+def _service(folder, *overrides):
+    job = compile_job(_config(NEVER, folder, *overrides), folder / "job.json")
+    return LocalVertex(job, BUCKET, folder / "bucket")
 
 
 def _with_salt(folder):
@@ -45,11 +72,8 @@ def _with_salt(folder):
     (folder / "salt").write_bytes(base64.b16encode(bytes(32)))
 
 
-def _on_vertex(folder):
-    """Two rounds of the compiled job."""
-    job = compile_job(_config(NEVER, folder), folder / "job.json")
+def _on_vertex(service, folder):
     _with_salt(folder / "bucket" / "journal")
-    service = LocalVertex(job, BUCKET, folder / "bucket")
     always = _config(ALWAYS, folder).evaluator.model_dump_json()
 
     def submit(round, history_uri, report_uri, warm_start_uri):
@@ -93,14 +117,18 @@ def _report(result):
     return report["models"], report["gate"], [json.loads(line) for line in verdicts]
 
 
+def _training(outputs):
+    file = Path(outputs["model"]["uri"]) / "Format-Serving" / "training.json"
+    return json.loads(file.read_text())
+
+
+def _answers(outputs):
+    return (Path(outputs["responses"]["uri"]) / "responses.jsonl").read_text()
+
+
 @pytest.mark.slow
-def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(
-    tmp_path, standin_url, monkeypatch
-):
-    monkeypatch.setenv("UNDERSTUDY_STANDIN_URL", standin_url)
-    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    cloud = _on_vertex(tmp_path)
-    local = _on_this_machine(tmp_path)
+def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(cloud, service, folder):
+    local = _on_this_machine(folder)
     assert cloud.stop_reason == local.stop_reason
     assert [r.blessed for r in cloud.rounds] == [r.blessed for r in local.rounds] == [False, True]
     for there, here in zip(cloud.rounds, local.rounds, strict=True):
@@ -122,3 +150,28 @@ def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(
     assert second > first, "the second round adds to the first one's rows"
     pushed = json.loads((Path(cloud.rounds[1].pushed_uri) / "pushed.json").read_text())
     assert pushed["tag"].startswith("round-2-")
+    assert set(service.executed["round-1"]) - set(service.executed["round-2"]) == FROM_THE_CACHE
+
+
+@pytest.mark.slow
+def test_on_a_spot_machine_an_interrupted_training_goes_on_to_the_same_model(
+    cloud, service, folder, monkeypatch
+):
+    save, saved = Checkpoints.save, []
+
+    def save_and_lose_the_machine(self, checkpoint):
+        save(self, checkpoint)
+        saved.append(checkpoint)
+        if len(saved) == 1:
+            raise Preempted
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_lose_the_machine)
+    spot = _service(folder, "vertex.spot_machine_type=n1-standard-8")
+    outputs = service.outputs["round-2"]
+    trained = spot.run_task("Trainer", "spot", {}, outputs)
+    answered = spot.run_task("ResponseGen", "spot", {}, {**outputs, "Trainer": trained})
+    assert [job.job_spec.scheduling.strategy.name for job in spot.custom_jobs] == ["SPOT"] * 2
+    resumed, whole = _training(trained), _training(outputs["Trainer"])
+    assert (resumed["resumed_at"], whole["resumed_at"]) == (2, None)
+    assert resumed["eval_loss"] == whole["eval_loss"]
+    assert _answers(answered) == _answers(outputs["ResponseGen"])
