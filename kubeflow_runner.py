@@ -88,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
         "--cron", required=True, help="for example 'CRON_TZ=Europe/Berlin 0 3 * * 1'"
     )
     schedule.add_argument("--max-runs", type=int, metavar="N", help="runs at most")
+
+    unschedule = commands.add_parser("unschedule", help="delete the schedules of this pipeline")
+    unschedule.set_defaults(function="unschedule")
+    _add_configuration(unschedule)
     return parser
 
 

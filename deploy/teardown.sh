@@ -33,4 +33,4 @@ remove "roles/logging.logWriter of the builds" projects remove-iam-policy-bindin
   --member="serviceAccount:$BUILD_ACCOUNT" --role=roles/logging.logWriter --condition=None
 remove "the account of the tasks" iam service-accounts delete "$TASKS_ACCOUNT"
 remove "the account of the builds" iam service-accounts delete "$BUILD_ACCOUNT"
-say "If you made schedules, and have not deleted them: https://console.cloud.google.com/vertex-ai/pipelines/schedules?project=$PROJECT"
+say "If there are schedules left (python kubeflow_runner.py unschedule): https://console.cloud.google.com/vertex-ai/pipelines/schedules?project=$PROJECT"

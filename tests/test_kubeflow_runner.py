@@ -20,7 +20,7 @@ REGISTRY_PATH = "team/understudy/pipeline"
 def cloud(monkeypatch):
     cloud = FakeCloud()
     cloud.buckets["team-bucket"] = {}
-    cloud.images.add(f"{REGISTRY_PATH}:1")
+    cloud.images |= {f"{REGISTRY_PATH}:1", f"{REGISTRY_PATH}:1-cuda"}
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.url)
     monkeypatch.setattr(commands, "default_cloud", lambda: Cloud(AnonymousCredentials(), cloud.url))
     monkeypatch.setattr(job, "_POLL_SECONDS", 0.0)
@@ -38,6 +38,7 @@ def run(cloud, capsys):
             "vertex.project": "team",
             "vertex.pipeline_root": "gs://team-bucket/pipelines",
             "vertex.image": f"{cloud.host}/{REGISTRY_PATH}:1",
+            "vertex.trainer_image": f"{cloud.host}/{REGISTRY_PATH}:1-cuda",
             "vertex.secrets": f"{{HF_TOKEN: {SECRET}}}",
             **{key.replace("__", "."): value for key, value in values.items()},
         }
@@ -204,6 +205,40 @@ def test_a_detached_loop_is_taken_up_by_another_machine_that_knows_only_its_uri(
     told = capsys.readouterr().out
     for line in ("Round 2: coverage rate 62.5 %, not blessed, 0.50 USD", "Round 3:", "1.50 USD"):
         assert line in told, told
+
+
+def test_status_shows_what_a_round_has_cost_and_found_before_it_is_done(run, cloud):
+    cloud.on_create = lambda job: _finish(cloud, job)
+    status, _, _ = run("run", rounds__max_rounds=1)
+    assert status == 0
+    cloud.on_create = lambda job: None
+    limits = {"rounds__max_rounds": 3, "rounds__budget_usd": 4}
+    run("run", "--detach", **limits)
+    _, second = cloud.jobs.values()
+
+    def told_after(*names):
+        _finish(cloud, second)
+        second["state"] = "PIPELINE_STATE_RUNNING"
+        details = second["jobDetail"]["taskDetails"]
+        for detail in details:
+            detail["startTime"] = "2026-01-01T00:00:00Z"
+            if detail["taskName"] in names:
+                detail["endTime"] = "2026-01-01T00:03:30Z"
+            else:
+                detail["state"] = "RUNNING"
+        return run("status", **limits)[1]
+
+    told = told_after()
+    assert "Round 1: coverage rate 40.0 %, not blessed, 0.50 USD" in told
+    assert "Round 2 of at most 3: running\n" in told
+    assert "  SynthDataGen: running\n" in told
+    assert "Cost of the service LLM: 0.50 USD of 4.00 USD" in told
+    told = told_after("SynthDataGen")
+    assert "Round 2 of at most 3: running, 0.25 USD so far\n" in told
+    assert "  SynthDataGen: succeeded, 3.5 min\n" in told
+    assert "Cost of the service LLM: 0.75 USD of 4.00 USD" in told
+    told = told_after("SynthDataGen", "Trainer", "LLMEvaluator")
+    assert "Round 2 of at most 3: running, coverage rate 62.5 %, 0.50 USD so far\n" in told
 
 
 def test_a_round_that_was_submitted_before_the_machine_died_is_not_paid_for_twice(run, cloud):
@@ -381,6 +416,21 @@ def test_a_schedule_runs_a_round_on_a_dataset_that_can_change(run, cloud):
     assert schedule["name"] in told
 
 
+def test_unschedule_deletes_the_schedules_of_this_pipeline_and_no_other(run, cloud):
+    arguments = ("schedule", "--cron=0 3 * * 1")
+    dataset = "gs://team-bucket/coverage"
+    run(*arguments, coverage_dir=dataset)
+    run(*arguments, coverage_dir=dataset, name="another")
+    mine, another = cloud.schedules
+    status, told, _ = run("unschedule")
+    assert status == 0
+    assert cloud.schedules == [another]
+    assert told == f"Deleted {mine['name']}\n"
+    status, told, _ = run("unschedule")
+    assert (status, cloud.schedules) == (0, [another])
+    assert "no schedule of 'support-triage' in europe-west4" in told
+
+
 @pytest.mark.parametrize(
     ("preset", "values", "expected"),
     [
@@ -390,6 +440,12 @@ def test_a_schedule_runs_a_round_on_a_dataset_that_can_change(run, cloud):
         pytest.param("gemini", {}, ["vertex.secrets.GEMINI_API_KEY"], id="a key of the shell"),
         pytest.param(
             "vertex", {"vertex.secrets": "{}"}, ["vertex.secrets.HF_TOKEN"], id="no token"
+        ),
+        pytest.param(
+            "vertex",
+            {"vertex.trainer_image": None},
+            ["vertex.accelerator_type is 'NVIDIA_L4'", "TARGETS='pipeline cuda' deploy/build.sh"],
+            id="an accelerator without CUDA",
         ),
     ],
 )

@@ -81,7 +81,22 @@ def schedule(
             max_runs=max_runs,
         )
     console = "https://console.cloud.google.com/vertex-ai/pipelines/schedules"
-    return f"Scheduled {resource}\nPause or delete it: {console}?project={vertex.project}"
+    return (
+        f"Scheduled {resource}\nSee or pause it: {console}?project={vertex.project}\n"
+        "Delete it: the command unschedule"
+    )
+
+
+def unschedule(*, preset: str, overrides: Sequence[str], say: Say) -> str:
+    """Delete the schedules that the command schedule made for this pipeline."""
+    del say
+    config = load_config(preset, overrides)
+    vertex = config.vertex_settings
+    with explained(vertex):
+        deleted = default_cloud().jobs(vertex).unschedule(_labels(config, "schedule"))
+    if not deleted:
+        return f"{vertex.project} has no schedule of {config.name!r} in {vertex.region}."
+    return "\n".join(f"Deleted {name}" for name in deleted)
 
 
 def run(

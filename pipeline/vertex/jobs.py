@@ -115,6 +115,24 @@ class Jobs:
         )
         return str(self._schedules.create_schedule(parent=self._parent, schedule=schedule).name)
 
+    def unschedule(self, labels: Mapping[str, str]) -> list[str]:
+        """Delete the schedules whose jobs carry some labels.
+
+        Args:
+            labels: As they were given to `schedule`.
+
+        Returns:
+            The resource names of those that were deleted.
+        """
+        found = [
+            str(schedule.name)
+            for schedule in self._schedules.list_schedules(parent=self._parent)
+            if labels.items() <= dict(_scheduled_job(schedule).labels).items()
+        ]
+        for name in found:
+            self._schedules.delete_schedule(name=name)
+        return found
+
     def _name(self, job_id: str) -> str:
         return f"{self._parent}/pipelineJobs/{job_id}"
 
@@ -144,3 +162,7 @@ class Jobs:
             "reservedIpRanges": list(self._vertex.reserved_ip_ranges),
         }
         return self._api.PipelineJob.from_json(json.dumps(values))
+
+
+def _scheduled_job(schedule: Any) -> Any:
+    return schedule.create_pipeline_job_request.pipeline_job

@@ -8,10 +8,12 @@ from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _JOBS = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/pipelineJobs(?:/([^/?]+))?$")
-_SCHEDULES = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/schedules$")
+_SCHEDULES = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/schedules(?:/([^/?]+))?$")
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/(.+)$")
+_BUCKET = re.compile(r"/storage/v1/b/([^/]+)$")
 _LIST = re.compile(r"/storage/v1/b/([^/]+)/o$")
 _UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o$")
+_DATAFLOW = re.compile(r"/v1b3/projects/[^/]+/locations/[^/]+/jobs(?:/([^/]+)(/messages)?)?$")
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)$")
 
 
@@ -23,6 +25,7 @@ class FakeCloud:
         buckets: Objects by name, by bucket.
         jobs: Jobs by id, as they were sent, with `state` and `jobDetail` added by a test.
         schedules: Schedules as they were sent.
+        dataflow_jobs: Dataflow jobs as they were sent; each is done at once.
         images: Names of the images, with their tags.
         refusals: Regular expression of a path to the status and message it is answered with.
         on_create: Called with each new job before it is stored.
@@ -33,6 +36,7 @@ class FakeCloud:
         self.generations = {}
         self.jobs = {}
         self.schedules = []
+        self.dataflow_jobs = []
         self.images = set()
         self.refusals = {}
         self.on_create = lambda job: None
@@ -56,8 +60,10 @@ class FakeCloud:
             (_JOBS, self._job),
             (_SCHEDULES, self._schedule),
             (_OBJECT, self._download),
+            (_BUCKET, self._bucket),
             (_LIST, self._list),
             (_UPLOAD, self._upload),
+            (_DATAFLOW, self._dataflow),
             (_MANIFEST, self._manifest),
         ):
             if match := pattern.match(path):
@@ -80,6 +86,12 @@ class FakeCloud:
         return 200, {}, self.jobs[job_id]
 
     def _schedule(self, method, match, query, body):
+        if method == "GET":
+            return 200, {}, {"schedules": self.schedules}
+        if method == "DELETE":
+            name = f"{match[1]}/schedules/{match[2]}"
+            self.schedules = [s for s in self.schedules if s["name"] != name]
+            return 200, {}, {"name": "operations/1", "done": True}
         schedule = json.loads(body)
         schedule["name"] = f"{match[1]}/schedules/{len(self.schedules) + 1}"
         self.schedules.append(schedule)
@@ -87,6 +99,11 @@ class FakeCloud:
 
     def _objects(self, bucket):
         return self.buckets.get(bucket)
+
+    def _bucket(self, method, match, query, body):
+        if self._objects(match[1]) is None:
+            return _error(404, "The specified bucket does not exist.")
+        return 200, {}, {"name": match[1], "projectNumber": "123"}
 
     def _list(self, method, match, query, body):
         objects = self._objects(match[1])
@@ -109,15 +126,30 @@ class FakeCloud:
         if objects is None:
             return _error(404, "The specified bucket does not exist.")
         kind, data = body
+        if method == "PUT":
+            return self._store(match[1], query["name"][0], data, {})
+        if query["uploadType"] == ["resumable"]:
+            name = urllib.parse.quote(json.loads(data)["name"], safe="")
+            return 200, {"Location": f"{self.url}{match[0]}?name={name}"}, {}
         parts = BytesParser().parsebytes(b"Content-Type: " + kind + b"\r\n\r\n" + data)
         metadata, content = (part.get_payload(decode=True) for part in parts.get_payload())
-        name = json.loads(metadata)["name"]
-        generation = self.generations.get((match[1], name), 0)
+        return self._store(match[1], json.loads(metadata)["name"], content, query)
+
+    def _store(self, bucket, name, content, query):
+        generation = self.generations.get((bucket, name), 0)
         if "ifGenerationMatch" in query and int(query["ifGenerationMatch"][0]) != generation:
             return _error(412, "At least one of the pre-conditions did not hold.")
-        objects[name] = content
-        self.generations[match[1], name] = generation + 1
+        self.buckets[bucket][name] = content
+        self.generations[bucket, name] = generation + 1
         return 200, {}, {"name": name, "generation": str(generation + 1)}
+
+    def _dataflow(self, method, match, query, body):
+        if method == "POST":
+            self.dataflow_jobs.append(json.loads(body))
+        if match[2]:
+            return 200, {}, {}
+        job = self.dataflow_jobs[-1]
+        return 200, {}, {**job, "id": "1", "currentState": "JOB_STATE_DONE"}
 
     def _manifest(self, method, match, query, body):
         if f"{match[1]}:{match[2]}" not in self.images:
@@ -136,8 +168,14 @@ def _handler(cloud):
         def do_GET(self):
             self._answer(None)
 
+        def do_DELETE(self):
+            self._answer(None)
+
         def do_HEAD(self):
             self._answer(None)
+
+        def do_PUT(self):
+            self.do_POST()
 
         def do_POST(self):
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))

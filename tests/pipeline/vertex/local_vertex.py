@@ -90,10 +90,10 @@ class LocalVertex:
                 "outputFile": str(output_file),
             },
         }
-        found = ""
+        found = {}
         if driver := container.get("lifecycle", {}).get("preCacheCheck"):
             _run_commands(driver, executor_input, container.get("env", []))
-            found = output_file.read_text(encoding="utf-8")
+            found = json.loads(output_file.read_text(encoding="utf-8")).get("parameterValues", {})
         cache_key = json.dumps([container, inputs, found], sort_keys=True)
         if task["cachingOptions"].get("enableCache") and cache_key in self._cache:
             return self._cache[cache_key]

@@ -229,7 +229,7 @@ def test_what_could_not_be_removed_is_told_with_the_reason(deploy):
 
 def test_the_commands_of_the_guide_are_what_gcloud_accepts():
     guide = (DEPLOY.parent / "docs/vertex.md").read_text(encoding="utf-8")
-    commands = re.findall(r"(?:^|`|\| )gcloud ([^`\n]+)", guide, re.MULTILINE)
+    commands = re.findall(r"(?:^\s*|`)gcloud ([^`\n]+)", guide, re.MULTILINE)
     assert len(commands) >= 5
     for command in commands:
         gcloud.check(command)

@@ -1,14 +1,21 @@
 """What a container runs: secrets, then TFX, and errors a person can read."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import google.auth
 import pytest
+import requests
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
 
 from components.errors import UserError
 from pipeline.vertex import entrypoint
+from tests.pipeline.vertex import gcloud
 
 REPOSITORY = Path(__file__).parents[3]
 NAME = "projects/team/secrets/hf-token/versions/1"
@@ -52,6 +59,32 @@ def test_a_task_without_secrets_asks_for_none(tfx, monkeypatch):
     assert tfx[0][2] is None
 
 
+def test_what_the_launcher_of_a_custom_job_has_written_is_kept_from_tfx(tfx):
+    invocation = {
+        "inputs": {"parameterValues": {"round": 1}},
+        "outputs": {
+            "parameters": {"gcp_resources": {"outputFile": "gs://b/x"}},
+            "outputFile": "gs://b/y",
+        },
+    }
+    entrypoint.main(["--json_serialized_invocation_args", json.dumps(invocation), "--runner=x"])
+    [(_, argv, _)] = tfx
+    assert argv[::2] == ["--json_serialized_invocation_args", "--runner=x"]
+    invocation["outputs"]["parameters"] = {}
+    assert json.loads(argv[1]) == invocation
+
+
+@pytest.mark.slow
+def test_a_task_stops_where_the_accelerator_that_is_paid_for_is_not_seen(tfx, monkeypatch, capsys):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    monkeypatch.setenv("UNDERSTUDY_ACCELERATOR", "NVIDIA_L4")
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main([])
+    assert end.value.code == 2
+    assert "sees no accelerator on this machine with NVIDIA_L4" in capsys.readouterr().err
+    assert not tfx
+
+
 def test_a_mistake_of_the_user_is_the_last_line_of_the_log(tfx, monkeypatch, capsys):
     def fail(module, argv):
         raise UserError("The dataset has no row. Add one.")
@@ -67,6 +100,28 @@ def test_a_secret_that_cannot_be_read_is_named_with_its_remedy(monkeypatch, tmp_
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     with pytest.raises(UserError, match=r"hf-token.*secrets add-iam-policy-binding hf-token"):
         entrypoint.read_secret(NAME)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param(403, "gcloud secrets add-iam-policy-binding hf-token", id="closed"),
+        pytest.param(404, "gcloud secrets versions add hf-token", id="no value"),
+    ],
+)
+def test_what_secret_manager_refuses_is_told_without_what_it_said(monkeypatch, status, expected):
+    answer = requests.Response()
+    answer.status_code = status
+    answer._content = b"what may not be shown"
+    monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), "team"))
+    monkeypatch.setattr(AuthorizedSession, "get", lambda self, url, timeout: answer)
+    with pytest.raises(UserError) as told:
+        entrypoint.read_secret(NAME)
+    assert expected in str(told.value)
+    assert f"status {status}" in str(told.value)
+    for command in re.findall(r"gcloud (.+)", str(told.value)):
+        gcloud.check(command)
+    assert "what may not be shown" not in str(told.value)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -146,9 +147,74 @@ def test_training_and_generation_run_on_the_accelerator_and_nothing_else_does(tm
         assert container["image"] == image, name
 
 
+def test_a_task_that_is_paid_an_accelerator_for_is_told_to_look_for_it(tmp_path):
+    wanted = {"name": "UNDERSTUDY_ACCELERATOR", "value": "NVIDIA_L4"}
+    for name, container in _containers(_compile(tmp_path)).items():
+        assert (wanted in container.get("env", [])) == (name in ACCELERATED), name
+
+
 def test_without_an_accelerator_no_task_asks_for_one(tmp_path):
     containers = _containers(_compile(tmp_path, "vertex.accelerator_type=null"))
     assert not any("accelerator" in c.get("resources", {}) for c in containers.values())
+    assert not any("env" in container for container in containers.values())
+
+
+def test_on_spot_machines_a_task_is_started_as_google_starts_custom_jobs(tmp_path):
+    secret = "projects/team/secrets/hf-token/versions/1"
+    overrides = (
+        "vertex.trainer_image=gcr.io/team/cuda:1",
+        "vertex.labels={team: support}",
+        "vertex.network=projects/1/global/networks/private",
+        "vertex.reserved_ip_ranges=[tasks]",
+        f"vertex.secrets={{HF_TOKEN: {secret}}}",
+    )
+    job = _compile(tmp_path, "vertex.spot_machine_type=g2-standard-8", *overrides)
+    _parsed(job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    ordinary = _containers(_compile(tmp_path, *overrides))
+    for name, container in _containers(job).items():
+        component = job["pipelineSpec"]["components"][name]
+        if name not in ACCELERATED:
+            assert container == ordinary[name]
+            continue
+        # As create_custom_training_job_from_component of google-cloud-pipeline-components does.
+        assert container["command"][-1].endswith("container.v1.custom_job.launcher")
+        assert container["image"].startswith("gcr.io/ml-pipeline/google-cloud-pipeline-components:")
+        assert component["outputDefinitions"]["parameters"] == {
+            "gcp_resources": {"parameterType": "STRING"}
+        }
+        flags = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+        assert flags["--type"] == "CustomJob"
+        assert (flags["--project"], flags["--location"]) == ("team", "europe-west4")
+        custom_job = aiplatform_v1.CustomJob.from_json(flags["--payload"])
+        spec = custom_job.job_spec
+        assert spec.scheduling.strategy == aiplatform_v1.Scheduling.Strategy.SPOT
+        assert spec.service_account == "{{$.pipeline_service_account}}"
+        assert spec.network == "projects/1/global/networks/private"
+        assert list(spec.reserved_ip_ranges) == ["tasks"]
+        assert dict(custom_job.labels) == {"pipeline": "support-triage", "team": "support"}
+        [pool] = spec.worker_pool_specs
+        assert pool.replica_count == 1
+        machine = pool.machine_spec
+        assert (machine.machine_type, machine.accelerator_count) == ("g2-standard-8", 1)
+        assert machine.accelerator_type == aiplatform_v1.AcceleratorType.NVIDIA_L4
+        task, usual = pool.container_spec, ordinary[name]
+        assert (task.image_uri, list(task.command)) == (usual["image"], usual["command"])
+        usual_args = ["{{$.json_escape[1]}}" if a == "{{$}}" else a for a in usual["args"]]
+        assert list(task.args) == usual_args
+        assert [{"name": v.name, "value": v.value} for v in task.env] == usual["env"]
+
+
+def test_what_is_compiled_is_described_by_what_really_runs(tmp_path):
+    told = describe(
+        _compile(
+            tmp_path,
+            "vertex.trainer_image=gcr.io/team/cuda:1",
+            "vertex.spot_machine_type=g2-standard-8",
+        )
+    )
+    assert f"Images: {IMAGE}, gcr.io/team/cuda:1\n" in told
+    assert "Spot machines: g2-standard-8\n" in told
+    assert "Spot machines" not in describe(_compile(tmp_path))
 
 
 def test_one_setting_moves_the_beam_components_to_dataflow(tmp_path):
@@ -173,8 +239,9 @@ def test_one_setting_moves_the_beam_components_to_dataflow(tmp_path):
 def test_secrets_are_in_the_job_by_their_names_and_only_where_they_are_read(tmp_path):
     name = "projects/team/secrets/hf-token/versions/1"
     containers = _containers(_compile(tmp_path, f"vertex.secrets={{HF_TOKEN: {name}}}"))
-    wanted = [{"name": "UNDERSTUDY_SECRETS", "value": json.dumps({"HF_TOKEN": name})}]
-    assert containers["HFPusher"]["env"] == containers["Trainer"]["env"] == wanted
+    wanted = {"name": "UNDERSTUDY_SECRETS", "value": json.dumps({"HF_TOKEN": name})}
+    for reader in ("HFPusher", *ACCELERATED):
+        assert wanted in containers[reader]["env"], reader
     assert not BEAM & {task for task, container in containers.items() if "env" in container}
 
 
@@ -202,6 +269,12 @@ def test_a_failed_task_is_started_again(tmp_path):
         pytest.param("vertex.network=default", "vertex.network", id="no full name"),
         pytest.param("vertex.labels={Team: x}", "vertex.labels", id="an upper-case label"),
         pytest.param("vertex.reserved_ip_ranges=[a]", "set network", id="ranges of no network"),
+        pytest.param("vertex.accelerator_type=L4", "vertex.accelerator_type", id="no such name"),
+        pytest.param(
+            "vertex.spot_machine_type=a2-highgpu-1g",
+            "carries NVIDIA_TESLA_A100 and not NVIDIA_L4",
+            id="a machine without an L4",
+        ),
     ],
 )
 def test_a_setting_that_google_cloud_would_refuse_is_refused_at_once(override, expected):

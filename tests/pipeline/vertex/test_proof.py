@@ -168,10 +168,12 @@ def test_on_a_spot_machine_an_interrupted_training_goes_on_to_the_same_model(
     monkeypatch.setattr(Checkpoints, "save", save_and_lose_the_machine)
     spot = _service(folder, "vertex.spot_machine_type=n1-standard-8")
     outputs = service.outputs["round-2"]
-    trained = spot.run_task("Trainer", "spot", {}, outputs)
-    answered = spot.run_task("ResponseGen", "spot", {}, {**outputs, "Trainer": trained})
+    parameters = {"warm_start_uri": cloud.rounds[0].model_uri}
+    trained = spot.run_task("Trainer", "spot", parameters, outputs)
+    answered = spot.run_task("ResponseGen", "spot", parameters, {**outputs, "Trainer": trained})
     assert [job.job_spec.scheduling.strategy.name for job in spot.custom_jobs] == ["SPOT"] * 2
     resumed, whole = _training(trained), _training(outputs["Trainer"])
     assert (resumed["resumed_at"], whole["resumed_at"]) == (2, None)
     assert resumed["eval_loss"] == whole["eval_loss"]
+    assert resumed["warm_start"] == whole["warm_start"]
     assert _answers(answered) == _answers(outputs["ResponseGen"])
