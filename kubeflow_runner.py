@@ -118,7 +118,8 @@ def _add_parameters(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         dest="parameters",
-        help="a runtime parameter of the job, such as round=2; may be given several times",
+        help="a runtime parameter of the job, such as round=2 or 'training={epochs: 3}'; may be "
+        "given several times",
     )
 
 

@@ -180,14 +180,15 @@ def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
             f"The preset {path} extends {parent!r}. Give the name of one preset, or the path of a "
             "YAML file."
         )
-    return _merge(_read_preset(parent, (*heirs, str(path))), values) if parent else values
+    return merge(_read_preset(parent, (*heirs, str(path))), values) if parent else values
 
 
-def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Values with others put over them, key by key at every depth."""
     merged = dict(under)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged
 
 

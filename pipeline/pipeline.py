@@ -106,8 +106,9 @@ def create_pipeline(
         run_fn=RUN_FN,
         examples=data["Transform"].outputs["transformed_examples"],
         transform_graph=data["Transform"].outputs["transform_graph"],
+        preset=config.training.preset,
+        hparams=parameter("training", config.training.model_dump_json()),
         custom_config={
-            "hparams": config.training.model_dump_json(),
             "checkpoint_dir": checkpoint_uri,
             "code_version": code_version("models", "components/trainer"),
         },

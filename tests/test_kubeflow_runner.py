@@ -112,6 +112,7 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
         "submit",
         "--parameter=round=3",
         "--parameter=history_uri=gs://team-bucket/old/synthetic",
+        "--parameter=training={epochs: 3}",
         vertex__service_account="tasks@team.iam.gserviceaccount.com",
         vertex__network="projects/123/global/networks/private",
         vertex__reserved_ip_ranges="[tasks]",
@@ -128,7 +129,10 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
     labels = {"cost-centre": "support", "pipeline": "support-triage", "started-by": "submit"}
     assert labels.items() <= job["labels"].items()
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://team-bucket/pipelines"
-    assert job["runtimeConfig"]["parameterValues"] == {
+    values = job["runtimeConfig"]["parameterValues"]
+    training = json.loads(values.pop("training"))
+    assert (training["epochs"], training["batch_size"]) == (3, 16), "the preset's, but for one"
+    assert values == {
         "round": 3,
         "history_uri": "gs://team-bucket/old/synthetic",
     }
@@ -149,6 +153,9 @@ def test_a_parameter_that_the_job_does_not_have_is_refused(run, cloud):
     assert status == 2
     assert "no parameter 'rounds'" in errors
     assert "coverage_dir, evaluator" in errors
+    status, _, errors = run("submit", "--parameter=training={epochs: many}")
+    assert status == 2
+    assert "--parameter training cannot be used: epochs: received 'many'" in errors
     assert not cloud.jobs
 
 

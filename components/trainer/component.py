@@ -1,4 +1,4 @@
-"""The component Trainer: TFX's Trainer with the URI of a model to start from."""
+"""The component Trainer: TFX's, with hyperparameters and the URI of a model to start from."""
 
 from typing import Any, ClassVar
 
@@ -14,14 +14,15 @@ from tfx.types.standard_component_specs import TrainerSpec as StockTrainerSpec
 from tfx.utils import json_utils
 
 from components.trainer import executor
-from components.trainer.executor import WARM_START_URI_KEY
+from components.trainer.executor import HPARAMS_KEY, PRESET_KEY, WARM_START_URI_KEY
 
 
 class TrainerSpec(StockTrainerSpec):
-    """TFX's inputs, outputs and parameters, and the model to start from."""
+    """TFX's inputs, outputs and parameters, the hyperparameters, and the model to start from."""
 
     PARAMETERS: ClassVar = {
         **StockTrainerSpec.PARAMETERS,
+        HPARAMS_KEY: ExecutionParameter(type=str),
         WARM_START_URI_KEY: ExecutionParameter(type=str),
     }
 
@@ -46,6 +47,8 @@ class Trainer(StockTrainer):
         run_fn: str,
         examples: BaseChannel,
         transform_graph: BaseChannel,
+        preset: str,
+        hparams: str | RuntimeParameter,
         custom_config: dict[str, Any],
         warm_start_uri: str | RuntimeParameter = "",
     ) -> None:
@@ -55,7 +58,10 @@ class Trainer(StockTrainer):
             run_fn: Dotted name of the function that trains on the splits `train` and `eval`.
             examples: Transformed Examples.
             transform_graph: Transform's graph.
-            custom_config: What `run_fn` finds in its `fn_args.custom_config`.
+            preset: The base model that the examples were made for.
+            hparams: The hyperparameters as JSON; their `preset` must be the one above. `run_fn`
+                finds them as `fn_args.custom_config["hparams"]`.
+            custom_config: What else `run_fn` finds there.
             warm_start_uri: The Model of an earlier round, which `run_fn` finds as
                 `fn_args.base_model`; empty for none.
         """
@@ -65,7 +71,8 @@ class Trainer(StockTrainer):
             train_args=trainer_pb2.TrainArgs(splits=["train"]),
             eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             run_fn=run_fn,
-            custom_config=json_utils.dumps(custom_config),
+            custom_config=json_utils.dumps({**custom_config, PRESET_KEY: preset}),
+            hparams=hparams,
             warm_start_uri=warm_start_uri,
             model=Channel(type=standard_artifacts.Model),
             model_run=Channel(type=standard_artifacts.ModelRun),

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import yaml
 
 from components.errors import UserError
-from pipeline.config import Config, load_config
+from pipeline.config import Config, load_config, merge
 from pipeline.vertex.cloud import Cloud
 from pipeline.vertex.errors import explained
 from pipeline.vertex.loop import DetachedError, VertexLoop, start_or_resume
@@ -38,7 +39,7 @@ def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], 
     """Compile, upload and start one round."""
     config = load_config(preset, overrides)
     vertex = config.vertex_settings
-    values = _parameter_values(parameters)
+    values = _parameter_values(parameters, config)
     check_config(config, vertex)
     with explained(vertex):
         cloud = _checked_cloud(vertex)
@@ -60,7 +61,7 @@ def schedule(
     """Compile and upload a round, and let Vertex AI start it again and again."""
     config = load_config(preset, overrides)
     vertex = config.vertex_settings
-    values = _parameter_values(parameters)
+    values = _parameter_values(parameters, config)
     check_config(config, vertex)
     coverage_dir = str(values.get("coverage_dir", config.coverage_dir))
     if vertex.enable_caching and "://" not in coverage_dir:
@@ -194,7 +195,7 @@ def _labels(config: Config, started_by: str) -> Mapping[str, str]:
     return {"pipeline": config.name, "started-by": started_by}
 
 
-def _parameter_values(parameters: Sequence[str]) -> dict[str, Any]:
+def _parameter_values(parameters: Sequence[str], config: Config) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for parameter in parameters:
         name, sign, text = parameter.partition("=")
@@ -202,6 +203,22 @@ def _parameter_values(parameters: Sequence[str]) -> dict[str, Any]:
             raise UserError(
                 f"--parameter {parameter!r} has no value. Write --parameter name=value."
             )
-        # JSON settings stay text: the components read them.
-        values[name] = text if text.startswith("{") else yaml.safe_load(text)
+        value = yaml.safe_load(text)
+        values[name] = _settings(config, name, value) if isinstance(value, dict) else value
     return values
+
+
+def _settings(config: Config, name: str, changes: dict[str, Any]) -> str:
+    """A section of the configuration with some values changed, as the component receives it."""
+    section = getattr(config, name, None)
+    if not isinstance(section, pydantic.BaseModel):
+        raise UserError(f"--parameter {name}: received {changes!r}, and it is not a section.")
+    values = merge(section.model_dump(mode="json"), changes)
+    try:
+        return type(section).model_validate(values).model_dump_json()
+    except pydantic.ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: received {item['input']!r}. {item['msg']}"
+            for item in error.errors()
+        )
+        raise UserError(f"--parameter {name} cannot be used: {problems}.") from error

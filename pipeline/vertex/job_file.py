@@ -33,9 +33,9 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
     """Write the PipelineJob of one round as JSON.
 
     Its runtime parameters are `round`, `history_uri`, `report_uri`, `warm_start_uri`,
-    `coverage_dir`, and the settings of SynthDataGen, of ResponseGen and of LLMEvaluator as JSON
-    (`synth`, `generation`, `few_shot_generation`, `evaluator`). Their defaults are the first round
-    with this configuration.
+    `coverage_dir`, and the settings of SynthDataGen, Trainer, ResponseGen and LLMEvaluator as JSON
+    (`synth`, `training`, `generation`, `few_shot_generation`, `evaluator`). Their defaults are the
+    first round with this configuration.
 
     Args:
         config: The configuration; its `vertex` section must be set.

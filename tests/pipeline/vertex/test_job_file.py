@@ -1,8 +1,10 @@
 """The compiled job: valid for Vertex AI, and what the configuration says."""
 
 import json
+import re
 
 import pytest
+import yaml
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -65,6 +67,21 @@ def test_every_preset_compiles_to_a_valid_job(preset, tmp_path):
     assert describe(job).startswith("Tasks: BaseResponseGen, CoverageExampleGen")
 
 
+def test_artifact_types_are_what_vertex_ai_accepts(tmp_path):
+    titles = set()
+    for component in _compile(tmp_path)["pipelineSpec"]["components"].values():
+        for side in ("inputDefinitions", "outputDefinitions"):
+            for artifact in component.get(side, {}).get("artifacts", {}).values():
+                schema = yaml.safe_load(artifact["artifactType"]["instanceSchema"])
+                titles.add(schema["title"])
+                # https://cloud.google.com/vertex-ai/docs/ml-metadata/custom-schemas
+                assert re.fullmatch(r"[a-z][a-z0-9-_]{2,20}\.[A-Z][A-Za-z0-9-_]{2,49}",
+                                    schema["title"]), schema  # fmt: skip
+                if not schema["title"].startswith("tfx."):
+                    assert "properties" not in schema, schema
+    assert {"components.Responses", "components.CoverageReport"} <= titles
+
+
 def test_the_same_configuration_compiles_to_the_same_file(tmp_path):
     for name in ("one", "two"):
         compile_job(vertex_config(), tmp_path / name)
@@ -94,6 +111,7 @@ def test_what_one_changes_for_a_single_run_is_a_runtime_parameter_with_a_default
         "warm_start_uri": "",
         "coverage_dir": "/app/data/coverage/support_triage",
         "synth": config.synth.model_dump_json(),
+        "training": config.training.model_dump_json(),
         "generation": config.generation.model_dump_json(),
         "few_shot_generation": config.few_shot_generation.model_dump_json(),
         "evaluator": config.evaluator.model_dump_json(),
@@ -106,6 +124,7 @@ def test_what_one_changes_for_a_single_run_is_a_runtime_parameter_with_a_default
         ("SynthDataGen", "round", "round"),
         ("SynthDataGen", "history_uri", "history_uri"),
         ("Trainer", "warm_start_uri", "warm_start_uri"),
+        ("Trainer", "hparams", "training"),
         ("ResponseGen", "settings", "generation"),
         ("BaseResponseGen", "settings", "generation"),
         ("FewShotResponseGen", "settings", "few_shot_generation"),
