@@ -1,32 +1,51 @@
-"""What a trained model is written as, and the proof that it was written right."""
+"""What a trained model is written as: each format loaded again and compared before it is kept."""
 
+import gc
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from models import data, gemma
-from models.errors import ModelError
 from models.features import TurnTemplate
-from models.lora import save_adapter
-from models.transformers_export import export_transformers
+from models.gguf_export import export_gguf
+from models.hparams import TrainHParams
+from models.llama_cpp import check_llama_cpp, verify_gguf
+from models.lora import is_lora_enabled, save_adapter
+from models.saved_model_export import check_saved_model, export_saved_model, verify_saved_model
+from models.transformers_export import export_transformers, verify_transformers
+from models.transformers_weights import check_family
+from models.verification import Verification, Verifier, refusal
 
+ADAPTER = "adapter"
 ADAPTER_FILE = "adapter.lora.h5"
 PRESET_DIR = "preset"
 TRANSFORMERS_DIR = "transformers"
+SAVED_MODEL_DIR = "saved_model"
+GGUF_DIR = "gguf"
 GENERATION_FILE = "generation.json"
 TRAINING_FILE = "training.json"
 
-_VERIFIED_ROWS = 2
-# Largest difference of a logit, as a share of the largest logit. Merging the LoRA factors rounds
-# the weights once more, to 8 bits in bfloat16 and in int8.
-_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
-_QUANTIZED_TOLERANCE = 0.1
+
+def check_exports(model: Any, hparams: TrainHParams) -> None:
+    """Raise unless the model can be written in all wanted formats: better before the training.
+
+    Args:
+        model: The model that is going to be trained.
+        hparams: Its `exports` are checked.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    for name in {"transformers", "gguf"}.intersection(hparams.exports):
+        check_family(model.backbone, name)
+    if "saved_model" in hparams.exports:
+        check_saved_model(model.preprocessor)
+    if "gguf" in hparams.exports:
+        check_llama_cpp()
 
 
 def export(
@@ -35,73 +54,95 @@ def export(
     template: TurnTemplate,
     rows: Sequence[data.TokenizedRow],
     *,
-    sequence_length: int,
-    with_transformers: bool,
-) -> dict[str, float]:
-    """Write the LoRA factors, the merged preset, a transformers checkpoint, and the prompt format.
+    hparams: TrainHParams,
+    load_base: Callable[[], Any],
+) -> dict[str, dict[str, Any]]:
+    """Write the LoRA factors, the merged preset, the wanted further formats and the prompt format.
 
-    What was written is loaded again and has to give the logits of the model in memory.
+    What was written is loaded again and has to give the logits and the greedy tokens of the model
+    in memory.
 
     Args:
         model: A KerasHub causal language model, with LoRA enabled or without.
         destination: Local folder or `gs://` URI; made where it does not exist.
         template: How the model is prompted.
-        rows: Rows to compare the logits on, at least one.
-        sequence_length: Tokens of a row at most that the model was trained with.
-        with_transformers: Whether a checkpoint for Hugging Face transformers is written.
+        rows: Rows of the training.
+        hparams: What the model was trained with; `exports` names the further formats.
+        load_base: Loads the base model with LoRA enabled, where `model` has it.
 
     Returns:
-        By the name of an export, the largest difference of a logit to the model in memory, as a
-        share of the largest logit.
+        By the name of an export, how it compares with the model in memory; see `Verification`.
 
     Raises:
-        ModelError: What was written gives other logits, or the family has no transformers export.
+        ModelError: What was written is another model, or the family has no such export.
     """
     # Keras writes HDF5 to local files only.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        dtype = model.backbone.token_embedding.variable_dtype
-        if any(getattr(layer, "lora_enabled", False) for layer in model.backbone._flatten_layers()):
+        verifier = Verifier(model, template, rows)
+        found = {}
+        if is_lora_enabled(model):
             save_adapter(model, str(folder / ADAPTER_FILE))
+            found[ADAPTER] = _verify_adapter(folder / ADAPTER_FILE, load_base, verifier)
         model.save_to_preset(str(folder / PRESET_DIR))
-        text = template.to_json(sequence_length=sequence_length)
+        merged = gemma.load_model(str(folder / PRESET_DIR), verifier.dtype)
+        found[PRESET_DIR] = _verify_preset(merged, verifier)
+        for name in hparams.exports:
+            found[name] = _WRITERS[name](merged, folder / name, verifier, hparams)
+        text = template.to_json(sequence_length=hparams.sequence_length)
         (folder / GENERATION_FILE).write_text(text, encoding="utf-8")
-        inputs = _inputs(rows[:_VERIFIED_ROWS])
-        wanted = _logits(model, inputs)
-        reloaded = gemma.load_model(str(folder / PRESET_DIR), dtype)
-        differences = {PRESET_DIR: _difference(reloaded, inputs, wanted, PRESET_DIR)}
-        if with_transformers:
-            export_transformers(reloaded, folder / TRANSFORMERS_DIR, template)
-            reloaded = None  # two models in memory are enough
-            again = gemma.load_model(str(folder / TRANSFORMERS_DIR), dtype)
-            differences[TRANSFORMERS_DIR] = _difference(again, inputs, wanted, TRANSFORMERS_DIR)
         _copy(folder, destination)
-    return differences
+    return {name: verification.to_json() for name, verification in found.items()}
 
 
-def _inputs(rows: Sequence[data.TokenizedRow]) -> dict[str, data.Array]:
-    inputs, _ = next(data.batches(rows, len(rows), None))
-    return {name: inputs[name] for name in ("token_ids", "padding_mask")}
+def _verify_adapter(file: Path, load_base: Callable[[], Any], verifier: Verifier) -> Verification:
+    base = load_base()
+    base.backbone.load_lora_weights(str(file))
+    verification = verifier.compare_model(ADAPTER, base.backbone)
+    del base
+    gc.collect()
+    return verification
 
 
-def _logits(model: Any, inputs: dict[str, data.Array]) -> data.Array:
-    logits = keras.ops.convert_to_numpy(keras.ops.cast(model(inputs), "float32"))
-    return np.asarray(logits)[inputs["padding_mask"]]
+def _verify_preset(model: Any, verifier: Verifier) -> Verification:
+    texts = [str(prompt.formatted) for prompt in verifier.fixed]
+    start = int(model.preprocessor.tokenizer.start_token_id)
+    tokens = [(start, *ids) for ids in data.encode(texts, model.preprocessor.tokenizer)]
+    if tokens != [prompt.tokens for prompt in verifier.fixed]:
+        raise refusal(PRESET_DIR, "come with a tokenizer that splits a prompt into other tokens")
+    return verifier.compare_model(PRESET_DIR, model.backbone)
 
 
-def _difference(model: Any, inputs: dict[str, data.Array], wanted: data.Array, name: str) -> float:
-    difference = float(np.abs(_logits(model, inputs) - wanted).max() / np.abs(wanted).max())
-    tolerance = _TOLERANCE[model.backbone.token_embedding.variable_dtype]
-    if any(layer.quantization_mode for layer in model.backbone._flatten_layers()):
-        tolerance = _QUANTIZED_TOLERANCE
-    if not difference <= tolerance:
-        raise ModelError(
-            f"The model that was written as {name!r} gives other logits than the trained one: they "
-            f"differ by {difference:.2g} of the largest, and {tolerance:g} is rounding. Nothing "
-            "was exported. This is a defect of the export, not of your data; with "
-            "training.dtype=float32 and training.transformers_export=false fewer parts take part."
-        )
-    return round(difference, 6)
+def _transformers(
+    model: Any, folder: Path, verifier: Verifier, hparams: TrainHParams
+) -> Verification:
+    export_transformers(model, folder, verifier.template)
+    return verify_transformers(folder, verifier)
+
+
+def _saved_model(
+    model: Any, folder: Path, verifier: Verifier, hparams: TrainHParams
+) -> Verification:
+    export_saved_model(model, folder, verifier, max_output_tokens=hparams.sequence_length)
+    return verify_saved_model(folder, model.preprocessor.tokenizer, verifier)
+
+
+def _gguf(model: Any, folder: Path, verifier: Verifier, hparams: TrainHParams) -> Verification:
+    export_gguf(
+        model,
+        folder,
+        verifier.template,
+        gguf_type=hparams.gguf_type,
+        sequence_length=hparams.sequence_length,
+    )
+    return verify_gguf(folder, hparams.gguf_type, verifier)
+
+
+_WRITERS: dict[str, Callable[[Any, Path, Verifier, TrainHParams], Verification]] = {
+    TRANSFORMERS_DIR: _transformers,
+    SAVED_MODEL_DIR: _saved_model,
+    GGUF_DIR: _gguf,
+}
 
 
 def _copy(folder: Path, destination: str) -> None:

@@ -1,9 +1,9 @@
-"""The tables of a GGUF file's tokenizer to a SentencePiece model."""
+"""The tables of a GGUF file's tokenizer: to a SentencePiece model, and from KerasHub's."""
 
 from typing import Any
 
 # Token types of llama.cpp (`llama_token_type`).
-_CONTROL, _USER_DEFINED = 3, 4
+_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
 _MISSING_SCORE = -1000.0  # llama.cpp's score of pieces that SentencePiece gives none
 
 
@@ -60,3 +60,53 @@ def _describe(model: Any, tokens: list[str], special: dict[str, int], space_pref
     normalizer.add_dummy_prefix = space_prefix
     normalizer.remove_extra_whitespaces = False
     normalizer.escape_whitespaces = True
+
+
+def write_tokenizer(writer: Any, tokenizer: Any, turn_end: int, vocabulary_size: int) -> None:
+    """Write a tokenizer's tables, as llama.cpp reads them.
+
+    Args:
+        writer: A `gguf.GGUFWriter`.
+        tokenizer: A KerasHub tokenizer, of SentencePiece or of byte pairs.
+        turn_end: The token that ends a turn.
+        vocabulary_size: Rows of the embeddings, at least as many as the tokenizer has tokens.
+    """
+    if getattr(tokenizer, "proto", None) is None:
+        tokens, types = _write_byte_pairs(writer, tokenizer)
+    else:
+        tokens, types = _write_pieces(writer, tokenizer, vocabulary_size)
+    n_missing = vocabulary_size - len(tokens)
+    writer.add_token_list([*tokens, *(f"[PAD{i}]" for i in range(n_missing))])
+    types[turn_end] = _CONTROL
+    writer.add_token_types([*types, *[_UNUSED] * n_missing])
+    writer.add_bos_token_id(int(tokenizer.start_token_id))
+    writer.add_eos_token_id(int(tokenizer.end_token_id))
+    writer.add_eot_token_id(turn_end)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+
+
+def _write_pieces(writer: Any, tokenizer: Any, vocabulary_size: int) -> tuple[list[str], list[int]]:
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(tokenizer.proto)
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    scores = [piece.score for piece in model.pieces]
+    writer.add_token_scores([*scores, *[_MISSING_SCORE] * (vocabulary_size - len(scores))])
+    writer.add_unk_token_id(model.trainer_spec.unk_id)
+    if model.trainer_spec.pad_id >= 0:
+        writer.add_pad_token_id(model.trainer_spec.pad_id)
+    writer.add_add_space_prefix(model.normalizer_spec.add_dummy_prefix)
+    # SentencePiece numbers the types of pieces as llama.cpp does.
+    return [piece.piece for piece in model.pieces], [int(piece.type) for piece in model.pieces]
+
+
+def _write_byte_pairs(writer: Any, tokenizer: Any) -> tuple[list[str], list[int]]:
+    special = set(tokenizer.special_tokens)
+    tokens = tokenizer.get_vocabulary()
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_merges(list(tokenizer.merges))
+    return tokens, [_CONTROL if token in special else _NORMAL for token in tokens]

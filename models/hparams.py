@@ -44,7 +44,10 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
         keep_best: Whether the weights with the lowest eval loss are kept rather than the last ones.
         checkpoint_steps: Steps between checkpoints that a killed training goes on from; None for
             no checkpoints.
-        transformers_export: Whether a checkpoint for Hugging Face transformers is written too.
+        exports: What is written besides the LoRA factors and the KerasHub preset: `transformers`
+            (a checkpoint for Hugging Face transformers, vLLM and TGI), `saved_model` (from text to
+            text, for TensorFlow Serving), `gguf` (for llama.cpp and Ollama).
+        gguf_type: Precision of the matrices in a GGUF file.
         seed: Seed number of the LoRA initialization, of dropout and of the order of the rows.
         cache_dir: Folder for converted presets.
     """
@@ -72,7 +75,8 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
     patience: int | None = Field(None, ge=1)
     keep_best: bool = True
     checkpoint_steps: int | None = Field(50, ge=1)
-    transformers_export: bool = True
+    exports: tuple[Literal["transformers", "saved_model", "gguf"], ...] = ("transformers",)
+    gguf_type: Literal["f32", "bf16", "q8_0"] = "bf16"
     seed: int = Field(0, ge=0)
     cache_dir: str = ".cache"
 
@@ -83,9 +87,11 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
                 f"method 'full' cannot train {self.quantization} weights; "
                 "set quantization=none, or method=lora"
             )
-        if self.transformers_export and self.quantization != "none":
+        if self.exports and self.quantization != "none":
             raise ValueError(
-                f"transformers cannot read Keras' {self.quantization} weights; "
-                "set transformers_export=false, or quantization=none"
+                f"{' and '.join(self.exports)} cannot hold Keras' {self.quantization} weights; "
+                "set exports=[], or quantization=none"
             )
+        if len(set(self.exports)) < len(self.exports):
+            raise ValueError(f"exports names a format twice: {', '.join(self.exports)}")
         return self

@@ -12,7 +12,11 @@ import tensorflow as tf
 from models import data, gemma
 from models.checkpoints import Checkpoints
 from models.errors import ModelError
+<<<<<<< HEAD
 from models.export import TRAINING_FILE, export
+=======
+from models.export import check_exports, export
+>>>>>>> 0576bd1 (Exports verified by logits and greedy tokens; SavedModel and GGUF (in progress))
 from models.features import template_for
 from models.fitting import fit
 from models.hparams import TrainHParams
@@ -24,10 +28,10 @@ def run_fn(fn_args: Any) -> None:
     """Fine-tunes a model on Transform's output and exports it.
 
     Writes to `fn_args.serving_model_dir`: `adapter.lora.h5` (the LoRA factors, where there are
-    any), `preset/` (a KerasHub preset with the factors merged in), `transformers/` (the same for
-    Hugging Face transformers), `generation.json` (how the model is prompted) and `training.json`
-    (what was trained, how fast, and the losses). TensorBoard's files go to
-    `fn_args.model_run_dir`.
+    any), `preset/` (a KerasHub preset with the factors merged in), a folder for each of
+    `TrainHParams.exports`, `generation.json` (how the model is prompted) and `training.json` (what
+    was trained, how fast, the losses, and how each export compares with the trained model).
+    TensorBoard's files go to `fn_args.model_run_dir`.
 
     Args:
         fn_args: TFX's `FnArgs`; of `custom_config`, `hparams` is the JSON of `TrainHParams` and
@@ -45,6 +49,7 @@ def run_fn(fn_args: Any) -> None:
     dtype = gemma.resolve_dtype(hparams.dtype)
     start = fn_args.base_model or ""
     model = _trainable_model(hparams, dtype, start)
+    check_exports(model, hparams)
     template = template_for(hparams.preset)
     train, evaluation = (
         data.tokenize(
@@ -85,8 +90,11 @@ def run_fn(fn_args: Any) -> None:
         fn_args.serving_model_dir,
         template,
         train.rows,
-        sequence_length=hparams.sequence_length,
-        with_transformers=hparams.transformers_export,
+        hparams=hparams,
+        # The file of the factors has their scale in it.
+        load_base=lambda: _trainable_model(
+            hparams.model_copy(update={"lora_alpha": None}), dtype, start=""
+        ),
     )
     facts |= {"exports": exports, "seconds": round(time.monotonic() - started, 1)}
     with tf.io.gfile.GFile(os.path.join(fn_args.serving_model_dir, TRAINING_FILE), "w") as file:

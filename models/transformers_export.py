@@ -1,144 +1,157 @@
-"""A checkpoint that Hugging Face transformers loads, from a KerasHub model."""
+"""A checkpoint that Hugging Face transformers, vLLM and TGI load, from a KerasHub model."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras import ops
+import keras
 
 from models import data
-from models.errors import ModelError
 from models.features import TurnTemplate
+from models.transformers_weights import Weights, check_family, checkpoint
+from models.verification import Verification, Verifier, refusal
+
+_SENTENCEPIECE_FILE = "tokenizer.model"
+_TOKENIZERS_FILE = "tokenizer.json"
 
 
 def export_transformers(model: Any, folder: Path, template: TurnTemplate) -> None:
     """Write weights, configuration, tokenizer and chat template.
 
     Args:
-        model: A KerasHub causal language model without LoRA: KerasHub would leave the factors out.
+        model: A KerasHub causal language model without LoRA: the factors would be left out.
         folder: Local folder.
         template: How the model is prompted.
 
     Raises:
-        ModelError: KerasHub has no transformers export for the model's family.
+        ModelError: There is no transformers export for the model's family.
     """
-    from keras_hub.src.utils.transformers.export import hf_exporter
-
-    # KerasHub's own has no architecture, no Gemma 2, and one key-value head only.
-    hf_exporter.MODEL_CONFIGS["GemmaBackbone"] = _gemma_config
-    hf_exporter.MODEL_EXPORTERS["GemmaBackbone"] = _gemma_weights
-    try:
-        model.export_to_transformers(str(folder))
-    except (ValueError, NotImplementedError) as error:
-        raise ModelError(
-            f"KerasHub cannot write {type(model.backbone).__name__} for transformers ({error}). "
-            "Set training.transformers_export=false."
-        ) from error
+    check_family(model.backbone, "transformers")
+    config, weights = checkpoint(model.backbone)
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = model.preprocessor.tokenizer
     start, end = int(tokenizer.start_token_id), int(tokenizer.end_token_id)
-    # KerasHub writes ids for Gemma 3 that are not Gemma's.
-    _update_json(folder / "config.json", bos_token_id=start, eos_token_id=end)
     turn_end = data.end_token_id(tokenizer, template)
     stops = [end] if turn_end == end else [end, turn_end]
-    _update_json(folder / "generation_config.json", bos_token_id=start, eos_token_id=stops)
-    _update_json(folder / "tokenizer_config.json", chat_template=chat_template(template))
+    _write_json(folder / "config.json", config | {"bos_token_id": start, "eos_token_id": end})
+    _write_json(folder / "generation_config.json", {"bos_token_id": start, "eos_token_id": stops})
+    _save_weights(weights, folder / "model.safetensors")
+    _write_tokenizer(tokenizer, folder, template)
 
 
-def chat_template(template: TurnTemplate) -> str:
-    """The Jinja template that transformers' `apply_chat_template` renders messages with."""
+def verify_transformers(folder: Path, verifier: Verifier) -> Verification:
+    """Load a checkpoint again and compare it with the trained model.
+
+    Args:
+        folder: What `export_transformers` wrote.
+        verifier: What the trained model computes.
+
+    Raises:
+        ModelError: Weights or tokenizer of the checkpoint are others.
+    """
+    import keras_hub
+
+    texts = [str(prompt.formatted) for prompt in verifier.fixed]
+    if checkpoint_tokens(folder, texts) != [list(p.tokens[1:]) for p in verifier.fixed]:
+        raise refusal(folder.name, "come with a tokenizer that splits a prompt into other tokens")
+    backbone = keras_hub.models.Backbone.from_preset(str(folder), dtype=verifier.dtype)
+    return verifier.compare_model(folder.name, backbone)
+
+
+def checkpoint_tokens(folder: Path, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, without special tokens around it, by a checkpoint's tokenizer."""
+    if (folder / _TOKENIZERS_FILE).exists():
+        import tokenizers
+
+        fast = tokenizers.Tokenizer.from_file(str(folder / _TOKENIZERS_FILE))
+        return [fast.encode(text, add_special_tokens=False).ids for text in texts]
+    import sentencepiece
+
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / _SENTENCEPIECE_FILE))
+    return [pieces.encode(text) for text in texts]
+
+
+def chat_template(template: TurnTemplate, *, with_start: bool = True) -> str:
+    """The Jinja template that renders messages as the model reads them.
+
+    Args:
+        template: How the model is prompted.
+        with_start: Whether the beginning of sequence is part of it; llama.cpp adds it to any text.
+    """
     prefix, suffix, end = (
         json.dumps(part) for part in (template.prefix, template.suffix, template.end)
     )
+    start = "{{ bos_token }}" if with_start else ""
     return (
-        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
+        start + "{% for message in messages %}{% if message['role'] == 'user' %}"
         "{{ " + prefix + " + message['content'] + " + suffix + " }}{% else %}"
         "{{ message['content'] + " + end + " }}{% endif %}{% endfor %}"
     )
 
 
-def _update_json(path: Path, **values: Any) -> None:
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**known, **values}, indent=2), encoding="utf-8")
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2), encoding="utf-8")
 
 
-def _gemma_config(backbone: Any) -> dict[str, Any]:
+def _save_weights(weights: Weights, path: Path) -> None:
+    if keras.backend.backend() == "jax":
+        from safetensors.flax import save_file
+    else:
+        from safetensors.tensorflow import save_file
+    tensors = {name: keras.ops.convert_to_tensor(tensor) for name, tensor in weights.items()}
+    save_file(tensors, str(path), metadata={"format": "pt"})
+
+
+def _write_tokenizer(tokenizer: Any, folder: Path, template: TurnTemplate) -> None:
+    start, end = (
+        str(tokenizer.id_to_token(int(token)))
+        for token in (tokenizer.start_token_id, tokenizer.end_token_id)
+    )
     config = {
-        "architectures": ["GemmaForCausalLM"],
-        "model_type": "gemma",
-        "vocab_size": backbone.vocabulary_size,
-        "num_hidden_layers": backbone.num_layers,
-        "num_attention_heads": backbone.num_query_heads,
-        "num_key_value_heads": backbone.num_key_value_heads,
-        "hidden_size": backbone.hidden_dim,
-        "intermediate_size": backbone.intermediate_dim // 2,
-        "head_dim": backbone.head_dim,
-        "hidden_activation": "gelu_pytorch_tanh",
-        "max_position_embeddings": 8192,
-        "rms_norm_eps": backbone.layer_norm_epsilon,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": True,
-        "pad_token_id": 0,
-        "torch_dtype": backbone.dtype_policy.variable_dtype,
+        "bos_token": start,
+        "eos_token": end,
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "chat_template": chat_template(template),
     }
-    if not _is_gemma2(backbone):
-        return config
-    heads_share = backbone.hidden_dim // backbone.num_query_heads
-    return config | {
-        "architectures": ["Gemma2ForCausalLM"],
-        "model_type": "gemma2",
-        "query_pre_attn_scalar": backbone.head_dim
-        if backbone.query_head_dim_normalize
-        else heads_share,
-        # transformers refuses whole numbers here
-        "final_logit_softcapping": _as_float(backbone.final_logit_soft_cap),
-        "attn_logit_softcapping": _as_float(backbone.attention_logit_soft_cap),
-        "sliding_window": backbone.sliding_window_size,
+    proto = getattr(tokenizer, "proto", None)
+    if proto is None:
+        tokenizer._maybe_initialized_tokenizers()
+        config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+        (folder / _TOKENIZERS_FILE).write_text(_with_start(tokenizer, start), encoding="utf-8")
+    else:
+        is_gemma = type(tokenizer).__name__.startswith("Gemma")
+        config |= {
+            "tokenizer_class": "GemmaTokenizer" if is_gemma else "LlamaTokenizer",
+            "unk_token": "<unk>",
+            "pad_token": "<pad>" if is_gemma else None,
+            "legacy": False,
+            "added_tokens_decoder": _added_tokens(tokenizer, [start, end, "<unk>", template.end]),
+        }
+        (folder / _SENTENCEPIECE_FILE).write_bytes(proto)
+    _write_json(folder / "tokenizer_config.json", config)
+
+
+def _added_tokens(tokenizer: Any, tokens: list[str]) -> dict[str, dict[str, Any]]:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {
+        str(tokenizer.token_to_id(token)): {"content": token, "special": True, **flags}
+        for token in dict.fromkeys(tokens)
     }
 
 
-def _gemma_weights(backbone: Any, include_lm_head: bool = False) -> dict[str, Any]:
-    weights = {
-        "model.embed_tokens.weight": ops.convert_to_tensor(backbone.token_embedding.embeddings),
-        "model.norm.weight": ops.convert_to_tensor(backbone.layer_norm.scale),
+def _with_start(tokenizer: Any, start: str) -> str:
+    """KerasHub's tokenizer in the format of `tokenizers`, beginning a text with its start token."""
+    values = json.loads(tokenizer._tokenizer.to_str())
+    token = {"SpecialToken": {"id": start, "type_id": 0}}
+    values["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [token, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [token, *({"Sequence": {"id": i, "type_id": n}} for n, i in enumerate("AB"))],
+        "special_tokens": {
+            start: {"id": start, "ids": [int(tokenizer.start_token_id)], "tokens": [start]}
+        },
     }
-    for number, block in enumerate(backbone.transformer_layers):
-        of_block = _gemma_attention(block.attention)
-        for name, layer in (
-            ("gate", block.gating_ffw),
-            ("up", block.gating_ffw_2),
-            ("down", block.ffw_linear),
-        ):
-            of_block[f"mlp.{name}_proj"] = ops.transpose(layer.kernel)
-        norms = {"input": block.pre_attention_norm, "post_attention": block.pre_ffw_norm}
-        if _is_gemma2(backbone):
-            norms["post_attention"] = block.post_attention_norm
-            norms["pre_feedforward"] = block.pre_ffw_norm
-            norms["post_feedforward"] = block.post_ffw_norm
-        for name, norm in norms.items():
-            of_block[f"{name}_layernorm"] = ops.convert_to_tensor(norm.scale)
-        weights |= {f"model.layers.{number}.{k}.weight": v for k, v in of_block.items()}
-    return weights
-
-
-def _gemma_attention(attention: Any) -> dict[str, Any]:
-    projections = {}
-    for name, layer in (
-        ("q", attention.query_dense),
-        ("k", attention.key_dense),
-        ("v", attention.value_dense),
-    ):
-        heads, hidden, width = layer.kernel.shape
-        kernel = ops.transpose(layer.kernel, (0, 2, 1))
-        projections[f"self_attn.{name}_proj"] = ops.reshape(kernel, (heads * width, hidden))
-    heads, width, hidden = attention.output_dense.kernel.shape
-    kernel = ops.reshape(attention.output_dense.kernel, (heads * width, hidden))
-    projections["self_attn.o_proj"] = ops.transpose(kernel)
-    return projections
-
-
-def _as_float(value: float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _is_gemma2(backbone: Any) -> bool:
-    return bool(backbone.use_post_attention_norm)
+    return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,97 @@
+"""Compares a GGUF file with the trained model in llama.cpp itself."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import data
+from models.errors import ModelError
+from models.gguf_export import GGUF_FILE, GgufType
+from models.verification import Prompt, Verification, Verifier, refusal
+
+_SERVER = Path(__file__).with_name("llama_cpp_server.py")
+# Share of the largest logit. llama.cpp rounds to 8 bits of mantissa, or multiplies with activations
+# of 8 bits; in float32 it still keeps some products in half precision.
+_TOLERANCE = {"f32": 0.01, "bf16": 0.1, "q8_0": 0.15}
+
+
+def check_llama_cpp() -> None:
+    """Raise unless llama.cpp is installed.
+
+    Raises:
+        ModelError: It is not.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise ModelError(
+            "A GGUF file is checked with llama.cpp, which is not installed. Run `pip install "
+            "xllamacpp`, or leave gguf out of training.exports."
+        )
+
+
+def verify_gguf(folder: Path, gguf_type: GgufType, verifier: Verifier) -> Verification:
+    """Load a GGUF file in llama.cpp's server, in a process of its own.
+
+    Tokens and chat template have to be those of the training; then llama.cpp is given the trained
+    model's continuations and has to find each token the likeliest.
+
+    Args:
+        folder: What `export_gguf` wrote.
+        gguf_type: Its precision.
+        verifier: What the trained model computes.
+
+    Raises:
+        ModelError: llama.cpp cannot load it, or it is another model.
+    """
+    found = _ask(folder / GGUF_FILE, verifier)
+    if found["tokens"] != [list(prompt.tokens) for prompt in verifier.fixed]:
+        raise refusal(folder.name, "come with a tokenizer that splits a prompt into other tokens")
+    if found["prompts"] != [prompt.formatted for prompt in verifier.fixed]:
+        raise refusal(folder.name, "come with another chat template")
+    logits = [
+        _logits(prompt, steps)
+        for prompt, steps in zip(verifier.prompts, found["steps"], strict=True)
+    ]
+    tolerance = max(verifier.tolerance, _TOLERANCE[gguf_type])
+    return verifier.compare(folder.name, logits, tolerance)
+
+
+def _logits(prompt: Prompt, steps: list[list[tuple[int, float]]]) -> data.Array:
+    """Logits from the log probabilities of the likeliest tokens, at each position.
+
+    A token that is not among them is less likely than each of them.
+    """
+    found = np.array(prompt.logits)
+    for logits, top in zip(found, steps, strict=True):
+        total = logits.max() + np.log(np.exp(logits - logits.max()).sum())
+        ids = [token for token, _ in top]
+        theirs = np.array([probability for _, probability in top]) + total
+        np.minimum(logits, theirs.min(), out=logits)
+        logits[ids] = theirs
+    return found
+
+
+def _ask(file: Path, verifier: Verifier) -> dict[str, Any]:
+    request = {
+        "file": str(file),
+        "fixed": [[prompt.text, prompt.formatted] for prompt in verifier.fixed],
+        "rows": [[prompt.tokens, prompt.continuation] for prompt in verifier.prompts],
+    }
+    done = subprocess.run(
+        [sys.executable, str(_SERVER)],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ModelError(
+            f"llama.cpp cannot load the GGUF file: {done.stderr.strip()[-800:]} Leave gguf out of "
+            "training.exports. The training is kept in its checkpoint and not repeated."
+        )
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
