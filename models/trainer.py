@@ -12,11 +12,7 @@ import tensorflow as tf
 from models import data, gemma
 from models.checkpoints import Checkpoints
 from models.errors import ModelError
-<<<<<<< HEAD
-from models.export import TRAINING_FILE, export
-=======
-from models.export import check_exports, export
->>>>>>> 0576bd1 (Exports verified by logits and greedy tokens; SavedModel and GGUF (in progress))
+from models.export import TRAINING_FILE, check_exports, export
 from models.features import template_for
 from models.fitting import fit
 from models.hparams import TrainHParams

@@ -224,7 +224,7 @@ def test_all_weights_can_be_trained(tiny_preset, tiny):
 
 
 def test_factors_beside_8_bit_weights_learn_and_are_merged_into_them(tiny_preset, tmp_path):
-    tuned = tune(tiny_preset, quantization="int8", transformers_export=False)
+    tuned = tune(tiny_preset, quantization="int8", exports=())
     kernels = {v.dtype for v in tuned.model.backbone.variables if v.path.endswith("kernel")}
     assert "int8" in kernels
     assert tuned.facts["eval_loss"] < 0.8 * tuned.facts["eval_loss_before"]

@@ -40,7 +40,7 @@ def test_the_second_training_begins_where_the_first_ended(run_trainer, first, al
 
 
 def test_a_training_of_all_weights_begins_with_the_first_ones_weights(run_trainer):
-    changes = {"method": "full", "transformers_export": False}
+    changes = {"method": "full", "exports": ()}
     before = run_trainer(PAIRS, PAIRS, epochs=4, learning_rate=3e-3, **changes)
     after = facts_of(run_trainer(PAIRS, PAIRS, base_model=str(before), max_steps=1, **changes))
     assert after["eval_loss_before"] == pytest.approx(facts_of(before)["eval_loss"], abs=1e-3)
