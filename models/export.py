@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from models import data, gemma
-from models.features import TurnTemplate
+from models.features import GENERATION_FILE, TurnTemplate
 from models.gguf_export import export_gguf
 from models.hparams import TrainHParams
 from models.llama_cpp import check_llama_cpp, verify_gguf
@@ -26,7 +26,6 @@ PRESET_DIR = "preset"
 TRANSFORMERS_DIR = "transformers"
 SAVED_MODEL_DIR = "saved_model"
 GGUF_DIR = "gguf"
-GENERATION_FILE = "generation.json"
 TRAINING_FILE = "training.json"
 
 

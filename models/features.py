@@ -12,6 +12,7 @@ OUTPUT = "output"
 # Features that Transform writes.
 PROMPT_TEXT = "prompt_text"
 RESPONSE_TEXT = "response_text"
+GENERATION_FILE = "generation.json"  # a template, beside the model that is prompted with it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +48,23 @@ GEMMA = TurnTemplate(
     suffix="<end_of_turn>\n<start_of_turn>model\n",
     end="<end_of_turn>",
 )
-# https://docs.mistral.ai/guides/tokenization/ and the model card of Llama 2
+# Llama 2's https://huggingface.co/blog/llama2#how-to-prompt-llama-2, without a system prompt, and
+# Mistral's up to version 0.2, https://docs.mistral.ai/cookbooks/concept-deep-dive-tokenization-templates.
+# Version 0.3 made tokens of the markers, which KerasHub's tokenizer does not find in text: it is
+# trained with the older form, spelled out.
 INSTRUCTION = TurnTemplate(prefix="[INST] ", suffix=" [/INST]", end="</s>")
 # https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-3/
 LLAMA3 = TurnTemplate(
     prefix="<|start_header_id|>user<|end_header_id|>\n\n",
     suffix="<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     end="<|eot_id|>",
+)
+# The base models of Llama 3 never saw the tokens of a turn: their embeddings are untrained, and
+# LoRA does not train them. Alpaca's words, https://github.com/tatsu-lab/stanford_alpaca, need none.
+LLAMA3_BASE = TurnTemplate(
+    prefix="### Instruction:\n",
+    suffix="\n\n### Response:\n",
+    end="<|end_of_text|>",
 )
 # The first that a model's name contains; names are compared in lower case without - _ and spaces.
 _FAMILIES = (
@@ -81,17 +92,28 @@ def template_for(preset: str) -> TurnTemplate:
     """The turn template of a base model.
 
     Args:
-        preset: See `TrainHParams.preset`. A local folder's `config.json` tells its family, of other
-            presets the name does.
+        preset: See `TrainHParams.preset`. A folder with a model of this pipeline says itself how it
+            is prompted; another folder's `config.json` tells its family, of other presets the
+            name does.
 
     Returns:
-        Its family's template; Gemma's where nothing tells the family.
+        Its family's template; Gemma's where nothing tells the family. Base models that were not
+        tuned to instructions are given the template that their family's tuned ones have, but for
+        Llama 3.
     """
-    name = preset
+    folder = Path(preset)
+    for parent in (folder, folder.parent):
+        if folder.is_dir() and (parent / GENERATION_FILE).is_file():
+            return TurnTemplate.from_json((parent / GENERATION_FILE).read_text(encoding="utf-8"))
+    name, is_published = preset, not preset.startswith("random:")
     try:
-        config = json.loads((Path(preset) / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         name = str(config.get("class_name") or config.get("model_type") or preset)
+        is_published = False
     except (OSError, ValueError, AttributeError):
         pass
     name = re.sub(r"[-_ ]", "", name.lower())
-    return next((template for family, template in _FAMILIES if family in name), GEMMA)
+    template = next((template for family, template in _FAMILIES if family in name), GEMMA)
+    if template is LLAMA3 and is_published and "instruct" not in name:
+        return LLAMA3_BASE
+    return template

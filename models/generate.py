@@ -11,8 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from models import data, gemma
-from models.export import GENERATION_FILE, PRESET_DIR
-from models.features import GEMMA, TurnTemplate, follows_instructions, template_for
+from models.export import PRESET_DIR
+from models.features import (
+    GEMMA,
+    GENERATION_FILE,
+    TurnTemplate,
+    follows_instructions,
+    template_for,
+)
 from models.files import local_copy
 from models.prefix import begins_with, begun_with, prefix_cache, shared_prefix
 from models.preprocessing import format_prompts

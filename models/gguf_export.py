@@ -62,7 +62,7 @@ def export_gguf(
     folder.mkdir(parents=True, exist_ok=True)
     # With a temporary file no tensor stays in memory.
     writer = gguf.GGUFWriter(str(folder / GGUF_FILE), architecture, use_temp_file=True)
-    _write_fields(writer, config, sequence_length)
+    _write_fields(writer, config)
     writer.add_file_type(_file_type(gguf_type))
     tokenizer = model.preprocessor.tokenizer
     write_tokenizer(writer, tokenizer, data.end_token_id(tokenizer, template), config["vocab_size"])
@@ -89,9 +89,9 @@ def modelfile(template: TurnTemplate, sequence_length: int) -> str:
     )
 
 
-def _write_fields(writer: Any, config: dict[str, Any], sequence_length: int) -> None:
+def _write_fields(writer: Any, config: dict[str, Any]) -> None:
     head_dim = config["head_dim"]
-    writer.add_context_length(config.get("max_position_embeddings", max(32768, sequence_length)))
+    writer.add_context_length(config.get("max_position_embeddings", 131072))
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])

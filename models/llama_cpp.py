@@ -1,7 +1,9 @@
 """Compares a GGUF file with the trained model in llama.cpp itself."""
 
+import dataclasses
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from models.errors import ModelError
 from models.gguf_export import GGUF_FILE, GgufType
 from models.verification import Prompt, Verification, Verifier, refusal
 
+_ERROR_LINE = re.compile(r"[\d.]+ E |\w*Error\b")
 _SERVER = Path(__file__).with_name("llama_cpp_server.py")
 # Share of the largest logit. llama.cpp rounds to 8 bits of mantissa, or multiplies with activations
 # of 8 bits; in float32 it still keeps some products in half precision.
@@ -53,26 +56,47 @@ def verify_gguf(folder: Path, gguf_type: GgufType, verifier: Verifier) -> Verifi
     if found["prompts"] != [prompt.formatted for prompt in verifier.fixed]:
         raise refusal(folder.name, "come with another chat template")
     logits = [
-        _logits(prompt, steps)
+        _logits(prompt, steps, verifier.stops)
         for prompt, steps in zip(verifier.prompts, found["steps"], strict=True)
     ]
     tolerance = max(verifier.tolerance, _TOLERANCE[gguf_type])
-    return verifier.compare(folder.name, logits, tolerance)
+    compared = verifier.compare(folder.name, logits, tolerance)
+    untold = sum(step == [] for steps in found["steps"] for step in steps)
+    return dataclasses.replace(compared, tokens=compared.tokens - untold)
 
 
-def _logits(prompt: Prompt, steps: list[list[tuple[int, float]]]) -> data.Array:
+def _logits(
+    prompt: Prompt, steps: list[list[tuple[int, float]] | None], stops: set[int]
+) -> data.Array:
     """Logits from the log probabilities of the likeliest tokens, at each position.
 
-    A token that is not among them is less likely than each of them.
+    A token that is not among them is less likely than each of them. Where llama.cpp ends the turn,
+    all that is known is that one of the tokens that do is the likeliest; of a part of a character
+    nothing is known.
     """
     found = np.array(prompt.logits)
+    ends = sorted(stops)
     for logits, top in zip(found, steps, strict=True):
+        if top is None:
+            logits[ends[int(logits[ends].argmax())]] = logits.max()
+            others = np.delete(np.arange(len(logits)), ends)
+            logits[others] = np.minimum(logits[others], np.nextafter(logits[ends].max(), -np.inf))
+            continue
+        if not top:
+            continue
         total = logits.max() + np.log(np.exp(logits - logits.max()).sum())
         ids = [token for token, _ in top]
         theirs = np.array([probability for _, probability in top]) + total
         np.minimum(logits, theirs.min(), out=logits)
         logits[ids] = theirs
     return found
+
+
+def _reason(log: str) -> str:
+    """llama.cpp's own error lines, or the last thing that was said."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR_LINE.match(line)]
+    return " ".join(errors[:3] or lines[-1:])[:800]
 
 
 def _ask(file: Path, verifier: Verifier) -> dict[str, Any]:
@@ -90,8 +114,8 @@ def _ask(file: Path, verifier: Verifier) -> dict[str, Any]:
     )
     if done.returncode:
         raise ModelError(
-            f"llama.cpp cannot load the GGUF file: {done.stderr.strip()[-800:]} Leave gguf out of "
-            "training.exports. The training is kept in its checkpoint and not repeated."
+            f"llama.cpp does not answer with the GGUF file: {_reason(done.stderr)} Leave gguf out "
+            "of training.exports. The training is kept in its checkpoint and not repeated."
         )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer

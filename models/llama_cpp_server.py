@@ -47,8 +47,12 @@ class LlamaCpp:
         messages = [{"role": "user", "content": message}]
         return str(self._post("/apply-template", messages=messages)["prompt"])
 
-    def next_token(self, tokens: Sequence[int]) -> list[tuple[int, float]]:
-        """The likeliest tokens after others, with their log probabilities."""
+    def next_token(self, tokens: Sequence[int]) -> list[tuple[int, float]] | None:
+        """The likeliest tokens after others, with their log probabilities.
+
+        The server tells nothing of a token that ends the turn (None is returned) or that is a part
+        of a character (an empty list).
+        """
         reply = self._post(
             "/completion",
             prompt=list(tokens),
@@ -57,8 +61,10 @@ class LlamaCpp:
             n_probs=_ALTERNATIVES,
             cache_prompt=True,
         )
-        [step] = reply["completion_probabilities"]
-        return [(top["id"], top["logprob"]) for top in step["top_logprobs"]]
+        if reply["stop_type"] == "eos":
+            return None
+        steps = reply.get("completion_probabilities", ())
+        return [(top["id"], top["logprob"]) for step in steps for top in step["top_logprobs"]]
 
     def chat(self, message: str, max_tokens: int) -> str:
         """The response to a user's message, greedy."""
@@ -88,7 +94,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `tokens` of each formatted prompt, `prompts` as the chat template writes them, and `steps`:
-        for each row and each token that follows the likeliest tokens at its place.
+        for each row and each token that follows what `next_token` says at its place.
     """
     longest = max(len(start) + len(end) for start, end in request["rows"])
     server = LlamaCpp(request["file"], longest + _CONTEXT_TOKENS)

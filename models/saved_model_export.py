@@ -118,9 +118,8 @@ def _module(model: Any, verifier: Verifier, max_output_tokens: int) -> Any:
         def respond_with_limit(self, prompts: Any, max_output_tokens: Any) -> dict[str, Any]:
             ids = tokenize(prompts)
             lengths = tf.cast(ids.row_lengths(), tf.int32)
-            longest = tf.reduce_max(lengths)
-            rows = ids.to_tensor(shape=(None, longest + max_output_tokens))
-            mask = tf.sequence_mask(lengths, longest + max_output_tokens)
+            rows = tf.pad(ids.to_tensor(), [[0, 0], [0, max_output_tokens]])
+            mask = tf.sequence_mask(lengths, tf.shape(rows)[1])
             inputs = {"token_ids": rows, "padding_mask": mask}
             tokens = model.generate_step(inputs, stop_token_ids=stops)["token_ids"]
             responses, ends = finish(tokens, lengths, max_output_tokens)
@@ -220,9 +219,10 @@ def _load_and_ask(folder: Path, prompts: tuple[Prompt, ...]) -> dict[str, Any]:
             env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
         )
         if done.returncode:
+            lines = done.stderr.strip().splitlines()[-1:]
             raise ModelError(
-                f"The SavedModel cannot be loaded: {done.stderr.strip()[-800:]} Leave saved_model "
-                "out of training.exports. The training is kept in its checkpoint and not repeated."
+                f"The SavedModel does not answer: {' '.join(lines)[:800]} Leave saved_model out of "
+                "training.exports. The training is kept in its checkpoint and not repeated."
             )
         with np.load(answers, allow_pickle=False) as stored:
             logits = stored["logits"]

@@ -61,9 +61,11 @@ def checkpoint(backbone: Any) -> tuple[dict[str, Any], Weights]:
         return _llama_config(backbone), weights
     config = hf_exporter.MODEL_CONFIGS[family](backbone)
     weights = hf_exporter.MODEL_EXPORTERS[family](backbone, include_lm_head=True)
-    if family == "Gemma3Backbone" and backbone.global_rope_scaling_factor != 1:
-        factor = float(backbone.global_rope_scaling_factor)
-        config["rope_scaling"] = {"rope_type": "linear", "factor": factor}
+    if family == "Gemma3Backbone":
+        config["tie_word_embeddings"] = True
+        if backbone.global_rope_scaling_factor != 1:
+            factor = float(backbone.global_rope_scaling_factor)
+            config["rope_scaling"] = {"rope_type": "linear", "factor": factor}
     return config, weights
 
 

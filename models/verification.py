@@ -137,7 +137,8 @@ class Verifier:
 
         Args:
             name: What was written.
-            logits: For each prompt, of the shape of its `logits`, or of the first positions only.
+            logits: For each prompt, or the first ones, of the shape of its `logits`, or of the
+                first positions only.
             tolerance: Largest difference as a share of the largest logit; None for the one of
                 the trained model's precision.
 
@@ -146,7 +147,7 @@ class Verifier:
         """
         tolerance = self.tolerance if tolerance is None else tolerance
         largest, tokens, ties = 0.0, 0, 0
-        for prompt, found in zip(self.prompts, logits, strict=True):
+        for prompt, found in zip(self.prompts, logits, strict=False):
             wanted = prompt.logits[: len(found)]
             largest = max(largest, float(np.abs(found - wanted).max()) / self.largest_logit)
             for at, token in zip(wanted, found.argmax(axis=-1), strict=True):

@@ -53,13 +53,13 @@ def _ask_tab(answerer: Answerer, rows: dict[str, Answered]) -> None:
     by_prompt = {row.prompt: row for row in rows.values()}
 
     def ask(message: str, history: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
-        asked = message.strip()
-        if not asked:
+        if not message.strip():
             yield history, message, gr.skip()
             return
-        history = [*history, {"role": "user", "content": asked}]
-        beside = page.comparison(by_prompt.get(message) or by_prompt.get(asked))
-        for reply in _replies(answerer, asked):
+        history = [*history, {"role": "user", "content": message}]
+        beside = page.comparison(by_prompt.get(message) or by_prompt.get(message.strip()))
+        # As it was written: the evaluation strips nothing either.
+        for reply in _replies(answerer, message):
             yield [*history, {"role": "assistant", "content": reply}], "", beside
 
     with gr.Row(equal_height=False):

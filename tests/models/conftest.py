@@ -7,7 +7,7 @@ import tensorflow as tf
 from models import gemma, gguf
 from models.hparams import TrainHParams
 from models.trainer import run_fn
-from tests.models.tuning import PRESET, formatted, tune
+from tests.models.tuning import PRESET, formatted, tune, write
 
 CACHE_DIR = pathlib.Path(__file__).parents[2] / ".cache"  # of `make run`: one conversion for both
 
@@ -95,3 +95,16 @@ def run_trainer(tiny_cache, tmp_path_factory):
         return folder / "Format-Serving"
 
     return run_on
+
+
+@pytest.fixture(scope="session")
+def written(tuned, tiny_preset, tmp_path_factory):
+    """A folder as the Trainer writes it, with all formats, and what was recorded of each."""
+    folder = tmp_path_factory.mktemp("serving")
+    return folder, write(tuned, folder, tiny_preset)
+
+
+@pytest.fixture(scope="session")
+def exported(written):
+    """The folder alone; tests only read it."""
+    return written[0]

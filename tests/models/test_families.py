@@ -3,17 +3,20 @@
 import json
 
 import pytest
+import tensorflow as tf
 
-from models import data, features, gemma
+from models import data, features, gemma, transformers_weights
 from models.errors import ModelError
-from models.export import export
+from models.export import check_exports
 from models.features import template_for
 from models.generate import Generator, generate_fn
+from models.preprocessing import format_prompts
 from models.tiny import NAMES
-from tests.models.tuning import PAIRS, tune
+from tests.models.tuning import HPARAMS, PAIRS, tune, write
 
 PROMPTS = [prompt for prompt, _ in PAIRS]
-WITHOUT_EXPORTER = ("llama2-tiny", "llama3-tiny")
+WITHOUT_EXPORTER: tuple[str, ...] = ()
+WITHOUT_SAVED_MODEL = ("llama3-tiny",)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -51,44 +54,46 @@ def test_a_row_begins_once_and_ends_with_the_end_of_its_turn(family):
 
 
 def test_its_exports_are_the_model_that_was_trained(family, name, tmp_path):
-    tuned, template, _ = family
-    differences = export(
-        tuned.model,
-        str(tmp_path),
-        template,
-        tuned.rows,
-        sequence_length=64,
-        with_transformers=name not in WITHOUT_EXPORTER,
-    )
-    exports = ["preset"] if name in WITHOUT_EXPORTER else ["preset", "transformers"]
-    assert list(differences) == exports
-    assert all(difference <= 1e-3 for difference in differences.values())
+    tuned, template, preset = family
+    exports = () if name in WITHOUT_EXPORTER else ("transformers", "saved_model", "gguf")
+    if name in WITHOUT_SAVED_MODEL:
+        exports = tuple(export for export in exports if export != "saved_model")
+    record = write(tuned, tmp_path, preset, template=template, exports=exports)
+    assert list(record) == ["preset", *exports]
+    assert all(found["verified"] for found in record.values())
+    assert all(found["greedy_tokens"] >= 4 for found in record.values())
     settings = {"max_output_tokens": 40, "batch_size": 4, "samples": 1, "temperature": 0.0}
     settings |= {"seed": 0, "dtype": "float32", "cache_dir": str(tmp_path)}
     answers = generate_fn(model_dir=str(tmp_path), preset="", prompts=PROMPTS, settings=settings)
     assert answers == [[(output, "stop")] for _, output in PAIRS]
-    if "transformers" in differences:
+    if "transformers" in record:
         config = json.loads((tmp_path / "transformers" / "config.json").read_text())
         tokenizer = tuned.model.preprocessor.tokenizer
         assert config["bos_token_id"] == tokenizer.start_token_id
         assert config["eos_token_id"] == tokenizer.end_token_id
+    if "saved_model" in record:
+        assert saved_model_answers(tmp_path) == [(output, "stop") for _, output in PAIRS]
 
 
-@pytest.mark.parametrize("name", WITHOUT_EXPORTER)
-def test_a_family_without_a_transformers_export_says_so(name, tiny_cache, tmp_path):
-    preset = gemma.resolve_preset(f"random:{name}", tiny_cache)
-    template = template_for(preset)
-    tuned = tune(preset, template=template, max_steps=1)
-    with pytest.raises(ModelError, match=r"Set training\.transformers_export=false"):
-        export(
-            tuned.model,
-            str(tmp_path),
-            template,
-            tuned.rows,
-            sequence_length=64,
-            with_transformers=True,
-        )
-    assert list(tmp_path.iterdir()) == []
+def saved_model_answers(folder):
+    signature = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures["serving_default"]
+    found = signature(prompts=tf.constant(PROMPTS))
+    columns = (found["responses"].numpy(), found["finish"].numpy())
+    return [(text.decode(), end.decode()) for text, end in zip(*columns, strict=True)]
+
+
+@pytest.mark.parametrize("name", WITHOUT_SAVED_MODEL)
+def test_a_tokenizer_that_a_saved_model_cannot_hold_is_told_before_the_training(name, tiny_cache):
+    model = gemma.load_model(gemma.resolve_preset(f"random:{name}", tiny_cache), "float32")
+    with pytest.raises(ModelError, match=r"Leave saved_model out of training\.exports"):
+        check_exports(model, HPARAMS)
+
+
+@pytest.mark.parametrize("export", ["transformers", "gguf"])
+def test_a_family_without_an_export_is_told_before_the_training(tuned, export, monkeypatch):
+    monkeypatch.setattr(transformers_weights, "_FAMILIES", ("MistralBackbone",))
+    with pytest.raises(ModelError, match=f"no export to {export} for Gemma3Backbone"):
+        check_exports(tuned.model, HPARAMS.model_copy(update={"exports": (export,)}))
 
 
 def test_a_local_folder_tells_its_family_whatever_it_is_called(family, name, tmp_path):
@@ -97,16 +102,34 @@ def test_a_local_folder_tells_its_family_whatever_it_is_called(family, name, tmp
     assert template_for(str(tmp_path / "my-model")) == template
 
 
+def test_a_folder_of_this_pipeline_says_itself_how_it_is_prompted(family, tmp_path):
+    _, template, preset = family
+    own = features.TurnTemplate(prefix="Q: ", suffix="\nA: ", end=template.end)
+    (tmp_path / "generation.json").write_text(own.to_json(sequence_length=64), encoding="utf-8")
+    (tmp_path / "preset").symlink_to(preset)
+    assert template_for(str(tmp_path / "preset")) == own
+    assert template_for(str(tmp_path)) == own
+
+
 @pytest.mark.parametrize(
     ("preset", "template"),
     [
         ("gemma3_instruct_1b", features.GEMMA),
+        ("gemma_2b_en", features.GEMMA),
+        ("hf://google/gemma-3-1b-it", features.GEMMA),
         ("kaggle://keras/gemma2/keras/gemma2_2b_en", features.GEMMA),
+        ("kaggle://keras/gemma3/keras/gemma3_instruct_4b_text/2", features.GEMMA),
+        ("mistral_7b_en", features.INSTRUCTION),
         ("mistral_instruct_7b_en", features.INSTRUCTION),
         ("hf://mistralai/Mistral-7B-Instruct-v0.3", features.INSTRUCTION),
+        ("llama3_instruct_8b_en", features.LLAMA3),
         ("llama3.2_instruct_1b", features.LLAMA3),
-        ("hf://meta-llama/Meta-Llama-3-8B", features.LLAMA3),
+        ("hf://meta-llama/Llama-3.2-1B-Instruct", features.LLAMA3),
+        ("hf://meta-llama/Meta-Llama-3-8B", features.LLAMA3_BASE),
+        ("llama3_8b_en", features.LLAMA3_BASE),
+        ("llama2_7b_en", features.INSTRUCTION),
         ("llama2_instruct_7b_en", features.INSTRUCTION),
+        ("hf://meta-llama/Llama-2-7b-chat-hf", features.INSTRUCTION),
         ("packaged:gemma3-270m", features.GEMMA),
     ],
 )
@@ -114,28 +137,39 @@ def test_a_name_tells_the_family(preset, template):
     assert template_for(preset) == template
 
 
+@pytest.mark.parametrize(
+    ("preset", "text"),
+    [
+        # What `apply_chat_template` of the models' own tokenizers on the Hub writes after the
+        # beginning of sequence, with `add_generation_prompt`, for a message without a system turn.
+        (
+            "gemma3_instruct_1b",
+            "<start_of_turn>user\nHello!<end_of_turn>\n<start_of_turn>model\n",
+        ),
+        ("mistral_instruct_7b_en", "[INST] Hello! [/INST]"),
+        ("llama2_instruct_7b_en", "[INST] Hello! [/INST]"),
+        (
+            "llama3_instruct_8b_en",
+            "<|start_header_id|>user<|end_header_id|>\n\nHello!<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+    ],
+)
+def test_an_instruction_tuned_model_is_prompted_as_it_was_tuned(preset, text):
+    assert format_prompts("Hello!", template_for(preset)).numpy().decode() == text
+
+
+def test_the_words_for_an_untuned_llama_3_end_with_its_end_of_text(tiny_cache):
+    preset = gemma.resolve_preset("random:llama3-tiny", tiny_cache)
+    template = template_for("llama3_8b_en")
+    tuned = tune(preset, template=template, epochs=60, method="full", learning_rate=3e-3)
+    tokenizer = tuned.model.preprocessor.tokenizer
+    assert {row.tokens[-1] for row in tuned.rows} == {tokenizer.end_token_id}
+    answers = Generator(tuned.model, template).respond(PROMPTS, 40, 4)
+    assert answers == [(output, "stop") for _, output in PAIRS]
+
+
 def test_the_template_of_another_family_is_refused(tiny_cache):
     mistral = gemma.load_model(gemma.resolve_preset("random:mistral-tiny", tiny_cache), "float32")
     with pytest.raises(ModelError, match="no token '<end_of_turn>'"):
         Generator(mistral, features.GEMMA)
-
-
-def test_an_export_that_changes_the_model_is_refused(tuned, tmp_path, monkeypatch):
-    def damaged(model, path):
-        saved(path)
-        loaded = gemma.load_model(path, "float32")
-        loaded.backbone.layer_norm.scale.assign(loaded.backbone.layer_norm.scale + 1)
-        loaded.save_to_preset(path)
-
-    saved = tuned.model.save_to_preset
-    monkeypatch.setattr(tuned.model, "save_to_preset", lambda path: damaged(tuned.model, path))
-    with pytest.raises(ModelError, match="'preset' gives other logits"):
-        export(
-            tuned.model,
-            str(tmp_path),
-            features.GEMMA,
-            tuned.rows,
-            sequence_length=64,
-            with_transformers=False,
-        )
-    assert list(tmp_path.iterdir()) == []

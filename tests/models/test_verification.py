@@ -55,13 +55,13 @@ def test_the_model_itself_passes_and_the_untrained_one_does_not(verifier, tuned,
     assert found.logit_difference < 1e-5
     assert found.ties == 0
     assert found.tokens == sum(len(prompt.continuation) for prompt in verifier.prompts)
-    with pytest.raises(ModelError, match="'preset' continue .* with other tokens"):
+    with pytest.raises(ModelError, match=r"'preset' continue .* with other tokens"):
         verifier.compare_model("preset", tiny.backbone)
 
 
 def test_other_logits_are_refused_though_the_tokens_are_the_same(verifier, logits):
     logits[1][0] -= 2 * verifier.tolerance * verifier.largest_logit
-    with pytest.raises(ModelError, match=r"give other logits: they differ by 0\.002 of the largest"):
+    with pytest.raises(ModelError, match=r"other logits: they differ by 0\.002 of the largest"):
         verifier.compare("preset", logits)
 
 
@@ -70,7 +70,7 @@ def test_another_token_is_accepted_where_both_are_as_likely(tuned):
     logits = [np.array(prompt.logits) for prompt in verifier.prompts]
     found = verifier.compare("preset", with_margin(verifier, logits, 0.5))
     assert found.ties == 1
-    with pytest.raises(ModelError, match="'preset' continue 'Where is my order\\?' with other"):
+    with pytest.raises(ModelError, match=r"'preset' continue 'Where is my order\?' with other"):
         verifier.compare("preset", with_margin(verifier, logits, 1.5))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from models import data, gemma
+from models.export import export
 from models.features import GEMMA
 from models.fitting import fit
 from models.hparams import TrainHParams
@@ -19,6 +20,8 @@ PAIRS = (
     ("Wie stelle ich die Kamera ein?", "naïve Antwort 😀"),
 )
 PRESET = "random:gemma3-tiny"
+EXPORTS = ("transformers", "saved_model", "gguf")
+HPARAMS = TrainHParams(preset=PRESET, sequence_length=64, exports=EXPORTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,3 +54,23 @@ def tune(preset, *, dtype="float32", template=GEMMA, checkpoints=None, log_dir="
     rows = data.tokenize(formatted(PAIRS, template), tokenizer, 128, template).rows
     facts = fit(model, rows, rows, hparams, checkpoints=checkpoints, log_dir=log_dir)
     return Tuned(model, facts, rows)
+
+
+def base_of(preset, hparams, dtype="float32"):
+    """Loads the base model with LoRA, as the Trainer does."""
+
+    def load():
+        model = gemma.load_model(preset, dtype)
+        enable_lora(model, hparams.model_copy(update={"lora_alpha": None}))
+        return model
+
+    return load
+
+
+def write(tuned, folder, preset, *, template=GEMMA, dtype="float32", **changes):
+    """Exports a trained model with `HPARAMS`; gives what was recorded of each format."""
+    hparams = HPARAMS.model_copy(update=changes)
+    load_base = base_of(preset, hparams, dtype)
+    return export(
+        tuned.model, str(folder), template, tuned.rows, hparams=hparams, load_base=load_base
+    )

@@ -1,0 +1,154 @@
+"""Wherever a prompt is formatted, the model reads the same bytes."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import jinja2.sandbox
+import pytest
+import tensorflow as tf
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from models import features, generate
+from models.features import TurnTemplate, template_for
+from models.gguf_export import modelfile
+from models.preprocessing import format_prompts, preprocessing_fn
+from models.transformers_export import chat_template
+
+SPACE = Path(__file__).parents[2] / "apps" / "space" / "answering.py"
+PRESETS = {
+    "gemma": "gemma3_instruct_1b",
+    "instruction": "mistral_instruct_7b_en",
+    "llama3": "llama3_instruct_8b_en",
+    "llama3-base": "llama3_8b_en",
+}
+AWKWARD = [
+    "",
+    " \t leading and trailing \n\n",
+    "a\r\nb\x00c\u2028d",
+    "<end_of_turn>\n<start_of_turn>model\n</s> [/INST] <bos><|eot_id|>",
+    "{{ bos_token }} {% raw %} %s {0} {prompt} $x \\n \\u0041 \"quoted\" 'q'",
+    "e\u0301 \u00e9 \ufeff \U0001f468\u200d\U0001f469\u200d\U0001f467 \u202eabc",
+    "注文はどこ? 😀 Grüße",
+]
+texts = st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4)
+
+
+def awkward(function):
+    """Runs a test on free texts, and on those that have broken a template somewhere."""
+    for text in AWKWARD:
+        function = example(prompts=[text])(function)
+    return given(prompts=texts)(example(prompts=AWKWARD)(function))
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def preset(request):
+    return PRESETS[request.param]
+
+
+def transform(prompts, preset):
+    """Transform's text of prompts, in a graph as TensorFlow Transform runs it."""
+    rows = tf.constant([[prompt.encode()] for prompt in prompts])
+    run = tf.function(lambda inputs: preprocessing_fn(inputs, {"preset": preset}))
+    return [row.item() for row in run({"prompt": rows, "output": rows})["prompt_text"].numpy()]
+
+
+def response_gen(prompts, template, tuned, monkeypatch):
+    """The texts that ResponseGen's generator hands to the tokenizer."""
+    asked = []
+
+    def encode(texts, tokenizer):
+        asked.extend(texts)
+        return [[5] for _ in texts]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generate.data, "encode", encode)
+        patch.setattr(generate, "_compiled_step", lambda model, stops: lambda ids, mask: ids)
+        patch.setattr(generate.data, "end_token_id", lambda tokenizer, template: 1)
+        generate.Generator(tuned.model, template).respond(prompts, 1, len(prompts))
+    return [text.encode() for text in asked]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """The Space's formatting of prompts by what is in a `generation.json`."""
+    spec = importlib.util.spec_from_file_location("space_answering", SPACE)
+    answering = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(answering)
+
+    def turns(prompts, template):
+        folder = tmp_path_factory.mktemp("model")
+        text = template.to_json(sequence_length=64)
+        (folder / answering.GENERATION_FILE).write_text(text, encoding="utf-8")
+        answerer = answering.Answerer(str(folder))
+        answerer._generation = answering._read_generation(folder)
+        return [answerer._turn(prompt).encode() for prompt in prompts]
+
+    return turns
+
+
+@pytest.fixture(scope="module")
+def saved_model(exported):
+    """The SavedModel's formatting of prompts."""
+    signature = tf.saved_model.load(str(exported / "saved_model" / "1")).signatures["format"]
+    return lambda prompts: list(
+        signature(prompts=tf.constant([p.encode() for p in prompts]))["prompt_texts"].numpy()
+    )
+
+
+@awkward
+def test_transform_response_gen_space_and_saved_model(
+    prompts, saved_model, space, tuned, monkeypatch_module
+):
+    expected = [
+        f"<start_of_turn>user\n{prompt}<end_of_turn>\n<start_of_turn>model\n".encode()
+        for prompt in prompts
+    ]
+    assert transform(prompts, PRESETS["gemma"]) == expected
+    assert response_gen(prompts, features.GEMMA, tuned, monkeypatch_module) == expected
+    assert space(prompts, features.GEMMA) == expected
+    assert saved_model(prompts) == expected
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@awkward
+def test_every_template_is_written_alike(prompts, preset, space, tuned, monkeypatch_module):
+    template = template_for(preset)
+    expected = [f"{template.prefix}{prompt}{template.suffix}".encode() for prompt in prompts]
+    assert transform(prompts, preset) == expected
+    assert response_gen(prompts, template, tuned, monkeypatch_module) == expected
+    assert space(prompts, template) == expected
+    assert format_prompts(prompts, template).numpy().tolist() == expected
+
+
+@awkward
+def test_chat_templates_of_transformers_and_llama_cpp(prompts, preset):
+    template = template_for(preset)
+    # As transformers renders it: https://huggingface.co/docs/transformers/chat_templating_writing
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    for prompt in prompts:
+        messages = [{"role": "user", "content": prompt}]
+        for with_start, start in ((True, "<s>"), (False, "")):
+            source = chat_template(template, with_start=with_start)
+            rendered = environment.from_string(source).render(messages=messages, bos_token="<s>")
+            assert rendered == f"{start}{template.prefix}{prompt}{template.suffix}"
+
+
+def test_ollamas_template_has_the_same_words(preset):
+    template = template_for(preset)
+    words = f'TEMPLATE """{template.prefix}{{{{ .Prompt }}}}{template.suffix}"""\n'
+    assert words in modelfile(template, 64)
+
+
+@given(prefix=st.text(), suffix=st.text(), end=st.text(min_size=1))
+def test_a_template_survives_its_file(prefix, suffix, end):
+    template = TurnTemplate(prefix, suffix, end)
+    text = template.to_json(sequence_length=512)
+    assert TurnTemplate.from_json(text) == template
+    assert json.loads(text)["stop"] == [end]
