@@ -1,6 +1,7 @@
 """A checkpoint that Hugging Face transformers, vLLM and TGI load, from a KerasHub model."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,10 @@ def verify_transformers(folder: Path, verifier: Verifier) -> Verification:
 
 
 def checkpoint_tokens(folder: Path, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, without special tokens around it, by a checkpoint's tokenizer."""
+    """Token ids of each text, without special tokens around it, by a checkpoint's tokenizer.
+
+    As transformers does it: control tokens are found in text, which SentencePiece does not do.
+    """
     if (folder / _TOKENIZERS_FILE).exists():
         import tokenizers
 
@@ -69,7 +73,19 @@ def checkpoint_tokens(folder: Path, texts: Sequence[str]) -> list[list[int]]:
     import sentencepiece
 
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / _SENTENCEPIECE_FILE))
-    return [pieces.encode(text) for text in texts]
+    control = {pieces.id_to_piece(i): i for i in range(pieces.vocab_size()) if pieces.is_control(i)}
+    pattern = re.compile("|".join(map(re.escape, control)))
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = []
+        place = 0
+        for found in pattern.finditer(text):
+            ids += pieces.encode(text[place : found.start()])
+            ids.append(control[found.group()])
+            place = found.end()
+        return ids + pieces.encode(text[place:])
+
+    return [encode(text) for text in texts]
 
 
 def chat_template(template: TurnTemplate, *, with_start: bool = True) -> str:
@@ -127,7 +143,8 @@ def _write_tokenizer(tokenizer: Any, folder: Path, template: TurnTemplate) -> No
             "tokenizer_class": "GemmaTokenizer" if is_gemma else "LlamaTokenizer",
             "unk_token": "<unk>",
             "pad_token": "<pad>" if is_gemma else None,
-            "legacy": False,
+            # Otherwise transformers drops SentencePiece's leading space after the start token.
+            "legacy": True,
             "added_tokens_decoder": _added_tokens(tokenizer, [start, end, "<unk>", template.end]),
         }
         (folder / _SENTENCEPIECE_FILE).write_bytes(proto)

@@ -8,6 +8,14 @@ from models import data, gemma
 from models.hparams import TrainHParams
 from models.lora import enable_lora
 
+EXPORTED = (
+    "gemma3-tiny",
+    "gemma2-tiny",
+    "gemma-tiny",
+    "mistral-tiny",
+    "llama2-tiny",
+    "llama3-tiny",
+)
 FAMILIES = ("gemma3-tiny", "gemma2-tiny", "gemma-tiny", "mistral-tiny")
 # KerasHub factors the query of each head by itself, so its factors are not PEFT's. The value of a
 # model with one key-value head is the same product in both.

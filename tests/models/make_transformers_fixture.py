@@ -9,31 +9,40 @@ In the project's environment, then in one with torch, transformers and peft:
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+NEW_TOKENS = 12
 FIXTURE = Path(__file__).with_name("fixtures") / "transformers.npz"
 
 
 def export(folder: Path) -> None:
     """Write each family's checkpoint, the batch and the LoRA factors."""
-    from agreement import ALPHA, FAMILIES, RANK, rows, seeded_model, with_value_factors
+    from agreement import ALPHA, EXPORTED, FAMILIES, RANK, rows, seeded_model, with_value_factors
 
     from models.features import template_for
     from models.transformers_export import export_transformers
+    from models.verification import PROMPTS
 
-    for name in FAMILIES:
+    for name in EXPORTED:
         model = seeded_model(name, str(folder / "cache"))
         export_transformers(model, folder / name, template_for(f"random:{name}"))
+        if name not in FAMILIES:
+            continue
         variables = with_value_factors(model)
         np.savez(folder / f"{name}.npz", *[np.asarray(v) for v in variables])
     batch = [(row.tokens, row.response_start) for row in rows()]
     facts = {"families": FAMILIES, "rows": batch, "rank": RANK, "alpha": ALPHA}
+    facts |= {"exported": EXPORTED, "prompts": PROMPTS}
     (folder / "facts.json").write_text(json.dumps(facts))
 
 
 def compute(folder: Path) -> None:
-    """The loss and its gradients, without LoRA for all weights, with LoRA for the factors."""
+    """The loss and its gradients, without LoRA for all weights, with LoRA for the factors.
+
+    And of each checkpoint the tokens of prompts by its chat template, and their continuations.
+    """
     import peft
     import torch
     import transformers
@@ -49,6 +58,8 @@ def compute(folder: Path) -> None:
         labels[i, start : len(tokens)] = torch.tensor(tokens[start:])
     batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     found = {}
+    for name in facts["exported"]:
+        found |= chats(name, folder / name, facts["prompts"])
     for name in facts["families"]:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder / name, dtype=torch.float32, attn_implementation="eager"
@@ -87,6 +98,26 @@ def compute(folder: Path) -> None:
     versions = [f"{m.__name__} {m.__version__}" for m in (torch, transformers, peft)]
     np.savez_compressed(FIXTURE, versions=np.array(versions), **found)
     print(FIXTURE, FIXTURE.stat().st_size, {k: v for k, v in found.items() if v.ndim == 0})
+
+
+def chats(name: str, folder: Path, prompts: list[str]) -> dict[str, Any]:
+    """What transformers makes of messages, by the checkpoint's tokenizer and chat template."""
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    found = {}
+    for number, prompt in enumerate(prompts):
+        messages = [{"role": "user", "content": prompt}]
+        batch = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        )
+        output = model.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
+        ids = batch["input_ids"][0]
+        found[f"{name}/chat/{number}/prompt"] = ids.numpy()
+        found[f"{name}/chat/{number}/continuation"] = output[0, len(ids) :].numpy()
+    return found
 
 
 if __name__ == "__main__":

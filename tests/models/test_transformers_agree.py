@@ -11,8 +11,16 @@ import pytest
 import tensorflow as tf
 
 from models import data
+from models.features import template_for
 from models.training_model import ResponseLoss, response_model
-from tests.models.agreement import FAMILIES, rows, seeded_model, with_value_factors
+from models.verification import PROMPTS, Verifier
+from tests.models.agreement import (
+    EXPORTED,
+    FAMILIES,
+    rows,
+    seeded_model,
+    with_value_factors,
+)
 
 FIXTURE = Path(__file__).with_name("fixtures") / "transformers.npz"
 WITH_PEFT = tuple(name for name in FAMILIES if name != "mistral-tiny")
@@ -81,3 +89,13 @@ def test_lora_factors(name, theirs, tiny_cache):
         a = np.asarray(a).reshape(-1, a.shape[-1]).T
         assert_close(a, theirs[f"{name}/lora/{number}/a"], "a")
         assert_close(np.asarray(b).T, theirs[f"{name}/lora/{number}/b"], "b")
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_checkpoint_is_prompted_and_answers_alike_in_transformers(name, theirs, tiny_cache):
+    verifier = Verifier(seeded_model(name, tiny_cache), template_for(f"random:{name}"))
+    assert [prompt.text for prompt in verifier.prompts] == list(PROMPTS)
+    for number, prompt in enumerate(verifier.prompts):
+        chat = f"{name}/chat/{number}"
+        assert list(prompt.tokens) == theirs[f"{chat}/prompt"].tolist()
+        assert list(prompt.continuation) == theirs[f"{chat}/continuation"].tolist()
