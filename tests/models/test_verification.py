@@ -22,11 +22,11 @@ def logits(verifier):
 
 def with_margin(verifier, logits, margin):
     """Swaps the likeliest two tokens of a step, which were `margin` tolerances apart."""
-    step = verifier.prompts[0].logits[2]
+    step = verifier.prompts[0].logits[0]
     best, second = np.argsort(step)[-1:-3:-1]
     step[second] = step[best] - margin * verifier.tolerance * verifier.largest_logit
-    logits[0][2] = step
-    logits[0][2][[best, second]] = step[[second, best]]
+    logits[0][0] = step
+    logits[0][0][[best, second]] = step[[second, best]]
     return logits
 
 
