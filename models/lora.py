@@ -61,7 +61,7 @@ def check_trainable(backbone: Any) -> None:
 
 def is_lora_enabled(model: Any) -> bool:
     """Whether a causal language model has LoRA factors."""
-    return any(layer.lora_enabled for layer in _dense_layers(model.backbone))
+    return any(layer.lora_enabled for layer in dense_layers(model.backbone))
 
 
 def save_adapter(model: Any, path: str) -> None:

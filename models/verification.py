@@ -122,12 +122,10 @@ class Verifier:
         ]
         inputs, _ = next(data.batches(rows, len(rows), None))
         logits = _numpy(response_model(_Backbone(backbone))(inputs))
-        # `batches` sorts rows by length.
+        # `batches` puts shorter rows first.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].tokens))
-        found = {
-            i: logits[place, : len(rows[i].tokens) - len(self.prompts[i].tokens)]
-            for place, i in enumerate(order)
-        }
+        ends = np.cumsum([len(self.prompts[i].continuation) for i in order])
+        found = dict(zip(order, np.split(logits, ends[:-1]), strict=True))
         return self.compare(name, [found[i] for i in range(len(rows))])
 
     def compare(
@@ -195,15 +193,15 @@ def _continue(
     rows = [list(start) for start in starts]
     logits: list[list[data.Array]] = [[] for _ in rows]
     is_done = [False] * len(rows)
-    length = -(-(max(map(len, rows)) + _STEPS) // 16) * 16
+    length = max(map(len, rows)) + _STEPS
     for _ in range(_STEPS):
         token_ids = np.zeros((len(rows), length), "int32")
         for i, row in enumerate(rows):
             token_ids[i, : len(row)] = row
         mask = np.arange(length)[None, :] < np.array([len(row) for row in rows])[:, None]
-        positions = np.array([[len(row) - 1] for row in rows], "int32")
+        positions = np.array([i * length + len(row) - 1 for i, row in enumerate(rows)], "int32")
         inputs = {"token_ids": token_ids, "padding_mask": mask, "positions": positions}
-        for i, at in enumerate(_numpy(step(inputs))[:, 0]):
+        for i, at in enumerate(_numpy(step(inputs))):
             if not is_done[i]:
                 logits[i].append(at)
                 rows[i].append(int(at.argmax()))

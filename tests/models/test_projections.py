@@ -70,7 +70,7 @@ def test_quantized_projections_keep_their_own_way(tiny_cache):
     model = gemma.load_model(
         gemma.resolve_preset("random:gemma3-tiny", tiny_cache), "float32", "int8"
     )
-    enable_lora(model, TrainHParams(preset="-", quantization="int8", transformers_export=False))
+    enable_lora(model, TrainHParams(preset="-", quantization="int8", exports=()))
     quantized = [
         layer
         for layer in model.backbone._flatten_layers()
