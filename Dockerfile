@@ -36,7 +36,6 @@ FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
-    KERAS_BACKEND=tensorflow \
     TF_CPP_MIN_LOG_LEVEL=2
 RUN useradd --uid 1000 --create-home understudy \
     && install --directory --owner=1000 /app/.cache

@@ -12,6 +12,7 @@ from pathlib import Path
 from components.coverage_example_gen.reader import read_coverage
 from components.errors import UserError
 from components.service_llm.secrets import check_environment
+from models.backend import choose_backend
 from models.errors import ModelError
 from pipeline.config import Config, load_config, preset_names
 from pipeline.estimate import estimate_text
@@ -142,7 +143,7 @@ def _run(arguments: argparse.Namespace) -> None:
     # Every bad row is told before anything is spent.
     read_coverage(config.coverage_dir)
     labels_version(config.evaluator.labels_uri)
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    choose_backend(config.training.backend)
     with claim(Path(config.output_dir)) as paths, standin_if_wanted(config):
         for settings in (config.service_llm, config.judge_llm):
             check_environment(settings)

@@ -82,6 +82,7 @@ class _Training:
             jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
         )
         self._model.optimizer.build(self._model.trainable_variables)
+        _build_loss(self._model)
         self._groups = {
             "weights": self._model.trainable_variables,
             "optimizer": self._model.optimizer.variables,
@@ -176,6 +177,14 @@ class _Training:
     def _checkpoint(self) -> Checkpoint:
         arrays = {group: _values(variables) for group, variables in self._groups.items()}
         return Checkpoint(self._recorder.to_json(), {**arrays, "best": self._best})
+
+
+def _build_loss(model: keras.Model) -> None:
+    """Keras' JAX trainer would take the first batch for it, and begin with the second one."""
+    shape = [1 if length is None else length for length in model.output.shape]
+    logits = keras.ops.zeros(shape)
+    labels = keras.ops.zeros(shape[:-1])
+    model.compute_loss(y=labels, y_pred=logits, sample_weight=labels)
 
 
 def _values(variables: Sequence[Any]) -> list[data.Array]:

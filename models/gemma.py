@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import gguf, tiny
+from models.backend import has_accelerator
 from models.errors import ModelError
 
 _PACKAGED = "packaged:gemma3-270m"
@@ -43,13 +44,7 @@ def resolve_dtype(dtype: str) -> str:
     """`auto` to the faster of bfloat16 and float32 on this machine; others stay as they are."""
     if dtype != "auto":
         return dtype
-    return "bfloat16" if _has_accelerator() or _cpu_is_fast_at_bfloat16() else "float32"
-
-
-def _has_accelerator() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+    return "bfloat16" if has_accelerator() or _cpu_is_fast_at_bfloat16() else "float32"
 
 
 @functools.cache

@@ -15,6 +15,13 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
         preset: The base model: `packaged:gemma3-270m` (the weights of the `demo` lock),
             `gguf:PATH`, `random:gemma3-tiny` (for tests), or whatever KerasHub's `from_preset`
             takes: a built-in name, a folder, `hf://…`, `kaggle://…`.
+        backend: Keras' backend. The environment variable `KERAS_BACKEND`, where it is set, is used
+            in its place; generation runs on the same one.
+        distribution: How several accelerators of one machine share the work, on the JAX backend:
+            `none` uses one; with `data` each holds the model and computes a part of every batch;
+            with `model` the weights are divided, too, for a model that is too large for one.
+        model_parallel: With `model`, accelerators that compute a batch together; None for all of
+            them. Groups of so many compute a part of every batch each.
         dtype: Precision of the base weights; trained weights are always float32. `auto` is bfloat16
             where the machine is fast at it (a GPU, AMX or AVX512-BF16), else float32.
         quantization: `int8` keeps the weights of the base model's projections in 8 bits, in memory
@@ -26,7 +33,7 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
         lora_dropout: Share of a projection's inputs that its factors do not see in a step, 0 to 1.
         lora_targets: Which projections get factors: the attention's `query-value`, all four of the
             `attention`, or `all-linear`, the feed-forward ones too.
-        batch_size: Rows that are computed at once.
+        batch_size: Rows that are computed at once, on all accelerators together.
         gradient_accumulation: Batches of a step.
         epochs: Passes over the training rows.
         max_steps: Steps at most, whatever the epochs say; None for no limit.
@@ -53,6 +60,9 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     preset: str
+    backend: Literal["tensorflow", "jax"] = "tensorflow"
+    distribution: Literal["none", "data", "model"] = "none"
+    model_parallel: int | None = Field(None, ge=2, le=64)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantization: Literal["none", "int8"] = "none"
     sequence_length: int = Field(512, ge=16, le=131072)
@@ -79,6 +89,19 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid"):
     gguf_type: Literal["f32", "bf16", "q8_0"] = "bf16"
     seed: int = Field(0, ge=0)
     cache_dir: str = ".cache"
+
+    @pydantic.model_validator(mode="after")
+    def _is_distributable(self) -> Self:
+        if self.distribution != "none" and self.backend != "jax":
+            raise ValueError(
+                f"distribution {self.distribution!r} needs Keras' JAX backend; set backend=jax, or "
+                "distribution=none"
+            )
+        if self.model_parallel and self.distribution != "model":
+            raise ValueError(
+                f"model_parallel={self.model_parallel} divides the weights; set distribution=model"
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _is_trainable(self) -> Self:

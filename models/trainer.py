@@ -10,7 +10,9 @@ import keras_hub
 import tensorflow as tf
 
 from models import data, gemma
+from models.backend import check_backend
 from models.checkpoints import Checkpoints
+from models.distribution import distributed
 from models.errors import ModelError
 from models.export import TRAINING_FILE, check_exports, export
 from models.features import template_for
@@ -36,10 +38,18 @@ def run_fn(fn_args: Any) -> None:
             that the training starts from.
 
     Raises:
-        ModelError: The model to start from cannot be loaded or does not fit, no row can be trained
+        ModelError: Keras' backend or the accelerators are not what the hyperparameters ask for, the
+            model to start from cannot be loaded or does not fit, no row can be trained
             on, or what was written is not the model that was trained.
     """
     hparams = TrainHParams.model_validate_json(fn_args.custom_config["hparams"])
+    check_backend(hparams.backend)
+    with distributed(hparams.distribution, hparams.model_parallel):
+        _train(fn_args, hparams)
+    gemma.free_memory()
+
+
+def _train(fn_args: Any, hparams: TrainHParams) -> None:
     started = time.monotonic()
     keras.utils.set_random_seed(hparams.seed)
     dtype = gemma.resolve_dtype(hparams.dtype)
@@ -97,8 +107,6 @@ def run_fn(fn_args: Any) -> None:
         file.write(json.dumps(facts, indent=2))
     if checkpoints:
         checkpoints.clear()
-    del model
-    gemma.free_memory()
 
 
 def _trainable_model(hparams: TrainHParams, dtype: str, start: str) -> Any:

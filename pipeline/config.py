@@ -7,7 +7,7 @@ import os
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
 import yaml
@@ -24,6 +24,7 @@ from pipeline.vertex.settings import VertexSettings
 
 PRESET_DIR = Path(__file__).parent / "presets"
 ENV_PREFIX = "UNDERSTUDY__"
+_BACKEND_VARIABLE = "KERAS_BACKEND"  # Keras' own, which its users know
 _EXTENDS = "extends"
 # PyYAML lets errors of dates and numbers through, and of texts that are nested too deeply.
 _NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
@@ -85,6 +86,15 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
     push: PushSettings = PushSettings()
     vertex: VertexSettings | None = None
 
+    @pydantic.model_validator(mode="after")
+    def _generation_has_its_backend(self) -> Self:
+        if self.generation.distribution != "none" and self.training.backend != "jax":
+            raise ValueError(
+                f"generation.distribution is {self.generation.distribution!r}, which needs Keras' "
+                "JAX backend; set training.backend=jax, or generation.distribution=none"
+            )
+        return self
+
     @property
     def push_settings(self) -> PushSettings:
         """`push`, with the local hub in the output folder where it is not set."""
@@ -133,7 +143,8 @@ def load_config(
     Args:
         preset: A name of `preset_names()`, or the path of a YAML file.
         overrides: `key.path=value` strings; the value is read as YAML.
-        environ: Variables named `UNDERSTUDY__KEY__PATH`; default is the process environment.
+        environ: Variables named `UNDERSTUDY__KEY__PATH`, and `KERAS_BACKEND` for
+            `training.backend`; default is the process environment.
 
     Returns:
         The frozen configuration.
@@ -143,6 +154,8 @@ def load_config(
     """
     values = _read_preset(preset)
     environ = os.environ if environ is None else environ
+    if backend := environ.get(_BACKEND_VARIABLE):
+        _assign(values, ["training", "backend"], backend, _BACKEND_VARIABLE)
     for name in sorted(n for n in environ if n.startswith(ENV_PREFIX)):
         _assign(values, name[len(ENV_PREFIX) :].lower().split("__"), _scalar(environ[name]), name)
     for override in overrides:

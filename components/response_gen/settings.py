@@ -16,6 +16,10 @@ class GenerationSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         temperature: Sampling temperature; 0 always takes the likeliest token.
         seed: Seed number of the sampling; unused at temperature 0.
         dtype: Precision of the weights; `auto` is bfloat16 where the machine is fast at it.
+        distribution: How several accelerators of one machine share the work, on Keras' JAX backend:
+            `none` uses one; with `data` each holds the model and answers a part of every batch;
+            with `model` the weights are divided, too, for a model that is too large for one.
+        model_parallel: With `model`, accelerators that answer a batch together; None for all.
         few_shot: Seed pairs put before each prompt, for a model that was not tuned; 0 for none.
         instruction: Put before the seed pairs; unused without them.
         cache_dir: Folder for converted presets, shared with the Trainer.
@@ -27,6 +31,8 @@ class GenerationSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     temperature: float = Field(default=0.0, ge=0, le=2)
     seed: int = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    distribution: Literal["none", "data", "model"] = "none"
+    model_parallel: int | None = Field(default=None, ge=2, le=64)
     few_shot: int = Field(default=0, ge=0, le=32)
     instruction: str = ""
     cache_dir: str = ".cache"
