@@ -26,6 +26,7 @@ BENCHMARKS = {
     "generation": 20,
     "training": 30,
     "quota": 40,
+    "warm_start": 40,
     "aimed": 180,
 }
 _LONG_MINUTES = 30

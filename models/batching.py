@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import data
+from models.distribution import batch_parts
 from models.hparams import TrainHParams
 from models.recorder import Recorder
 
@@ -48,6 +49,22 @@ def training_batches(
             yield inputs, labels, batch_weights
 
 
+def divisible(batch: Batch, parts: int) -> Batch:
+    """A batch that can be divided into equal parts: rows are repeated that count nothing."""
+    inputs, labels, weights = batch
+
+    def filled(array: data.Array, value: Any) -> data.Array:
+        missing = -len(array) % parts
+        rows = np.broadcast_to(value, (missing, *array.shape[1:]))
+        return np.concatenate([array, rows.astype(array.dtype)]) if missing else array
+
+    filled_inputs = {
+        name: filled(array, 0 if name == "positions" else array[0])
+        for name, array in inputs.items()
+    }
+    return filled_inputs, filled(labels, data.IGNORED_LABEL), filled(weights, 0)
+
+
 def dataset(batches: Iterator[Batch], count: int, recorder: Recorder) -> tf.data.Dataset:
     """The next batches, prefetched.
 
@@ -56,10 +73,13 @@ def dataset(batches: Iterator[Batch], count: int, recorder: Recorder) -> tf.data
         count: How many.
         recorder: Is told of each.
     """
+    parts = batch_parts()
 
     def generate() -> Iterator[Any]:
-        for inputs, labels, weights in itertools.islice(batches, count):
-            recorder.draw(len(inputs["token_ids"]), int(inputs["padding_mask"].sum()))
+        for batch in itertools.islice(batches, count):
+            tokens = int(batch[0]["padding_mask"].sum())
+            inputs, labels, weights = divisible(batch, parts)
+            recorder.draw(len(inputs["token_ids"]), tokens)
             yield inputs, labels, weights
 
     # The unknown dimensions make Keras trace one program for batches of all lengths.

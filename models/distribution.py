@@ -15,35 +15,59 @@ _BATCH, _MODEL = "batch", "model"
 
 
 @contextlib.contextmanager
-def distributed(kind: str, model_parallel: int | None) -> Iterator[int]:
+def distributed(kind: str, model_parallel: int | None, batch_size: int) -> Iterator[None]:
     """Lay what is built and computed inside over the accelerators of this machine.
 
     Args:
         kind: `none`; `data`: every accelerator holds the model and computes a part of each batch;
-            `model`: the weights are divided, too.
-        model_parallel: With `model`, accelerators that one copy of the weights is divided over;
-            None for all of them. The copies compute parts of each batch.
-
-    Yields:
-        The number of parts that a batch is divided into.
+            `model`: the weights are divided over all accelerators, too.
+        model_parallel: With `model`, accelerators that compute a part of a batch together; None for
+            all of them, which compute it as a whole.
+        batch_size: Rows of a batch.
 
     Raises:
-        ModelError: Keras' backend cannot do it, or the accelerators cannot be grouped so.
+        ModelError: Keras' backend cannot do it, or the accelerators or the batches cannot be
+            divided so.
     """
     if kind == "none":
-        yield 1
+        yield
         return
     devices = _devices(kind)
-    per_copy = (model_parallel or len(devices)) if kind == "model" else 1
-    if len(devices) % per_copy:
+    together = (model_parallel or len(devices)) if kind == "model" else 1
+    if len(devices) % together:
         raise ModelError(
-            f"model_parallel={per_copy}: the {len(devices)} accelerators of this machine cannot be "
-            f"divided into groups of {per_copy}. Give a divisor of {len(devices)}."
+            f"model_parallel={together}: the {len(devices)} accelerators of this machine cannot be "
+            f"divided into groups of {together}. Give a divisor of {len(devices)}."
         )
-    copies = len(devices) // per_copy
-    distribution = _distribution(devices, copies, per_copy)
-    with distribution.scope():
-        yield copies
+    parts = len(devices) // together
+    if batch_size % parts:
+        raise ModelError(
+            f"batch_size={batch_size} cannot be divided into {parts} parts, one for each of the "
+            f"{parts} groups of accelerators. Give a multiple of {parts}."
+        )
+    with _distribution(devices, parts, together).scope():
+        yield
+
+
+def batch_parts() -> int:
+    """The parts that a batch is divided into in the current scope."""
+    import keras
+
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else int(distribution.num_model_replicas)
+
+
+def divided(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Arrays of a whole batch, on the accelerators that compute its parts."""
+    import keras
+
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return inputs
+    return {
+        name: keras.distribution.distribute_tensor(array, distribution.get_data_layout(array.shape))
+        for name, array in inputs.items()
+    }
 
 
 def _devices(kind: str) -> list[str]:
@@ -60,12 +84,12 @@ def _devices(kind: str) -> list[str]:
     return devices
 
 
-def _distribution(devices: list[str], copies: int, per_copy: int) -> Any:
+def _distribution(devices: list[str], parts: int, together: int) -> Any:
     import keras
 
-    if per_copy == 1:
+    if together == 1:
         return keras.distribution.DataParallel(devices=devices)
-    mesh = keras.distribution.DeviceMesh((copies, per_copy), (_BATCH, _MODEL), devices)
+    mesh = keras.distribution.DeviceMesh((parts, together), (_BATCH, _MODEL), devices)
     return _model_parallel(_layout_map(mesh))
 
 

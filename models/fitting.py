@@ -8,15 +8,16 @@ import keras
 import numpy as np
 
 from models import data
-from models.batching import dataset, n_steps, training_batches
+from models.batching import Batch, dataset, divisible, n_steps, training_batches
 from models.checkpoints import Checkpoint, Checkpoints
+from models.distribution import batch_parts
 from models.hparams import TrainHParams
 from models.projections import fast_projections
 from models.recorder import Recorder
+from models.schedule import OfBatch, schedule_of_steps
 from models.training_model import ResponseLoss, response_model
 
 _logger = logging.getLogger(__name__)
-_FINAL_LEARNING_RATE = 0.05  # share of the peak
 
 
 def fit(
@@ -68,12 +69,12 @@ class _Training:
         self._steps, per_pass = n_steps(len(train_rows), hparams)
         self._eval_steps = hparams.eval_steps or per_pass
         self._model = response_model(model)
-        self._schedule = _schedule(hparams, self._steps)
+        self._schedule = schedule_of_steps(hparams, self._steps)
         accumulated = hparams.gradient_accumulation
         self._model.compile(
             loss=ResponseLoss(),
             optimizer=keras.optimizers.AdamW(
-                _OfStep(self._schedule, accumulated),
+                OfBatch(self._schedule, accumulated),
                 weight_decay=hparams.weight_decay,
                 global_clipnorm=hparams.clip_norm,
                 gradient_accumulation_steps=accumulated if accumulated > 1 else None,
@@ -191,70 +192,23 @@ def _values(variables: Sequence[Any]) -> list[data.Array]:
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
-def _schedule(hparams: TrainHParams, steps: int) -> Any:
-    peak = hparams.learning_rate
-    warmup = max(1, round(steps * hparams.warmup_fraction))
-    after = max(1, steps - warmup)
-    if hparams.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            # Not zero: the first step would learn nothing.
-            initial_learning_rate=peak / warmup,
-            warmup_target=peak,
-            warmup_steps=warmup,
-            decay_steps=after,
-            alpha=_FINAL_LEARNING_RATE,
-        )
-    final = peak * _FINAL_LEARNING_RATE if hparams.schedule == "linear" else peak
-    return _Linear(peak, warmup, after, final)
-
-
-class _OfStep(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule of steps; Keras asks for the learning rate of a batch."""
-
-    def __init__(self, of_step: Any, batches_per_step: int) -> None:
-        super().__init__()
-        self._of_step, self._batches_per_step = of_step, batches_per_step
-
-    def __call__(self, step: Any) -> Any:
-        return self._of_step(keras.ops.floor_divide(step, self._batches_per_step))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"of_step": self._of_step, "batches_per_step": self._batches_per_step}
-
-
-class _Linear(keras.optimizers.schedules.LearningRateSchedule):
-    """Up to a peak and then down, both on a line."""
-
-    def __init__(self, peak: float, warmup: int, after: int, final: float) -> None:
-        super().__init__()
-        self._peak, self._warmup, self._after, self._final = peak, warmup, after, final
-
-    def __call__(self, step: Any) -> Any:
-        step = keras.ops.cast(step, "float32")
-        rising = self._peak * (step + 1) / self._warmup
-        share = keras.ops.clip((step - self._warmup) / self._after, 0.0, 1.0)
-        falling = self._peak + (self._final - self._peak) * share
-        return keras.ops.minimum(rising, falling)
-
-    def get_config(self) -> dict[str, float]:
-        return {
-            "peak": self._peak,
-            "warmup": self._warmup,
-            "after": self._after,
-            "final": self._final,
-        }
-
-
 def _eval_loss(
     model: keras.Model, rows: Sequence[data.TokenizedRow], hparams: TrainHParams
 ) -> float | None:
     total = n_labels = 0.0
-    loss = ResponseLoss()
     passed = data.batches(rows, hparams.batch_size, None, data.pad_multiple())
     for index, (inputs, labels) in enumerate(passed):
         if index == hparams.eval_batches:
             break
         weights = (labels != data.IGNORED_LABEL).astype("float32")
-        total += float(loss(labels, model(inputs), weights))
+        total += _batch_loss(model, divisible((inputs, labels, weights), batch_parts()))
         n_labels += float(weights.sum())
     return total / n_labels if n_labels else None
+
+
+def _batch_loss(model: keras.Model, batch: Batch) -> float:
+    inputs, labels, weights = batch
+    if keras.backend.backend() == "tensorflow":
+        # Tracing takes longer than these few batches.
+        return float(ResponseLoss()(labels, model(inputs), weights))
+    return float(model.test_on_batch(inputs, labels, sample_weight=weights))

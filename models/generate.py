@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from models import data, gemma
+from models.backend import leave_accelerators
+from models.distribution import distributed, divided
 from models.export import PRESET_DIR
 from models.features import (
     GEMMA,
@@ -26,6 +28,8 @@ from models.projections import fast_projections
 
 _progress = logging.getLogger("understudy.progress")
 
+_LENGTH_MULTIPLE = 64
+
 Sample = tuple[str, str]  # response, "stop" or "length"
 
 
@@ -39,16 +43,31 @@ def generate_fn(
         preset: The base model, see `TrainHParams.preset`; empty for a tuned one.
         prompts: Raw prompts; they are formatted here, by the function that Transform uses.
         settings: `max_output_tokens`, `batch_size`, `samples`, `temperature`, `seed`, `dtype`,
-            `cache_dir`; `sequence_length` may be None. `few_shot`: the prompts hold examples, and
-            a base model that was not tuned to instructions continues them as plain text.
+            `cache_dir`; `sequence_length`, `distribution` and `model_parallel` may be missing.
+            `few_shot`: the prompts hold examples, and a base model that was not tuned to
+            instructions continues them as plain text.
 
     Returns:
         For each prompt its samples: the response without the end of turn, and `stop` when the model
         ended its turn or `length` when it was cut off.
 
     Raises:
-        ModelError: The model cannot be loaded.
+        ModelError: The model cannot be loaded, or not on this machine's accelerators.
     """
+    leave_accelerators()
+    with distributed(
+        settings.get("distribution", "none"),
+        settings.get("model_parallel"),
+        settings["batch_size"],
+    ):
+        answers = _generate(model_dir, preset, prompts, settings)
+    gemma.free_memory()
+    return answers
+
+
+def _generate(
+    model_dir: str, preset: str, prompts: list[str], settings: dict[str, Any]
+) -> list[list[Sample]]:
     dtype = gemma.resolve_dtype(settings["dtype"])
     if model_dir:
         with tf.io.gfile.GFile(os.path.join(model_dir, GENERATION_FILE), "r") as file:
@@ -66,8 +85,6 @@ def generate_fn(
         generator.respond(prompts, settings["max_output_tokens"], settings["batch_size"])
         for _ in range(settings["samples"])
     ]
-    del generator, model
-    gemma.free_memory()
     return [list(of_prompt) for of_prompt in zip(*samples, strict=True)]
 
 
@@ -143,6 +160,8 @@ class Generator:
 
     def _generate(self, rows: list[list[int]], max_output_tokens: int, *begun: Any) -> list[Sample]:
         length = max(map(len, rows)) + max_output_tokens
+        if keras.backend.backend() != "tensorflow":  # which alone compiles once for all lengths
+            length = -(-length // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
         token_ids = np.zeros((len(rows), length), "int32")
         padding_mask = np.zeros((len(rows), length), "bool")
         for i, row in enumerate(rows):
@@ -177,7 +196,7 @@ def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[..., Any]:
     if keras.backend.backend() != "tensorflow":
         function = model.make_generate_function()
         return lambda token_ids, padding_mask: function(
-            {"token_ids": token_ids, "padding_mask": padding_mask}, stop_token_ids=stop_ids
+            divided({"token_ids": token_ids, "padding_mask": padding_mask}), stop_token_ids=stop_ids
         )["token_ids"]
 
     # Of unknown length, so that one trace (16 to 30 s) serves batches of all lengths.

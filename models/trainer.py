@@ -39,12 +39,12 @@ def run_fn(fn_args: Any) -> None:
 
     Raises:
         ModelError: Keras' backend or the accelerators are not what the hyperparameters ask for, the
-            model to start from cannot be loaded or does not fit, no row can be trained
-            on, or what was written is not the model that was trained.
+            model to start from cannot be loaded or does not fit, no row can be trained on, or what
+            was written is not the model that was trained.
     """
     hparams = TrainHParams.model_validate_json(fn_args.custom_config["hparams"])
     check_backend(hparams.backend)
-    with distributed(hparams.distribution, hparams.model_parallel):
+    with distributed(hparams.distribution, hparams.model_parallel, hparams.batch_size):
         _train(fn_args, hparams)
     gemma.free_memory()
 

@@ -66,8 +66,8 @@ def write_split(folder, name, pairs):
 def run_trainer(tiny_cache, tmp_path_factory):
     """Runs the Trainer's function on splits of pairs; gives what it wrote into."""
 
-    def run_on(train, evaluation, base_model=None, **changes):
-        folder = tmp_path_factory.mktemp("trainer")
+    def run_on(train, evaluation, base_model=None, folder=None, **changes):
+        folder = folder or tmp_path_factory.mktemp("trainer")
         hparams = TrainHParams(
             **{
                 "preset": PRESET,

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +19,7 @@ from models.fitting import fit
 from models.generate import Generator
 from models.hparams import TrainHParams
 from models.lora import enable_lora
+from models.schedule import schedule_of_steps
 from tests.models.tuning import PAIRS, PRESET, formatted, tune
 
 
@@ -64,6 +66,37 @@ def test_the_recorded_losses_are_those_of_the_steps(tiny_preset, tiny):
         assert loss == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.fixture
+def optimizers(monkeypatch):
+    """The optimizers of the trainings to come."""
+    made = []
+
+    class Kept(keras.optimizers.AdamW):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(keras.optimizers, "AdamW", Kept)
+    return made
+
+
+def norm_of_the_gradients(optimizer):
+    """Of the first step: Adam's first moment is 0.1 of them then."""
+    squares = [np.sum(np.square(moment)) for moment in optimizer._momentums]
+    return 10 * float(np.sqrt(sum(squares)))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_gradients_of_a_whole_step_are_scaled_down_to_the_norm(tiny_preset, optimizers, parts):
+    changes = {"batch_size": 4 // parts, "gradient_accumulation": parts, "max_steps": 1}
+    tune(tiny_preset, clip_norm=1e6, **changes)
+    as_they_are = norm_of_the_gradients(optimizers[-1])
+    for share in (0.25, 4.0):
+        tune(tiny_preset, clip_norm=share * as_they_are, **changes)
+        expected = min(share, 1.0) * as_they_are
+        assert norm_of_the_gradients(optimizers[-1]) == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
@@ -74,7 +107,7 @@ def test_the_recorded_losses_are_those_of_the_steps(tiny_preset, tiny):
 )
 def test_the_learning_rate_rises_and_then_follows_its_schedule(schedule, expected):
     hparams = TrainHParams(preset=PRESET, learning_rate=1, schedule=schedule, warmup_fraction=1 / 3)
-    rate = fitting._schedule(hparams, 6)
+    rate = schedule_of_steps(hparams, 6)
     assert [float(rate(step)) for step in range(6)] == pytest.approx(expected, abs=1e-3)
 
 
@@ -246,8 +279,11 @@ def test_factors_beside_8_bit_weights_learn_and_are_merged_into_them(tiny_preset
     ("targets", "count"), [("query-value", 2), ("attention", 4), ("all-linear", 7)]
 )
 def test_the_targets_are_the_projections_that_get_factors(tiny, targets, count):
-    enable_lora(tiny, TrainHParams(preset=PRESET, lora_targets=targets))
-    assert len(tiny.backbone.trainable_variables) == 2 * 2 * count
+    enable_lora(tiny, TrainHParams(preset=PRESET, lora_targets=targets, lora_rank=3))
+    factors = tiny.backbone.trainable_variables
+    assert len(factors) == 2 * 2 * count
+    assert {v.shape[-1] for v in factors if v.path.endswith("lora_kernel_a")} == {3}
+    assert {v.shape[0] for v in factors if v.path.endswith("lora_kernel_b")} == {3}
 
 
 def test_alpha_scales_what_the_factors_do(tiny_preset):

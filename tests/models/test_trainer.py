@@ -58,3 +58,21 @@ def test_training_stops_when_no_row_is_left(run_trainer, train, n_too_long):
     expected = rf"No row is left to train on: {n_too_long} were longer than 64 tokens"
     with pytest.raises(ModelError, match=expected):
         run_trainer(train, [])
+
+
+def test_a_training_that_failed_after_its_last_step_is_not_trained_again(
+    run_trainer, tmp_path, monkeypatch
+):
+    """Another execution has other output folders; the checkpoints are where they were."""
+    changes = {"folder": tmp_path, "checkpoint_steps": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr("models.trainer.export", lambda *arguments, **options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_trainer(PAIRS, PAIRS, **changes)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    other = run_trainer(PAIRS, PAIRS, seed=1, **changes)
+    assert json.loads((other / "training.json").read_text())["resumed_at"] is None
+    folder = run_trainer(PAIRS, PAIRS, **changes)
+    facts = json.loads((folder / "training.json").read_text())
+    assert facts["resumed_at"] == facts["steps"] == len(facts["losses"]) == 4
+    assert list((tmp_path / "checkpoints").iterdir()) == []

@@ -85,6 +85,11 @@ def test_data_time_and_cost_are_those_of_the_summary(page, summary):
         figures += [data["dropped"][reason] for reason in reasons]
         figures += [data[k] for k in ("surplus", "kept", "total_rows", "train_rows", "eval_rows")]
         assert [str(entry["round"]), *(f"{f:,}" for f in figures)] in rows
+        training = entry["training"]
+        start = "base model" if entry["round"] == 1 else "round 1"
+        assert [str(entry["round"]), start, f"{training['train_rows']:,}", "2", "3"] in [
+            row[:5] for row in rows
+        ], "with the rows that were too long"
         usage = entry["usage"]["SynthDataGen"]
         cost = dollars(usage["cost_usd"])
         tokens = [f"{usage[k]:,}" for k in ("calls", "prompt_tokens", "output_tokens")]
