@@ -67,13 +67,17 @@ def test_greedy_tokens_are_those_of_tensorflow(jax, tensorflow):
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(jax):
-    unbroken, resumed = jax["unbroken"], jax["resumed"]
+    unbroken, resumed = jax["unbroken"], jax["resumed"]["facts"]
     assert (unbroken.pop("resumed_at"), resumed.pop("resumed_at")) == (None, 3)
     assert resumed == unbroken
 
 
 def test_dropout_draws_anew_while_training_only(jax):
     assert jax["dropout draws"] == [True, False]
+    first, second, third = jax["resumed"]["states"]
+    assert first, "each projection has a state"
+    for one, other in ((first, second), (second, third)):
+        assert all(a != b for a, b in zip(one, other, strict=True)), "steps draw anew, too"
 
 
 @pytest.mark.parametrize("training", ["data, lora", "model, lora", "both, lora", "both, full"])
