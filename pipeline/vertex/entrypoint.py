@@ -43,18 +43,33 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_accelerator() -> None:
-    """TensorFlow would go on without one, and take hours on a machine that is paid for it."""
+    """A backend would go on without one, and take hours on a machine that is paid for it."""
     wanted = os.environ.get(ACCELERATOR_VARIABLE)
     if not wanted:
         return
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
+    backend = os.environ["KERAS_BACKEND"]
+    if not _sees_accelerator(backend):
+        name = {"jax": "JAX"}.get(backend, "TensorFlow")
         raise UserError(
-            f"TensorFlow sees no accelerator on this machine with {wanted}: the image of this task "
+            f"{name} sees no accelerator on this machine with {wanted}: the image of this task "
             "lacks CUDA, or is older than the driver. Set vertex.trainer_image to the image that "
             "TARGETS='pipeline cuda' deploy/build.sh makes, or vertex.accelerator_type=null."
         )
+
+
+def _sees_accelerator(backend: str) -> bool:
+    if backend != "jax":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    try:
+        import jax
+    except ImportError:
+        raise UserError(
+            "training.backend is 'jax', and the image of this task holds no JAX. Add jax[cuda12] "
+            "to the image of vertex.trainer_image, or set training.backend=tensorflow."
+        ) from None
+    return bool(jax.default_backend() != "cpu")
 
 
 def _set_secrets() -> None:

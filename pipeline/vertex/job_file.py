@@ -75,7 +75,7 @@ def compile_job(config: Config, output_file: Path) -> dict[str, Any]:
     _set_defaults(job, parameters.defaults)
     _set_caching(job, vertex.enable_caching)
     _set_retries(job, vertex.task_retries)
-    _set_environment(job, vertex)
+    _set_environment(job, config, vertex)
     if vertex.spot_machine_type:
         run_on_spot_machines(job, _ACCELERATED, vertex, _labels(config, vertex))
     _write(job, output_file)
@@ -176,7 +176,7 @@ def _set_retries(job: dict[str, Any], retries: int) -> None:
             task["retryPolicy"] = {"maxRetryCount": retries, **_RETRY_BACKOFF}
 
 
-def _set_environment(job: dict[str, Any], vertex: VertexSettings) -> None:
+def _set_environment(job: dict[str, Any], config: Config, vertex: VertexSettings) -> None:
     """TFX knows no environment of containers: what a task must find there is added afterwards."""
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     components = job["pipelineSpec"]["components"]
@@ -188,6 +188,8 @@ def _set_environment(job: dict[str, Any], vertex: VertexSettings) -> None:
             variables[SECRETS_VARIABLE] = json.dumps(vertex.secrets, sort_keys=True)
         if vertex.accelerator_type and node_id in _ACCELERATED:
             variables[ACCELERATOR_VARIABLE] = vertex.accelerator_type
+        if config.training.backend != "tensorflow" and node_id in _ACCELERATED:
+            variables["KERAS_BACKEND"] = config.training.backend
         if variables:
             label = components[node_id]["executorLabel"]
             executors[label]["container"]["env"] = [

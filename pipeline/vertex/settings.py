@@ -48,8 +48,8 @@ class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         secrets: Environment variable of the tasks to Secret Manager's name of its value,
             `projects/P/secrets/S/versions/V`; for example `HF_TOKEN`.
         accelerator_type: For example `NVIDIA_L4`; None trains and generates on CPU.
-        accelerator_count: Accelerators of the machine of one task. Training and generation use one;
-            more are for machines that come with no fewer.
+        accelerator_count: Accelerators of the machine of one task. Training and generation use one,
+            unless `training.distribution` and `generation.distribution` say otherwise.
         cpu_limit: Virtual CPUs of the Trainer and the ResponseGens.
         memory_limit_gib: Their memory, in GiB.
         spot_machine_type: For example `g2-standard-8`: the Trainer and the ResponseGens run on spot

@@ -47,6 +47,23 @@ def test_an_override_beats_the_environment_and_the_environment_beats_the_preset(
     assert config.training.lora_rank == 16
 
 
+def test_keras_own_variable_is_the_backend_unless_an_override_says_otherwise():
+    environ = {"KERAS_BACKEND": "jax"}
+    assert load_config("offline", environ={}).training.backend == "tensorflow"
+    assert load_config("offline", environ=environ).training.backend == "jax"
+    overridden = load_config("offline", ["training.backend=tensorflow"], environ)
+    assert overridden.training.backend == "tensorflow"
+    with pytest.raises(ConfigError, match=r"training\.backend: received 'torch'.*'jax'"):
+        load_config("offline", environ={"KERAS_BACKEND": "torch"})
+
+
+def test_generation_on_several_accelerators_needs_the_backend_that_can_do_it():
+    with pytest.raises(ConfigError, match=r"generation\.distribution is 'data'.*backend=jax"):
+        load_config("offline", ["generation.distribution=data"], {})
+    both = ["generation.distribution=data", "training.backend=jax"]
+    assert load_config("offline", both, {}).generation.distribution == "data"
+
+
 def test_the_configuration_cannot_be_changed():
     config = load_config("offline", environ={})
     with pytest.raises(ValueError, match="frozen"):

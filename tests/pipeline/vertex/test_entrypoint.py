@@ -85,6 +85,17 @@ def test_a_task_stops_where_the_accelerator_that_is_paid_for_is_not_seen(tfx, mo
     assert not tfx
 
 
+def test_an_image_without_the_backend_is_told(tfx, monkeypatch, capsys):
+    monkeypatch.setenv("UNDERSTUDY_ACCELERATOR", "NVIDIA_L4")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main([])
+    assert end.value.code == 2
+    assert "the image of this task holds no JAX" in capsys.readouterr().err
+    assert not tfx
+
+
 def test_a_mistake_of_the_user_is_the_last_line_of_the_log(tfx, monkeypatch, capsys):
     def fail(module, argv):
         raise UserError("The dataset has no row. Add one.")

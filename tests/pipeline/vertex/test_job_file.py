@@ -273,6 +273,17 @@ def test_baselines_that_are_not_wanted_have_no_task(tmp_path):
     assert TASKS - tasks == {"BaseResponseGen", "FewShotResponseGen"}
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_the_tasks_that_compute_with_a_model_get_the_backend(tmp_path, backend):
+    containers = _containers(_compile(tmp_path, f"training.backend={backend}"))
+    found = {
+        name
+        for name, container in containers.items()
+        if {"name": "KERAS_BACKEND", "value": "jax"} in container.get("env", [])
+    }
+    assert found == (ACCELERATED & set(containers) if backend == "jax" else set())
+
+
 def test_a_failed_task_is_started_again(tmp_path):
     for retries in (0, 3):
         job = _compile(tmp_path, f"vertex.task_retries={retries}")
