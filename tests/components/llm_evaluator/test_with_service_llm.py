@@ -10,6 +10,7 @@ from benchmarks.evaluator_hygiene import measure, total
 from components.artifacts import CoverageReport, Responses
 from components.llm_evaluator.executor import Executor
 from components.llm_evaluator.requests import RequestBuilder
+from components.llm_evaluator.schemas import Verdict
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.records import CoverageRow, ResponseRow
 from components.service_llm.client import open_service_llm
@@ -135,6 +136,19 @@ def test_the_ceiling_is_asked_for_in_the_first_round_only(run, responses, server
     assert asked == len(ROWS)
     assert server.stats()["by_kind"]["answer"] == asked
     assert again["models"]["service"] == first["models"]["service"]
+
+
+def test_the_judge_is_asked_to_write_the_reason_before_any_score(tmp_path, run, responses):
+    from standin.server import serve
+
+    record = tmp_path / "requests.jsonl"
+    with serve(record_file=record) as server:
+        run(server, responses("tuned", 5), responses("base", 1), 1, baselines=[])
+    lines = record.read_text(encoding="utf-8").split("\n")
+    schemas = [json.loads(line)["generationConfig"]["responseSchema"] for line in lines if line]
+    wanted = ["reason", "similarity", "precision_a", "precision_b"]
+    assert [schema["property_ordering"] for schema in schemas] == [wanted] * len(schemas)
+    assert list(Verdict.model_json_schema()["properties"]) == wanted, "as OpenAI's models read it"
 
 
 def test_order_padding_and_planted_orders_flip_at_most_5_of_100_verdicts(tmp_path, server):
