@@ -20,7 +20,7 @@ SMALL = {
     "SYNTH__ROWS_PER_ROUND": "24",
     "TRAINING__PRESET": "random:gemma3-tiny",
     "TRAINING__MAX_STEPS": "2",
-    "TRAINING__TRANSFORMERS_EXPORT": "false",
+    "TRAINING__EXPORTS": "[]",
     "GENERATION__MAX_OUTPUT_TOKENS": "8",
     "COVERAGE_DIR": "data/coverage/smoke",
 }
