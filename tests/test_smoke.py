@@ -160,7 +160,7 @@ def test_a_blessed_model_is_pushed_to_the_local_hub(output):
 def test_the_key_is_found_nowhere_and_prompts_not_in_logs(finished, output):
     files = [path for path in output.rglob("*") if path.is_file()]
     kinds = {path.suffix for path in files}
-    assert {".gz", ".html", ".json", ".jsonl", ".log", ".sqlite"} <= kinds, kinds
+    assert {".db", ".gz", ".html", ".json", ".jsonl", ".log"} <= kinds, kinds
     for path in files:
         data = path.read_bytes()
         if data.startswith(b"\x1f\x8b"):
