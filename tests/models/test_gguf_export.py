@@ -18,7 +18,9 @@ INPUTS = {"token_ids": np.arange(2, 26).reshape(2, 12), "padding_mask": np.ones(
 @pytest.fixture(scope="module")
 def float32_file(tuned, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gguf")
-    export_gguf(tuned.model, folder, GEMMA, gguf_type="f32", sequence_length=64)
+    tuned.model.save_to_preset(str(folder / "merged"))
+    merged = gemma.load_model(str(folder / "merged"), "float32")
+    export_gguf(merged, folder, GEMMA, gguf_type="f32", sequence_length=64)
     return folder / GGUF_FILE
 
 
