@@ -11,6 +11,7 @@ from components.llm_evaluator import requests as evaluation_requests
 from components.llm_evaluator.evaluate import evaluate
 from components.records import ResponseRow
 from components.service_llm.client import open_service_llm
+from components.service_llm.limiter import USED_SHARE
 from components.service_llm.types import Usage
 from components.synth_data_gen.aim import uniform_weights
 from components.synth_data_gen.answer import Answerer
@@ -124,7 +125,7 @@ def test_the_command_prints_a_table_and_sends_nothing(capsys, monkeypatch):
     ]
     calls, prompt_tokens, output_tokens, cost, minutes = numbers[0]
     assert cost == pytest.approx(prompt_tokens * 0.30e-6 + output_tokens * 2.50e-6, abs=0.01)
-    assert minutes == pytest.approx(calls / 300, abs=0.1)
+    assert minutes == pytest.approx(calls / (300 * USED_SHARE), abs=0.1)
     assert numbers[2][0] == calls + 4 * numbers[1][0]
 
 
