@@ -23,7 +23,7 @@ ROUNDS = RoundsSettings(max_rounds=2, warm_start="best")
 # Of the first round: no model is blessed, so that there is a second one. There, every model is.
 NEVER = {"threshold_percent": 100.0}
 ALWAYS = {"threshold_percent": 0.0}
-FROM_THE_CACHE = {"CoverageExampleGen", "SchemaGen", "BaseResponseGen"}
+FROM_THE_CACHE = {"CoverageExampleGen", "SchemaGen", "BaseResponseGen", "FewShotResponseGen"}
 
 
 @pytest.fixture(scope="module", autouse=True)
