@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from components.hf_pusher import cards
+from components.hf_pusher.base_models import BaseModel, License, base_model
 from components.hf_pusher.errors import PushError
 from components.hf_pusher.hub import MARKER_FILE, Content, RepoKind
+from components.hf_pusher.model_card import Facts, model_card
 from components.hf_pusher.settings import PushSettings
 from components.task import Task
 
@@ -18,18 +20,15 @@ SPACE_DIR = Path(__file__).resolve().parents[2] / "apps" / "space"
 EVALUATION_FOLDER = "evaluation"
 
 _PRESET = "preset"
+_CONFIG_FILE = f"{_PRESET}/config.json"
+_TRANSFORMERS = "transformers"
 _ADAPTER_FILE = "adapter.lora.h5"
 _TRAINING_FILE = "training.json"
 GENERATION_FILE = "generation.json"
 _NEEDED_FILES = (_TRAINING_FILE, GENERATION_FILE)
-_OPTIONAL_FILES = (_ADAPTER_FILE,)  # not where all weights were trained
-# What a Trainer may write beside the preset; pushed under the same name where it is there.
-_OPTIONAL_FOLDERS = ("transformers",)
 _SPACE_SUFFIXES = (".py", ".css", ".txt")
-_GEMMA_NOTICE = (
-    b"Gemma is provided under and subject to the Gemma Terms of Use found at "
-    b"ai.google.dev/gemma/terms\n"
-)
+# The order of the dataset's columns; others follow by name.
+_COLUMNS = ("id", "prompt", "output", "provenance", "round")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Source:
         report: `coverage_report.json`.
         verdicts: `verdicts.jsonl`.
         synthesis: `synthesis.json`.
+        dataset_card: `README.md` of the synthetic Examples.
         rows: The synthetic rows by split.
     """
 
@@ -52,6 +52,7 @@ class Source:
     report: bytes
     verdicts: bytes
     synthesis: bytes
+    dataset_card: bytes
     rows: dict[str, list[dict[str, Any]]]
 
     @functools.cached_property
@@ -81,69 +82,102 @@ class Names:
 
 
 def model_content(settings: PushSettings, source: Source, names: Names) -> Content:
-    """KerasHub preset, adapter, training record, evaluation and card.
+    """KerasHub preset, adapter, transformers checkpoint, training record, evaluation and card.
 
     Raises:
-        PushError: The Model artifact is incomplete.
+        PushError: The Model artifact is incomplete, or an export of it was not verified.
     """
+    _refuse_incomplete(source)
+    _refuse_unverified(source)
     files: dict[str, Path | bytes] = {name: source.model_dir / name for name in _NEEDED_FILES}
-    optional = (name for name in _OPTIONAL_FILES if (source.model_dir / name).is_file())
-    files.update({name: source.model_dir / name for name in optional})
+    if (source.model_dir / _ADAPTER_FILE).is_file():
+        files[_ADAPTER_FILE] = source.model_dir / _ADAPTER_FILE
     # The preset is at the root, because `from_preset("hf://owner/name")` looks for it there.
     files.update(_folder(source.model_dir / _PRESET))
-    for folder in _OPTIONAL_FOLDERS:
-        files.update(_folder(source.model_dir / folder, prefix=f"{folder}/"))
+    files.update(_folder(source.model_dir / _TRANSFORMERS, prefix=f"{_TRANSFORMERS}/"))
+    files.update(_evaluation(source))
+    files.update(_marker("model", source))
+    base = _base_model(settings, source)
+    if base.license and base.license.notice:
+        files["NOTICE"] = f"{base.license.notice}\n".encode()
+    files["README.md"] = model_card(
+        settings,
+        Facts(
+            task=source.task,
+            round=source.round,
+            report=json.loads(source.report),
+            training=source.training,
+            synthesis=json.loads(source.synthesis),
+            generation=source.generation,
+            base=base,
+            model_id=names.model,
+            dataset_id=names.dataset,
+            has_transformers=any(path.startswith(f"{_TRANSFORMERS}/") for path in files),
+        ),
+    ).encode()
+    return Content("model", names.model, files)
+
+
+def _refuse_incomplete(source: Source) -> None:
     missing = [name for name in _needed(source) if not (source.model_dir / name).is_file()]
     if missing:
         raise PushError(
             f"The model at {str(source.model_dir)!r} lacks {', '.join(missing)}, so nothing was "
             "pushed. Train it again: the Trainer's output is incomplete."
         )
-    files.update(_evaluation(source))
-    files.update(_marker("model", source))
-    if settings.license == "gemma":
-        files["NOTICE"] = _GEMMA_NOTICE
-    files["README.md"] = cards.model_card(
-        settings,
-        cards.Facts(
-            task=source.task,
-            round=source.round,
-            report=json.loads(source.report),
-            training=source.training,
-            synthesis=json.loads(source.synthesis),
-            model_id=names.model,
-            dataset_id=names.dataset,
-            has_transformers=any(path.startswith("transformers/") for path in files),
-            generation=source.generation,
-        ),
-    ).encode()
-    return Content("model", names.model, files)
 
 
 def _needed(source: Source) -> Iterator[str]:
-    yield from (*_NEEDED_FILES, f"{_PRESET}/config.json")
+    yield from (*_NEEDED_FILES, _CONFIG_FILE)
     # A training of all weights has no adapter; one that says nothing is taken for LoRA.
     trained = (source.model_dir / _TRAINING_FILE).is_file()
     if not trained or source.training.get("hparams", {}).get("method", "lora") == "lora":
         yield _ADAPTER_FILE
 
 
+def _refuse_unverified(source: Source) -> None:
+    verified = source.training.get("exports", {})
+    exports = [name for name in (_PRESET, _TRANSFORMERS) if (source.model_dir / name).is_dir()]
+    unverified = [name for name in exports if name not in verified]
+    if unverified:
+        raise PushError(
+            f"The export {', '.join(unverified)} of the model at {str(source.model_dir)!r} was "
+            f"never compared with the trained model: `exports` in {_TRAINING_FILE} does not name "
+            "it. Nothing was pushed. Train the model again: the Trainer loads what it has written "
+            "and records there how far its logits are from the model in memory."
+        )
+
+
+def _base_model(settings: PushSettings, source: Source) -> BaseModel:
+    backbone = json.loads((source.model_dir / _CONFIG_FILE).read_bytes()).get("class_name", "")
+    base = base_model(str(source.training.get("preset", "")), str(backbone))
+    if settings.base_model:
+        base = dataclasses.replace(base, hub_id=settings.base_model, is_random=False)
+    if settings.license:
+        known = base.license if base.license and base.license.id == settings.license else None
+        own = known or License(settings.license, settings.license_name or settings.license, "")
+        base = dataclasses.replace(
+            base, license=dataclasses.replace(own, link=settings.license_link or own.link)
+        )
+    return base
+
+
 def dataset_content(settings: PushSettings, source: Source, names: Names) -> Content:
     """The synthetic rows as Parquet, how they came about, and the card."""
     files: dict[str, Path | bytes] = {
-        f"data/{split}-00000-of-00001.parquet": _parquet(rows)
-        for split, rows in source.rows.items()
+        f"data/{split}-00000-of-00001.parquet": content
+        for split, content in _parquet(source.rows).items()
     }
     files.update(_marker("dataset", source))
     files["synthesis.json"] = source.synthesis
     files["README.md"] = cards.dataset_card(
+        source.dataset_card.decode(),
         settings,
         task=source.task,
-        synthesis=json.loads(source.synthesis),
-        rows={split: len(rows) for split, rows in source.rows.items()},
+        splits=list(source.rows),
         model_id=names.model,
     ).encode()
-    return Content("dataset", names.model, files)
+    return Content("dataset", names.dataset or names.model, files)
 
 
 def space_content(source: Source, names: Names, *, revision: str) -> Content:
@@ -190,11 +224,21 @@ def _json(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
+def _parquet(rows: dict[str, list[dict[str, Any]]]) -> dict[str, bytes]:
+    """Each split as a Parquet file; all have the same columns, in the same order."""
     import pyarrow
     from pyarrow import parquet
 
-    buffer = io.BytesIO()
-    # Row groups smaller than the default let the Hub's viewer page through the data.
-    parquet.write_table(pyarrow.Table.from_pylist(rows), buffer, row_group_size=1000)
-    return buffer.getvalue()
+    # Features of a tf.Example come in any order, and equal rows have to be equal bytes.
+    found = {name for split in rows.values() for row in split for name in row}
+    names = [*(n for n in _COLUMNS if n in found), *sorted(found - set(_COLUMNS))]
+    everything = [{n: row.get(n) for n in names} for split in rows.values() for row in split]
+    schema = pyarrow.Table.from_pylist(everything).schema
+    files = {}
+    for split, its_rows in rows.items():
+        buffer = io.BytesIO()
+        # Row groups smaller than the default let the Hub's viewer page through the data.
+        table = pyarrow.Table.from_pylist(its_rows, schema=schema)
+        parquet.write_table(table, buffer, row_group_size=1000)
+        files[split] = buffer.getvalue()
+    return files

@@ -28,6 +28,7 @@ CODE_VERSION_KEY = "code_version"
 
 PUSHED_FILE = "pushed.json"
 _SYNTHESIS_FILE = "synthesis.json"
+_DATASET_CARD_FILE = "README.md"
 _REPORT_FILE = "coverage_report.json"
 _VERDICTS_FILE = "verdicts.jsonl"
 
@@ -85,6 +86,7 @@ def _source(
         report=_read(f"{report_uri}/{_REPORT_FILE}"),
         verdicts=_read(f"{report_uri}/{_VERDICTS_FILE}"),
         synthesis=_read(f"{synthetic.uri}/{_SYNTHESIS_FILE}"),
+        dataset_card=_read(f"{synthetic.uri}/{_DATASET_CARD_FILE}"),
         rows={split: read_examples(synthetic.uri, split) for split in sorted(splits)},
     )
 

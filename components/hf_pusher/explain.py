@@ -55,6 +55,8 @@ _BY_STATUS: dict[int, tuple[type[PushError], str]] = {
     429: (QuotaError, "The Hub limits the rate of requests. Wait some minutes. {again}"),
     503: (UnreachableError, "The Hub is out of order. Try later. {again}"),
 }
+# Xet's client raises ConnectionError for answers too; its text alone tells the status.
+_XET_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})")
 _MAX_DETAIL = 300  # characters of the server's message
 
 
@@ -72,7 +74,11 @@ def explain(error: Exception, subject: str, endpoint: str, token: str) -> PushEr
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         cause, where = error.__cause__, f"{error} "
     if isinstance(cause, HfHubHTTPError):
-        kind, advice = _http(cause, subject)
+        hidden = isinstance(cause, RepositoryNotFoundError)
+        message = cause.server_message or ""
+        kind, advice = _answered(cause.response.status_code, message, subject, hidden=hidden)
+    elif isinstance(cause, ConnectionError) and (answer := _XET_STATUS.search(str(cause))):
+        kind, advice = _answered(int(answer[1]), "", subject)
     else:
         kind, advice = _other(cause, endpoint)
     detail = _detail(cause)
@@ -80,11 +86,11 @@ def explain(error: Exception, subject: str, endpoint: str, token: str) -> PushEr
     return kind(text.replace(token, "***") if token else text)
 
 
-def _http(error: HfHubHTTPError, subject: str) -> tuple[type[PushError], str]:
-    status = error.response.status_code
-    message = error.server_message or ""
+def _answered(
+    status: int, message: str, subject: str, *, hidden: bool = False
+) -> tuple[type[PushError], str]:
     if status == 401:
-        return _unauthorized(error)
+        return _unauthorized(hidden=hidden)
     if status == 403 and _QUOTA_WORDS.search(message):
         status = 402
     elif status >= 500 or status == 408:
@@ -96,9 +102,8 @@ def _http(error: HfHubHTTPError, subject: str) -> tuple[type[PushError], str]:
     return kind, advice.format(subject=subject, again=_AGAIN)
 
 
-def _unauthorized(error: HfHubHTTPError) -> tuple[type[PushError], str]:
+def _unauthorized(*, hidden: bool) -> tuple[type[PushError], str]:
     # For a repository that the token may not see, the Hub answers 401 as well.
-    hidden = isinstance(error, RepositoryNotFoundError)
     also = " and may read and write this owner's repositories" if hidden else ""
     return TokenError, (
         f"The Hub does not accept the token: it is misspelled, expired or revoked. Check that it "

@@ -1,6 +1,7 @@
 """Pushes a round: all repositories, in an order that a reader never sees half of."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -91,14 +92,14 @@ def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: 
     name = settings.repository_name(source.task.name)
     repo_id = f"{settings.owner or hub.owner()}/{name}"
     names = Names(repo_id, repo_id if settings.push_dataset else None)
-    model = model_content(settings, source, names)
-    # The content's hash makes the tag new for new content and the same for a repeated push.
-    tag = f"round-{source.round}-{model.digest[:8]}"
-    contents = [model]
+    contents = [model_content(settings, source, names)]
     if settings.push_dataset:
         contents.append(dataset_content(settings, source, names))
     if settings.push_space:
-        contents.append(space_content(source, names, revision=tag))
+        contents.append(space_content(source, names, revision=""))
+    tag = _tag(source.round, contents)
+    if settings.push_space:
+        contents[-1] = space_content(source, names, revision=tag)
     commits = _push_all(hub, settings, source, contents, tag)
     return Pushed(
         destination=hub.url("model", repo_id),
@@ -107,6 +108,16 @@ def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: 
         repositories={content.kind: content.repo_id for content in contents},
         commits={kind: commit.oid for kind, commit in commits.items()},
     )
+
+
+def _tag(round: int, contents: list[Content]) -> str:
+    """`round-N-VERSION`, the same in all repositories of a push.
+
+    The version is a hash of everything that is pushed: new for new content, the same for a push
+    that is repeated.
+    """
+    digests = json.dumps([(content.kind, content.digest) for content in contents])
+    return f"round-{round}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
 
 
 def _push_all(

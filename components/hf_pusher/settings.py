@@ -1,6 +1,6 @@
 """Where HFPusher pushes and under which names; holds the name of a token, never a token."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
@@ -26,8 +26,10 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         local_hub_dir: Folder of the local destination, relative to the working directory.
         base_model: The base model's id on the Hub, for the model card; None derives it from the
             preset that was trained.
-        license: The base model's license, as the Hub's metadata names it.
-        license_link: The terms of the base model.
+        license: The base model's license, as the Hub's metadata names it; None derives it from the
+            preset that was trained.
+        license_name: Its name for people, where the Hub has no word for it (`license: other`).
+        license_link: The terms of the base model; None for those of a license that is known.
         languages: ISO 639-1 codes of the task's languages.
     """
 
@@ -44,8 +46,9 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     push_space: bool = True
     local_hub_dir: str = "output/hub"
     base_model: str | None = None
-    license: str = "gemma"
-    license_link: str = "https://ai.google.dev/gemma/terms"
+    license: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
     languages: tuple[str, ...] = ("en",)
 
     @pydantic.field_validator("token_env")
@@ -55,6 +58,14 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         if value.startswith("hf_"):
             raise ValueError("token_env takes the NAME of an environment variable, not a token")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _names_another_license(self) -> Self:
+        if self.license == "other" and not (self.license_name and self.license_link):
+            raise ValueError(
+                "license=other needs license_name and license_link: the Hub has no word for it"
+            )
+        return self
 
     def repository_name(self, task_name: str) -> str:
         """The name of the repositories, without the owner."""

@@ -107,5 +107,6 @@ def model_dir(tmp_path_factory):
     (folder / "preset").symlink_to(make_preset(str(tmp_path_factory.mktemp("cache"))))
     (folder / "generation.json").write_text(GEMMA.to_json(sequence_length=SEQUENCE_LENGTH))
     (folder / "adapter.lora.h5").write_bytes(b"\0")
-    (folder / "training.json").write_text('{"preset": "random:gemma3-tiny"}')
+    training = {"preset": "random:gemma3-tiny", "exports": {"preset": 0.0}}
+    (folder / "training.json").write_text(json.dumps(training))
     return folder

@@ -59,6 +59,7 @@ def space(tmp_path, model_dir, evaluation_dir):
         report=json.dumps(report).encode(),
         verdicts=(evaluation_dir / "verdicts.jsonl").read_bytes(),
         synthesis=json.dumps(SYNTHESIS).encode(),
+        dataset_card=b"---\ntags: [synthetic]\n---\n\n# Rows\n",
         rows={"train": [{"id": "s-1", "prompt": "p", "output": "o"}]},
     )
     hub = tmp_path / "hub"

@@ -1,9 +1,11 @@
 """What a small round leaves behind, and a client without waiting."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils._xet import abort_xet_session
 
 from components.hf_pusher.contents import Source
 from components.task import Task
@@ -86,6 +88,33 @@ SYNTHESIS = {
     "generator": {"provider": "gemini", "model": "stand-in", "prompt_versions": {}},
     "stand_in": True,
 }
+TRAINING = {
+    "preset": "packaged:gemma3-270m",
+    "steps": 40,
+    "losses": [1.0, 0.5],
+    "hparams": {"method": "lora", "lora_rank": 8, "lora_targets": "query-value"},
+    "exports": {"preset": 0.0, "transformers": 1e-6},
+}
+# As SynthDataGen writes it.
+DATASET_CARD = """---
+pretty_name: Synthetic data for support_triage
+task_categories:
+- text-generation
+size_categories:
+- n<1K
+tags:
+- synthetic
+- understudy
+dataset_info:
+  features:
+  - name: id
+    dtype: string
+---
+
+# Synthetic data for support_triage
+
+4 pairs of a prompt and the desired output.
+"""
 GENERATION = {
     "prefix": "<start_of_turn>user\n",
     "suffix": "<end_of_turn>\n<start_of_turn>model\n",
@@ -113,13 +142,14 @@ def task():
 def model_dir(tmp_path):
     folder = tmp_path / "model" / "Format-Serving"
     (folder / "preset" / "assets" / "tokenizer").mkdir(parents=True)
-    (folder / "preset" / "config.json").write_text("{}")
+    (folder / "preset" / "config.json").write_text('{"class_name": "Gemma3Backbone"}')
     (folder / "preset" / "model.weights.h5").write_bytes(b"\x00weights" * 5000)
     (folder / "preset" / "assets" / "tokenizer" / "vocabulary.spm").write_bytes(b"\x00spm")
+    (folder / "transformers").mkdir()
+    (folder / "transformers" / "config.json").write_text("{}")
+    (folder / "transformers" / "model.safetensors").write_bytes(b"\x00safe" * 1000)
     (folder / "adapter.lora.h5").write_bytes(b"\x00adapter" * 100)
-    (folder / "training.json").write_text(
-        json.dumps({"preset": "packaged:gemma3-270m", "steps": 40, "losses": [1.0, 0.5]})
-    )
+    (folder / "training.json").write_text(json.dumps(TRAINING))
     (folder / "generation.json").write_text(json.dumps(GENERATION))
     return folder
 
@@ -133,6 +163,7 @@ def source(task, model_dir):
         report=json.dumps(REPORT).encode(),
         verdicts=(json.dumps(VERDICT) + "\n").encode(),
         synthesis=json.dumps(SYNTHESIS).encode(),
+        dataset_card=DATASET_CARD.encode(),
         rows={"train": [synthetic_row(n) for n in range(3)], "eval": [synthetic_row(3)]},
     )
 
@@ -158,9 +189,34 @@ def files_of():
 
 
 @pytest.fixture
-def hub_server(monkeypatch):
-    """A Hub on loopback; the client uses LFS (Xet needs a storage service) and never waits."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+def hub_server(request, monkeypatch, tmp_path):
+    """A Hub on loopback, and a client that never waits.
+
+    With the parameter `xet` large files go through Xet, as the client chooses where hf_xet is
+    installed; without one through LFS.
+    """
+    uses_xet = getattr(request, "param", "lfs") == "xet"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", not uses_xet)
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "1ms")
+    _forget_chunks(monkeypatch, tmp_path)
     with running_hub() as hub:
         yield hub
+    abort_xet_session()
+
+
+@pytest.fixture
+def forget(hub_server, monkeypatch, tmp_path):
+    """Empties the Hub, and what the client remembers of it."""
+
+    def empty():
+        hub_server.forget()
+        _forget_chunks(monkeypatch, tmp_path)
+
+    return empty
+
+
+def _forget_chunks(monkeypatch, tmp_path):
+    # Xet's client remembers which chunks a server has; it reads its settings once in a session.
+    abort_xet_session()
+    monkeypatch.setenv("HF_XET_CACHE", tempfile.mkdtemp(prefix="xet", dir=tmp_path))

@@ -35,6 +35,7 @@ def inputs(tmp_path, source):
     synthetic = _at(standard_artifacts.Examples(), tmp_path / "synthetic")
     write_examples(synthetic, source.rows, span=2)
     (tmp_path / "synthetic" / "synthesis.json").write_bytes(source.synthesis)
+    (tmp_path / "synthetic" / "README.md").write_bytes(source.dataset_card)
     return {
         "model": [model],
         "model_blessing": [blessing],

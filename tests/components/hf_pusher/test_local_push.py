@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from huggingface_hub import DatasetCard, ModelCard, RepoCard
+from huggingface_hub import ModelCard
 
 from components.hf_pusher.errors import NameTakenError, PushError, TokenError
 from components.hf_pusher.local_hub import LocalHub
@@ -46,6 +46,8 @@ def test_the_three_repositories_hold_what_the_hub_would_hold(settings, source, h
         "generation.json",
         "model.weights.h5",
         "training.json",
+        "transformers/config.json",
+        "transformers/model.safetensors",
         "understudy.json",
     }
     assert model["model.weights.h5"] == b"\x00weights" * 5000
@@ -188,52 +190,21 @@ def test_an_incomplete_model_is_not_pushed(settings, source, model_dir, hub):
     assert not hub.exists()
 
 
-def test_the_model_card_is_valid_metadata_with_rates_and_intervals(settings, source, hub):
-    push(settings, source)
-    card = ModelCard.load(repository(hub, "models") / "main" / "README.md")
-    assert card.data.base_model == "google/gemma-3-270m"
-    assert card.data.license == "gemma"
-    assert card.data.datasets == ["local/support-triage"]
-    holdout = next(r for r in card.data.eval_results if r.dataset_split == "holdout")
-    assert holdout.metric_value == 75.0
-    assert holdout.metric_args["low_percent"] == 30.1
-    assert holdout.metric_args["high_percent"] == 95.4
-    assert "Judged by a stand-in" in card.text
-    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 | 0.0 % (0 of 4) |" in card.text
-    assert "0: " not in card.text, "lists of the training record do not belong in the card"
+@pytest.mark.parametrize("name", ["preset", "transformers"])
+def test_an_export_that_was_not_verified_is_not_pushed(settings, source, model_dir, hub, name):
+    training = json.loads((model_dir / "training.json").read_text())
+    del training["exports"][name]
+    (model_dir / "training.json").write_text(json.dumps(training))
+    with pytest.raises(PushError, match=rf"export {name} .* never compared.*Train the model again"):
+        push(settings, source)
+    assert not hub.exists()
 
 
-def test_a_real_judge_gets_no_stand_in_notice(settings, source, hub):
-    report = {**json.loads(source.report), "stand_in": False}
-    report["models"].pop("base")
-    push(settings, dataclasses.replace(source, report=json.dumps(report).encode()))
-    text = (repository(hub, "models") / "main" / "README.md").read_text()
-    assert "stand-in." not in text
-    assert "base model |" not in text
-    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 |\n" in text
-
-
-def test_the_dataset_is_parquet_that_its_card_describes(settings, source, hub):
-    import pyarrow.parquet as parquet
-
-    push(settings, source)
-    main = repository(hub, "datasets") / "main"
-    rows = parquet.read_table(main / "data" / "train-00000-of-00001.parquet").to_pylist()
-    assert rows == source.rows["train"]
-    card = DatasetCard.load(main / "README.md")
-    paths = {file["split"]: file["path"] for file in card.data.configs[0]["data_files"]}
-    assert all(list(main.glob(path)) for path in paths.values())
-    assert "dropped: duplicate 3, form 1." in card.text
-
-
-def test_the_space_card_has_what_the_hub_needs_to_start_it(settings, source, hub):
-    push(settings, source)
-    main = repository(hub, "spaces") / "main"
-    data = RepoCard.load(main / "README.md", ignore_metadata_errors=False).data.to_dict()
-    assert data["sdk"] == "gradio"
-    assert (main / data["app_file"]).is_file()
-    assert data["models"] == ["local/support-triage"]
-    assert data["title"] == "Support triage"
+def test_a_training_record_without_exports_is_not_pushed(settings, source, model_dir, hub):
+    (model_dir / "training.json").write_text('{"preset": "gemma3_1b"}')
+    with pytest.raises(PushError, match=r"export preset, transformers .* never compared"):
+        push(settings, source)
+    assert not hub.exists()
 
 
 def test_a_local_hub_is_its_own_owner(tmp_path):

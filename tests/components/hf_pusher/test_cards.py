@@ -1,0 +1,234 @@
+"""The cards of the three repositories, as the hub's own classes read them."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pyarrow.parquet as parquet
+import pytest
+from huggingface_hub import DatasetCard, ModelCard, RepoCard
+from markdown_it import MarkdownIt
+
+from components.hf_pusher.contents import Names, dataset_content, model_content, space_content
+from components.hf_pusher.settings import PushSettings
+
+NAMES = Names("me/support-triage", "me/support-triage")
+
+
+def content_of(source, **settings):
+    return model_content(PushSettings(**settings), source, NAMES)
+
+
+def card_of(source, **settings):
+    return ModelCard(content_of(source, **settings).files["README.md"].decode())
+
+
+@pytest.fixture
+def trained_from(model_dir):
+    """Changes what the training record says."""
+
+    def change(**values: Any):
+        path = model_dir / "training.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+    return change
+
+
+def test_the_metadata_is_what_the_hub_indexes(source):
+    data = card_of(source).data
+    assert data.base_model == "google/gemma-3-270m"
+    assert data.base_model_relation == "finetune"
+    assert data.license == "gemma"
+    assert data.license_link == "https://ai.google.dev/gemma/terms"
+    assert data.datasets == ["me/support-triage"]
+    assert data.language == ["en"]
+    assert data.library_name == "keras-hub"
+    assert data.pipeline_tag == "text-generation"
+    assert data.tags == ["understudy", "gemma", "lora", "transformers"]
+
+
+def test_the_model_index_holds_the_rates_and_their_intervals(source):
+    card = card_of(source)
+    assert card.data.model_name == "support-triage"
+    holdout, seed = card.data.eval_results
+    assert (holdout.dataset_split, seed.dataset_split) == ("holdout", "seed")
+    assert holdout.metric_type == "coverage_rate"
+    assert holdout.metric_value == 75.0
+    assert holdout.metric_args == {
+        "covered": 3,
+        "total": 4,
+        "unscored": 0,
+        "confidence": 0.95,
+        "low_percent": 30.1,
+        "high_percent": 95.4,
+        "judge": "stand-in (gemini)",
+    }
+    [entry] = card.data.to_dict()["model-index"]
+    assert len(entry["results"]) == 2
+
+
+def test_the_card_tells_figures_making_limits_and_use(source):
+    text = card_of(source).text
+    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 | 0.0 % (0 of 4) |\n" in text
+    assert "| tag `typos` | 50.0 % (1 of 2) | 9.5 to 90.5 | 0.0 % (0 of 2) |\n" in text
+    assert "Judged by a stand-in" in text
+    assert "trained on 3 of them with LoRA" in text
+    assert "- steps: 40\n" in text
+    assert "losses" not in text, "lists of the training record do not belong in the card"
+    assert 'from_preset("hf://me/support-triage")' in text
+    assert 'AutoModelForCausalLM.from_pretrained("me/support-triage"' in text
+    for heading in ("## Coverage", "## How to use it", "## How it was made", "## Limits"):
+        assert f"\n\n{heading}\n\n" in text
+    assert "\n\n\n" not in text
+
+
+@pytest.mark.parametrize("has_base", [True, False], ids=["base", "no-base"])
+def test_the_card_is_markdown_whose_parts_do_not_run_into_each_other(source, has_base):
+    report = json.loads(source.report)
+    if not has_base:
+        report["models"].pop("base")
+    text = card_of(dataclasses.replace(source, report=json.dumps(report).encode())).text
+    shown = MarkdownIt().enable("table").render(text)
+    [quote] = re.findall("<blockquote>(.*?)</blockquote>", shown, re.DOTALL)
+    assert quote.strip().endswith("they are no evaluation of the model.</p>")
+    [table] = re.findall("<table>(.*?)</table>", shown, re.DOTALL)
+    first_cells = re.findall(r"<tr>\s*<td>(.*?)</td>", table)
+    assert first_cells == ["holdout", "seed", "overall", "tag <code>typos</code>"]
+    assert table.count("<th>") == (4 if has_base else 3)
+    assert shown.count('class="language-python"') == 2
+
+
+def test_a_real_judge_without_a_base_gets_no_notice_and_no_empty_column(source):
+    report = {**json.loads(source.report), "stand_in": False}
+    report["models"].pop("base")
+    text = card_of(dataclasses.replace(source, report=json.dumps(report).encode())).text
+    assert "stand-in." not in text
+    assert "base model |" not in text
+    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 |\n" in text
+
+
+def test_a_training_of_all_weights_is_not_called_lora(source, trained_from, model_dir):
+    trained_from(hparams={"method": "full"})
+    (model_dir / "adapter.lora.h5").unlink()
+    card = card_of(source)
+    assert "lora" not in card.data.tags
+    assert "LoRA" not in card.text
+
+
+@pytest.mark.parametrize(
+    ("preset", "license_id", "notice"),
+    [
+        ("gemma3_1b", "gemma", "Gemma Terms of Use found at ai.google.dev/gemma/terms"),
+        ("llama3.2_1b", "llama3.2", "Built with Llama. Llama 3.2 is licensed under"),
+        ("llama2_7b_en", "llama2", "Llama 2 is licensed under the Llama 2 Community License"),
+        ("mistral_7b_en", "apache-2.0", None),
+    ],
+    ids=["gemma", "llama3.2", "llama2", "mistral"],
+)
+def test_the_terms_of_the_base_model_go_with_the_weights(
+    source, trained_from, preset, license_id, notice
+):
+    trained_from(preset=preset)
+    content = content_of(source)
+    card = ModelCard(content.files["README.md"].decode())
+    assert card.data.license == license_id
+    assert card.data.license_link in card.text
+    assert "the weights are modified" in card.text
+    if notice:
+        assert notice in content.files["NOTICE"].decode()
+        assert notice in card.text
+    else:
+        assert "NOTICE" not in content.files
+
+
+def test_an_unknown_license_is_said_to_be_unknown(source, trained_from, model_dir):
+    trained_from(preset="hf://someone/something")
+    (model_dir / "preset" / "config.json").write_text('{"class_name": "MistralBackbone"}')
+    card = card_of(source)
+    assert card.data.license == "unknown"
+    assert "does not know the license" in card.text
+    assert card.data.base_model == "someone/something"
+
+
+def test_settings_name_what_the_preset_does_not(source, trained_from):
+    trained_from(preset="/data/ours")
+    card = card_of(
+        source,
+        base_model="we/ours",
+        license="other",
+        license_name="ours-1.0",
+        license_link="https://example.com/ours",
+        languages=("de", "en"),
+    )
+    assert card.data.base_model == "we/ours"
+    assert (card.data.license, card.data.license_name) == ("other", "ours-1.0")
+    assert card.data.license_link == "https://example.com/ours"
+    assert card.data.language == ["de", "en"]
+
+
+def test_another_license_needs_a_name_and_a_link():
+    with pytest.raises(ValueError, match="license_name and license_link"):
+        PushSettings(license="other")
+
+
+def test_random_weights_carry_no_license(source, trained_from):
+    trained_from(preset="random:gemma3-tiny")
+    card = card_of(source)
+    assert card.data.license is None
+    assert card.data.base_model is None
+    assert "weights were random" in card.text
+
+
+def dataset_files(source):
+    return dataset_content(PushSettings(languages=("de",)), source, NAMES).files
+
+
+def test_the_dataset_card_is_that_of_the_data_with_what_the_push_knows(source):
+    files = dataset_files(source)
+    card = DatasetCard(files["README.md"].decode())
+    assert card.data.pretty_name == "Synthetic data for support_triage"
+    assert card.data.language == ["de"]
+    assert "4 pairs of a prompt and the desired output." in card.text
+    assert "[me/support-triage](https://huggingface.co/me/support-triage) was trained" in card.text
+    [config] = card.data.configs
+    for file in config["data_files"]:
+        pattern = file["path"].replace("*", "00000-of-00001")
+        assert pattern in files, "the viewer finds every split"
+
+
+def test_equal_rows_are_equal_bytes_in_whatever_order_their_columns_come(source):
+    turned = {
+        split: [dict(reversed(row.items())) for row in rows] for split, rows in source.rows.items()
+    }
+    assert dataset_files(dataclasses.replace(source, rows=turned)) == dataset_files(source)
+
+
+def test_all_splits_have_the_same_columns_even_where_one_is_empty_of_values(source, tmp_path):
+    rows = {
+        "train": [{"id": "s-1", "prompt": "p", "score": 0.5}, {"id": "s-2", "extra": "x"}],
+        "eval": [{"id": "s-3", "prompt": None}],
+    }
+    files = dataset_files(dataclasses.replace(source, rows=rows))
+    read = {}
+    for split in rows:
+        path = tmp_path / f"{split}.parquet"
+        path.write_bytes(files[f"data/{split}-00000-of-00001.parquet"])
+        read[split] = parquet.read_table(path)
+    assert read["train"].schema == read["eval"].schema
+    assert read["train"].column_names == ["id", "prompt", "extra", "score"]
+    assert read["train"].to_pylist()[1] == {"id": "s-2", "prompt": None, "extra": "x"} | {
+        "score": None
+    }
+
+
+def test_the_space_card_has_what_the_hub_needs_to_start_it(source):
+    content = space_content(source, NAMES, revision="round-2-abc")
+    card = RepoCard(content.files["README.md"].decode())
+    data = card.data.to_dict()
+    assert data["sdk"] == "gradio"
+    assert data["app_file"] in content.files
+    assert data["models"] == ["me/support-triage"]
+    assert data["title"] == "Support triage"
+    assert len(data["short_description"]) <= 60, "the Hub refuses longer ones"
+    assert json.loads(content.files["space.json"])["revision"] == "round-2-abc"

@@ -1,0 +1,116 @@
+"""A pushed model is loaded from the Hub as its card says, and is the model that was trained."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+
+import jinja2
+import numpy as np
+import pytest
+from huggingface_hub import HfApi, snapshot_download
+from safetensors import safe_open
+
+from components.hf_pusher.push import push_round
+from components.hf_pusher.settings import PushSettings
+from models import gemma
+from models.export import export
+from models.features import GEMMA
+from tests.components.hf_pusher.conftest import TRAINING
+from tests.models.tuning import PAIRS, PRESET, tune
+
+SEQUENCE_LENGTH = 64
+PROMPT = PAIRS[0][0]
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    preset = gemma.resolve_preset(PRESET, str(tmp_path_factory.mktemp("cache")))
+    return tune(preset, epochs=40)
+
+
+@pytest.fixture
+def pushed(tuned, source, tmp_path, hub_server, monkeypatch):
+    """The id of a model that was trained, exported and pushed."""
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    verified = export(
+        tuned.model,
+        str(folder),
+        GEMMA,
+        tuned.rows,
+        sequence_length=SEQUENCE_LENGTH,
+        with_transformers=True,
+    )
+    record = {**TRAINING, "preset": PRESET, "exports": verified}
+    (folder / "training.json").write_text(json.dumps(record))
+    monkeypatch.setenv("HF_TOKEN", hub_server.token)
+    settings = PushSettings(endpoint=hub_server.url)
+    made = dataclasses.replace(source, model_dir=folder)
+    return push_round(settings, made, runs_on_this_machine=True).repositories["model"]
+
+
+def code_of_the_card(hub_server, repo_id, number):
+    path = HfApi(endpoint=hub_server.url, token=hub_server.token).hf_hub_download(
+        repo_id, "README.md"
+    )
+    with open(path, encoding="utf-8") as file:
+        blocks = re.findall("```python\n(.*?)```", file.read(), re.DOTALL)
+    return blocks[number].replace('"..."', repr(PROMPT))
+
+
+def test_kerashub_loads_it_as_the_card_says_and_it_gives_the_trained_tokens(
+    pushed, tuned, hub_server, tmp_path
+):
+    code = code_of_the_card(hub_server, pushed, 0)
+    assert f'from_preset("hf://{pushed}")' in code
+    (tmp_path / "use.py").write_text(code)
+    shown = subprocess.run(
+        [sys.executable, tmp_path / "use.py"],
+        env={
+            **os.environ,
+            "HF_ENDPOINT": hub_server.url,
+            "HF_TOKEN": hub_server.token,
+            "HF_HOME": str(tmp_path / "home"),
+            "KERAS_BACKEND": "tensorflow",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    tuned.model.compile(sampler="greedy")
+    turn = f"{GEMMA.prefix}{PROMPT}{GEMMA.suffix}"
+    expected = tuned.model.generate(turn, max_length=SEQUENCE_LENGTH, strip_prompt=True)
+    assert shown.stdout == f"{expected}\n"
+    assert PAIRS[0][1] in expected, "it has learned something"
+
+
+def test_the_transformers_checkpoint_has_what_automodel_needs(pushed, tuned, hub_server, tmp_path):
+    root = snapshot_download(
+        pushed, endpoint=hub_server.url, token=hub_server.token, local_dir=tmp_path / "snapshot"
+    )
+    folder = os.path.join(root, "transformers")
+
+    def read(name):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            return json.load(file)
+
+    config = read("config.json")
+    assert config["model_type"] == "gemma3_text"
+    assert config["architectures"] == ["Gemma3ForCausalLM"]
+    chat = jinja2.Template(read("tokenizer_config.json")["chat_template"])
+    shown = chat.render(messages=[{"role": "user", "content": PROMPT}], bos_token="<bos>")
+    assert shown == f"<bos>{GEMMA.prefix}{PROMPT}{GEMMA.suffix}"
+    assert any(name.startswith("tokenizer") for name in os.listdir(folder))
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    with safe_open(os.path.join(folder, "model.safetensors"), "numpy") as weights:
+        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}
+        embeddings = weights.get_tensor("model.embed_tokens.weight")
+    assert shapes["model.embed_tokens.weight"] == (config["vocab_size"], width)
+    for layer in range(config["num_hidden_layers"]):
+        name = f"model.layers.{layer}.self_attn.q_proj.weight"
+        assert shapes[name] == (heads * config["head_dim"], width)
+    np.testing.assert_array_equal(embeddings, tuned.model.backbone.token_embedding.embeddings)

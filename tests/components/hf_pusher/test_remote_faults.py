@@ -1,0 +1,288 @@
+"""Pushes that fail or are killed at each step, with the hub's own client and a Hub on loopback."""
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.hf_pusher.errors import (
+    ConflictError,
+    NameTakenError,
+    PermissionDeniedError,
+    PushError,
+    QuotaError,
+    TokenError,
+    TooLargeError,
+    UnreachableError,
+)
+from components.hf_pusher.push import push_round
+from components.hf_pusher.settings import PushSettings
+
+MODEL = ("model", "me/support-triage")
+REPOSITORY_ROOT = Path(__file__).resolve().parents[3]
+_START_SECONDS = 120
+# In the order in which a push needs them.
+STEPS = [
+    *(("lfs", step) for step in ("whoami", "create", "info", "yaml", "preupload")),
+    *(("lfs", step) for step in ("batch", "upload", "complete", "verify")),
+    *(("xet", step) for step in ("xet_token", "xorb", "shard")),
+    *(("lfs", step) for step in ("commit", "tag")),
+]
+AT_EACH_STEP = pytest.mark.parametrize(
+    ("hub_server", "step"), STEPS, indirect=["hub_server"], ids=[step for _, step in STEPS]
+)
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch, hub_server):
+    monkeypatch.setenv("HF_TOKEN", hub_server.token)
+
+
+@pytest.fixture
+def settings(hub_server, monkeypatch):
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")
+    return PushSettings(endpoint=hub_server.url)
+
+
+def push(settings, source):
+    return push_round(settings, source, runs_on_this_machine=True)
+
+
+@pytest.fixture
+def killed_push(settings, source, hub_server, tmp_path):
+    """Runs a push in a process of its own and kills it when the server reaches a step."""
+    (tmp_path / "source.pickle").write_bytes(pickle.dumps((settings, source)))
+    script = (
+        "import pickle, sys; from components.hf_pusher.push import push_round; "
+        "settings, source = pickle.load(open(sys.argv[1], 'rb')); "
+        "push_round(settings, source, runs_on_this_machine=True)"
+    )
+
+    def run(step, skip, after):
+        hub_server.hang(step, skip, after)
+        disable_xet = "0" if step in ("xet_token", "xorb", "shard") else "1"
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "source.pickle")],
+            cwd=REPOSITORY_ROOT,
+            env={**os.environ, "HF_HUB_DISABLE_XET": disable_xet},
+        )
+        try:
+            assert hub_server.hanging.wait(_START_SECONDS), f"the push never came to {step}"
+        finally:
+            process.kill()
+            code = process.wait(timeout=30)
+            hub_server.go_on.set()
+            hub_server.faults.clear()
+        assert code == -signal.SIGKILL
+
+    return run
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@AT_EACH_STEP
+def test_a_push_killed_at_any_step_is_completed_by_the_next(
+    settings, source, hub_server, forget, killed_push, step, after
+):
+    killed_push(step, 0, after)
+    completed = push(settings, source)
+    state = hub_server.state()
+    for commits, tags in state.values():
+        assert [message for message, _ in commits[1:]] == ["Round 2: coverage rate 75.0 %"]
+        assert set(tags) == {completed.tag}
+    forget()
+    push(settings, source)
+    assert hub_server.state() == state, "as if nothing had happened"
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["dataset", "space"])
+@pytest.mark.parametrize("step", ["create", "commit", "tag"])
+def test_a_push_killed_between_repositories_is_completed_by_the_next(
+    settings, source, hub_server, forget, killed_push, step, number
+):
+    killed_push(step, number, after=False)
+    push(settings, source)
+    state = hub_server.state()
+    forget()
+    push(settings, source)
+    assert hub_server.state() == state
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "answer-lost"])
+@AT_EACH_STEP
+def test_a_push_that_loses_its_connection_is_completed_by_the_next(
+    settings, source, hub_server, forget, step, after
+):
+    expected = push(settings, source)
+    state = hub_server.state()
+    forget()
+    hub_server.fail(step, 0, after=after)
+    with pytest.raises(UnreachableError, match="Run again"):
+        push(settings, source)
+    hub_server.faults.clear()
+    assert push(settings, source) == expected
+    assert hub_server.state() == state
+
+
+def test_a_passing_fault_of_the_storage_is_retried(settings, source, hub_server):
+    hub_server.fail("upload", 503, times=2)
+    push(settings, source)
+    assert MODEL in hub_server.repositories
+
+
+FAULTS = [
+    ("create", 401, "Invalid credentials", TokenError, r"expired or revoked.*push\.token_env"),
+    ("commit", 401, "Invalid credentials", TokenError, "expired or revoked"),
+    ("create", 403, "No rights", PermissionDeniedError, r"may not write.*push\.owner=OWNER"),
+    ("commit", 403, "Private storage quota reached", QuotaError, "storage or plan"),
+    ("create", 402, "Payment required", QuotaError, "upgrade the plan"),
+    ("info", 404, "Repository not found", PermissionDeniedError, r"push\.owner and push\.name"),
+    ("commit", 409, "Conflict", ConflictError, "Someone else committed"),
+    ("commit", 412, "A commit has happened since", ConflictError, "Someone else committed"),
+    ("upload", 413, "Entity too large", TooLargeError, r"Error while uploading.*this size"),
+    ("commit", 413, "Payload too large", TooLargeError, r"push\.push_dataset=false"),
+    ("preupload", 429, "Too many requests", QuotaError, "Wait some minutes"),
+    ("batch", 500, "Oops", UnreachableError, r"out of order.*Run again"),
+    ("commit", 503, "Oops", UnreachableError, "out of order"),
+    ("verify", 422, "The object is not what was announced", PushError, "announced"),
+]
+XET_FAULTS = [
+    ("xet_token", 401, TokenError, r"expired or revoked.*push\.token_env"),
+    ("xet_token", 403, PermissionDeniedError, r"may not write.*push\.owner=OWNER"),
+    ("xorb", 403, PermissionDeniedError, "may not write"),
+    ("xorb", 402, QuotaError, "upgrade the plan"),
+    ("xorb", 413, TooLargeError, "file or commit of this size"),
+    ("xorb", 429, QuotaError, "Wait some minutes"),
+    ("shard", 503, UnreachableError, r"out of order.*Run again"),
+    ("shard", 400, PushError, "refused the request"),
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "message", "kind", "advice"), FAULTS, ids=[f"{f[0]}-{f[1]}" for f in FAULTS]
+)
+def test_an_error_of_the_hub_says_what_to_do(
+    settings, source, hub_server, step, status, message, kind, advice
+):
+    hub_server.fail(step, status, message)
+    with pytest.raises(kind, match=advice) as caught:
+        push(settings, source)
+    text = str(caught.value)
+    assert message in text, "the Hub's own words are kept"
+    assert "support-triage" in text
+    assert hub_server.token not in text
+
+
+@pytest.mark.parametrize("hub_server", ["xet"], indirect=True)
+@pytest.mark.parametrize(
+    ("step", "status", "kind", "advice"), XET_FAULTS, ids=[f"{f[0]}-{f[1]}" for f in XET_FAULTS]
+)
+def test_an_error_of_the_storage_behind_xet_says_what_to_do(
+    settings, source, hub_server, step, status, kind, advice
+):
+    hub_server.fail(step, status)
+    with pytest.raises(kind, match=advice) as caught:
+        push(settings, source)
+    assert str(status) in str(caught.value)
+    assert hub_server.token not in str(caught.value)
+
+
+def test_a_file_that_is_too_large_is_told(settings, source, hub_server):
+    hub_server.largest_file = 30_000
+    with pytest.raises(TooLargeError, match=r"file of this size.*exceeds the size limit"):
+        push(settings, source)
+
+
+def test_a_token_that_is_revoked_meanwhile_is_told(
+    settings, source, hub_server, monkeypatch, forget
+):
+    expected = push(settings, source)
+    forget()
+    token = hub_server.token
+    hub_server.fail("preupload", 401, "Invalid credentials in Authorization header")
+    with pytest.raises(TokenError, match="revoked"):
+        push(settings, source)
+    hub_server.faults.clear()
+    hub_server.token = token[::-1]  # the new one
+    monkeypatch.setenv("HF_TOKEN", hub_server.token)
+    assert push(settings, source) == expected
+
+
+def test_a_wrong_token_is_told_apart_and_never_shown(settings, source, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_revokedrevoked")
+    with pytest.raises(TokenError) as caught:
+        push(settings, source)
+    assert "revoked" not in str(caught.value).replace("expired or revoked", "")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_server_that_repeats_the_token_does_not_get_it_into_the_message(
+    settings, source, hub_server
+):
+    hub_server.fail("create", 403, f"not for {hub_server.token}")
+    with pytest.raises(PermissionDeniedError, match=r"not for \*\*\*"):
+        push(settings, source)
+
+
+def test_no_network_is_told_with_the_way_to_do_without(source):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = PushSettings(endpoint=f"http://127.0.0.1:{port}")
+    with pytest.raises(UnreachableError, match=r"No connection.*push\.destination=local"):
+        push(settings, source)
+
+
+def test_offline_mode_is_named(settings, source, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UnreachableError, match="HF_HUB_OFFLINE"):
+        push(settings, source)
+
+
+def test_an_owner_without_permission_is_named(settings, source):
+    with pytest.raises(PermissionDeniedError, match=r"'them/support-triage'.*push\.owner=OWNER"):
+        push(settings.model_copy(update={"owner": "them"}), source)
+
+
+def test_a_name_that_the_hub_refuses_is_told(settings, source):
+    with pytest.raises(NameTakenError, match=r"push\.name=NAME"):
+        push(settings.model_copy(update={"name": "a--b"}), source)
+
+
+def test_a_repository_that_no_push_wrote_is_left_alone(settings, source, hub_server):
+    push(settings, source)
+    repository = hub_server.repositories[MODEL]
+    repository.commits[1:] = []
+    repository.commit("mine", {"README.md": b"", "thesis.docx": b"years of work"})
+    with pytest.raises(NameTakenError, match=r"thesis\.docx.*push\.name=NAME"):
+        push(settings, source)
+    assert repository.head[1] == "mine"
+
+
+def test_a_commit_that_happens_meanwhile_is_not_overwritten(
+    settings, source, hub_server, monkeypatch, model_dir
+):
+    from huggingface_hub import HfApi
+
+    push(settings, source)
+    (model_dir / "adapter.lora.h5").write_bytes(b"\0better")
+    repository = hub_server.repositories[MODEL]
+    real = HfApi.create_commit
+
+    def late(self, *args, **kwargs):
+        if kwargs["repo_type"] == "model":
+            repository.commit("theirs", {**repository.head[2], "theirs.txt": b"x"})
+        return real(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HfApi, "create_commit", late)
+        with pytest.raises(ConflictError, match="Look at that commit"):
+            push(settings, source)
+    assert repository.head[1] == "theirs"
+    push(settings, source)
+    assert repository.head[2]["adapter.lora.h5"] == b"\0better"
