@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.coverage_example_gen.reader import read_coverage
 from components.errors import UserError
+from components.hf_pusher.credentials import check_token
 from components.service_llm.secrets import check_environment
 from models.backend import choose_backend
 from models.errors import ModelError
@@ -133,7 +134,7 @@ def _space(arguments: argparse.Namespace) -> None:
             str(Path(__file__).with_name("apps") / "space" / "app.py"),
             f"--model={best['artifacts']['model']}/Format-Serving",
             f"--evaluation={best['artifacts']['report']}",
-            f"--title={config.task.name}",
+            f"--title={config.task.title}",
         ],
     )
 
@@ -147,6 +148,7 @@ def _run(arguments: argparse.Namespace) -> None:
     with claim(Path(config.output_dir)) as paths, standin_if_wanted(config):
         for settings in (config.service_llm, config.judge_llm):
             check_environment(settings)
+        check_token(config.push)
         print(_run_rounds(config, paths))  # noqa: T201
 
 

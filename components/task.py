@@ -14,6 +14,11 @@ class Task(pydantic.BaseModel, frozen=True, extra="forbid"):
     name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)
     instruction: str = pydantic.Field(min_length=1)
 
+    @property
+    def title(self) -> str:
+        """The name for people: `support_triage` becomes "Support triage"."""
+        return self.name.replace("_", " ").capitalize()
+
     def text(self) -> str:
         """The `task` block of a request: the name on the first line, then the instruction."""
         return f"{self.name}\n{self.instruction.strip()}"

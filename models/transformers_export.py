@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from models import data
+from models.fast_tokenizer import write_gemma_tokenizer
 from models.features import TurnTemplate
 from models.transformers_weights import Weights, check_family, checkpoint
 from models.verification import Verification, Verifier, refusal
@@ -148,6 +149,10 @@ def _write_tokenizer(tokenizer: Any, folder: Path, template: TurnTemplate) -> No
             "added_tokens_decoder": _added_tokens(tokenizer, [start, end, "<unk>", template.end]),
         }
         (folder / _SENTENCEPIECE_FILE).write_bytes(proto)
+        if is_gemma:
+            config["added_tokens_decoder"] = write_gemma_tokenizer(
+                folder / _SENTENCEPIECE_FILE, folder / _TOKENIZERS_FILE
+            )
     _write_json(folder / "tokenizer_config.json", config)
 
 

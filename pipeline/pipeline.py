@@ -41,6 +41,7 @@ _SHARED_CODE = (
     "components/errors.py",
     "components/examples_io.py",
     "components/records.py",
+    "components/secret_manager.py",
     "components/service_llm",
     "components/task.py",
 )

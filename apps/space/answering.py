@@ -35,6 +35,7 @@ class Answerer:
         self._revision = revision
         self._model: Any = None
         self._generation: dict[str, Any] = {}
+        self._stop: tuple[int, ...] = ()
         self._tokens: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._busy = threading.Lock()
         self._done = threading.Event()
@@ -81,8 +82,11 @@ class Answerer:
             self._generation = _read_generation(folder)
             self._model = _load_preset(folder / "preset", folder)
             self._model.compile(sampler=_streaming_sampler(self._tokens.put), jit_compile=False)
+            tokenizer = self._model.preprocessor.tokenizer
+            ends = (tokenizer.token_to_id(end) for end in self._generation["stop"])
+            self._stop = tuple(sorted({tokenizer.end_token_id, *ends}))
             # The first response compiles the model; better here than while a visitor waits.
-            self._model.generate(self._turn("."), max_length=self._max_length)
+            self._whole(self._turn("."))
         except NoModelError as error:
             self._error = str(error)
         except Exception as error:
@@ -108,25 +112,33 @@ class Answerer:
             )
         while not self._tokens.empty():
             self._tokens.get()
-        stop = {tokenizer.end_token_id, *map(tokenizer.token_to_id, self._generation["stop"])}
         result: list[str] = []
         worker = threading.Thread(target=lambda: result.append(self._whole(turn)), daemon=True)
         worker.start()
+        try:
+            yield from self._partial(worker, tokenizer)
+        finally:
+            # Also for a visitor who left: what is still generated must not mix with the next one's.
+            worker.join()
+        if not result:
+            raise NoModelError("The model failed on this message. The log of the app says why.")
+        yield result[0]
+
+    def _partial(self, worker: threading.Thread, tokenizer: Any) -> Iterator[str]:
         tokens: list[int] = []
         while worker.is_alive() or not self._tokens.empty():
             try:
                 tokens.append(self._tokens.get(timeout=0.1))
             except queue.Empty:
                 continue
-            if tokens[-1] not in stop:
+            if tokens[-1] not in self._stop:
                 # A character of several tokens is not shown before it is whole.
                 yield str(tokenizer.detokenize(tokens)).rstrip("\ufffd")
-        if not result:
-            raise NoModelError("The model failed on this message. The log of the app says why.")
-        yield result[0]
 
     def _whole(self, turn: str) -> str:
-        text = self._model.generate(turn, max_length=self._max_length, strip_prompt=True)
+        text = self._model.generate(
+            turn, max_length=self._max_length, strip_prompt=True, stop_token_ids=self._stop
+        )
         for stop in self._generation["stop"]:
             text = text.split(stop)[0]
         return str(text)

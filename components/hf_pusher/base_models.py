@@ -96,7 +96,9 @@ def base_model(preset: str, backbone: str) -> BaseModel:
         return BaseModel(None, _by_class(backbone)[0], None, is_random=True)
     # The version of a Kaggle handle stands last, and is no name.
     name = re.sub(r"/\d+$", "", preset.rstrip("/")).rsplit("/", 1)[-1].split(":")[-1]
-    hub_id = preset.removeprefix("hf://") if preset.startswith("hf://") else _hub_ids().get(name)
+    hub_id = _hub_ids().get(name)
+    if preset.startswith("hf://"):
+        hub_id = preset.removeprefix("hf://")
     for pattern, family, its_license in _FAMILIES:
         if re.search(pattern, re.sub(r"[-_]", "", name.lower())):
             return BaseModel(hub_id, family, its_license)
@@ -105,9 +107,10 @@ def base_model(preset: str, backbone: str) -> BaseModel:
 
 
 def _by_class(backbone: str) -> tuple[str | None, License | None]:
-    found = (known for known in _CLASSES if backbone.startswith(known[0]))
-    _, family, its_license = next(found, ("", None, None))
-    return family, its_license
+    for prefix, family, its_license in _CLASSES:
+        if backbone.startswith(prefix):
+            return family, its_license
+    return None, None
 
 
 @functools.cache

@@ -11,11 +11,6 @@ from components.task import Task
 TAG = "understudy"
 
 
-def title(task: Task) -> str:
-    """The task's name for people: `support_triage` becomes "Support triage"."""
-    return task.name.replace("_", " ").capitalize()
-
-
 def dataset_card(
     generated: str, settings: PushSettings, *, task: Task, splits: list[str], model_id: str
 ) -> str:
@@ -29,8 +24,8 @@ def dataset_card(
         model_id: The model that was trained on the rows.
     """
     card = DatasetCard(generated)
-    card.data.language = list(settings.languages)
-    card.data.configs = [
+    card.data["language"] = list(settings.languages)
+    card.data["configs"] = [
         {
             "config_name": "default",
             "data_files": [{"split": s, "path": f"data/{s}-*.parquet"} for s in splits],
@@ -48,6 +43,6 @@ def dataset_card(
 def space_card(template: str, task: Task, model_id: str) -> str:
     """The README.md of the Space: the application's own, with title and model filled in."""
     _, block, body = template.split("---\n", 2)
-    metadata = {**yaml.safe_load(block), "title": title(task), "models": [model_id]}
+    metadata = {**yaml.safe_load(block), "title": task.title, "models": [model_id]}
     dumped = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
     return f"---\n{dumped}---\n{body}"

@@ -191,7 +191,7 @@ def space_content(source: Source, names: Names, *, revision: str) -> Content:
     files.update(_marker("space", source))
     files["space.json"] = _json(
         {
-            "title": cards.title(source.task),
+            "title": source.task.title,
             "model": names.model,
             "revision": revision,
             "round": source.round,

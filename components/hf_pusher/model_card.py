@@ -10,7 +10,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from components.hf_pusher.base_models import BaseModel
-from components.hf_pusher.cards import TAG, title
+from components.hf_pusher.cards import TAG
 from components.hf_pusher.settings import PushSettings
 from components.task import Task
 
@@ -79,7 +79,6 @@ def model_card(settings: PushSettings, facts: Facts) -> str:
     base_rates = report["models"].get("base")
     return _TEMPLATES.get_template(_TEMPLATE).render(
         card_data=_metadata(settings, facts).to_yaml(),
-        title=title(facts.task),
         facts=facts,
         instruction=textwrap.indent(facts.task.instruction.strip(), "    "),
         gate=report["gate"],
@@ -99,6 +98,7 @@ def model_card(settings: PushSettings, facts: Facts) -> str:
         training=_training(facts.training),
         prefix=repr(facts.generation["prefix"]),
         suffix=repr(facts.generation["suffix"]),
+        end=repr(facts.generation["stop"][0]),
         max_length=facts.generation["sequence_length"],
         is_quantized=str(facts.training.get("preset", "")).startswith(_QUANTIZED_PRESETS),
     )
@@ -138,9 +138,9 @@ def _eval_result(facts: Facts, split: str) -> EvalResult:
     rates, judge = facts.tuned[split], facts.report["judge"]
     return EvalResult(
         task_type="text-generation",
-        task_name=title(facts.task),
+        task_name=facts.task.title,
         dataset_type=f"{facts.task.name}_coverage",
-        dataset_name=f"{title(facts.task)} coverage prompts",
+        dataset_name=f"{facts.task.title} coverage prompts",
         dataset_split=split,
         metric_type="coverage_rate",
         metric_name="Coverage rate (percent)",

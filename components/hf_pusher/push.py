@@ -14,8 +14,7 @@ from components.hf_pusher.contents import (
     model_content,
     space_content,
 )
-from components.hf_pusher.credentials import find_token
-from components.hf_pusher.errors import TokenError
+from components.hf_pusher.credentials import find_token, missing_token
 from components.hf_pusher.hub import Commit, Content, Hub
 from components.hf_pusher.local_hub import LocalHub
 from components.hf_pusher.settings import PushSettings
@@ -68,12 +67,7 @@ def open_hub(settings: PushSettings, *, runs_on_this_machine: bool) -> Hub:
 
         return RemoteHub(token, settings.endpoint)
     if settings.destination == "hub" or not runs_on_this_machine:
-        raise TokenError(
-            "There is no token for the Hugging Face Hub. Set the environment variable "
-            f"{settings.token_env}, name a secret in push.token_secret, or run `hf auth login`. "
-            "Without a token only a run on this machine can push: to a folder, with "
-            "push.destination=local."
-        )
+        raise missing_token(settings)
     return LocalHub(Path(settings.local_hub_dir))
 
 

@@ -1,12 +1,10 @@
 """API keys, read when they are used: from the environment, or from Secret Manager."""
 
-import base64
 import os
 
+from components.secret_manager import SecretError, read_secret
 from components.service_llm.errors import AuthenticationError
 from components.service_llm.settings import ServiceLLMSettings
-
-_SECRET_MANAGER = "https://secretmanager.googleapis.com/v1"
 
 
 def api_key(settings: ServiceLLMSettings) -> str | None:
@@ -18,7 +16,10 @@ def api_key(settings: ServiceLLMSettings) -> str | None:
     if settings.api_key_env and (key := os.environ.get(settings.api_key_env, "").strip()):
         return key
     if settings.api_key_secret:
-        return _read_secret(settings.api_key_secret)
+        try:
+            return read_secret(settings.api_key_secret)
+        except SecretError as error:
+            raise AuthenticationError(str(error)) from error
     if settings.api_key_env:
         raise AuthenticationError(
             f"The API key for {settings.model!r} is to be read from the environment variable "
@@ -41,23 +42,3 @@ def check_environment(settings: ServiceLLMSettings) -> None:
 def without(secret: str | None, text: str) -> str:
     """A text that may quote a secret, as some servers' error messages do, without it."""
     return text.replace(secret, "[key]") if secret else text
-
-
-def _read_secret(name: str) -> str:
-    import google.auth
-    from google.auth.transport.requests import AuthorizedSession
-
-    try:
-        credentials, _ = google.auth.default(
-            scopes=["https://www.googleapis.com/auth/cloud-platform"]
-        )
-        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-        response = session.get(f"{_SECRET_MANAGER}/{name}:access", timeout=30)
-        response.raise_for_status()
-        return base64.b64decode(response.json()["payload"]["data"]).decode().strip()
-    # Credentials, network and permissions fail with errors of three libraries.
-    except Exception as error:
-        raise AuthenticationError(
-            f"The secret {name!r} cannot be read ({type(error).__name__}: {error}). Grant the "
-            "account roles/secretmanager.secretAccessor on it, and check its name."
-        ) from error

@@ -28,6 +28,37 @@ def test_the_streamed_response_is_what_generate_gives(answerer, model_dir):
     assert list(answerer.stream(PROMPT))[-1] == parts[-1], "no token is left from the first"
 
 
+def test_a_visitor_who_leaves_does_not_disturb_the_next_one(answerer):
+    whole = list(answerer.stream(PROMPT))[-1]
+    left = answerer.stream("another message")
+    next(left)
+    left.close()
+    parts = list(answerer.stream(PROMPT))
+    assert parts[-1] == whole
+    assert all(whole.startswith(part) for part in parts)
+
+
+@pytest.mark.parametrize("family", ["gemma2-tiny", "llama3-tiny"])
+def test_a_response_ends_where_the_turn_does_in_every_family(family, tmp_path):
+    from answering import Answerer
+
+    from models import gemma
+    from models.features import template_for
+    from tests.models.tuning import PAIRS, tune
+
+    template = template_for(family)
+    preset = gemma.resolve_preset(f"random:{family}", str(tmp_path / "cache"))
+    tuned = tune(preset, template=template, epochs=60, method="full", learning_rate=3e-3)
+    tuned.model.save_to_preset(str(tmp_path / "preset"))
+    (tmp_path / "generation.json").write_text(template.to_json(sequence_length=192))
+    answerer = Answerer(str(tmp_path))
+    answerer.start()
+    (prompt, output) = PAIRS[0]
+    parts = list(answerer.stream(prompt))
+    assert parts[-1] == output
+    assert all(output.startswith(part) for part in parts), parts
+
+
 def test_a_message_that_leaves_no_room_is_refused_with_the_reason(answerer):
     from answering import NoModelError
 

@@ -115,6 +115,17 @@ def test_a_service_that_cannot_be_reached(run):
     assert "base_url" in printed.err
 
 
+def test_a_missing_token_of_the_hub_is_told_before_anything_is_spent(run, monkeypatch, tmp_path):
+    monkeypatch.delenv("MY_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    status, printed = run(
+        "run", "--preset", "smoke", "--set", "push.destination=hub",
+        "--set", "push.token_env=MY_TOKEN",
+    )  # fmt: skip
+    assert status == 2
+    assert "Set the environment variable MY_TOKEN" in printed.err
+
+
 def test_an_application_needs_a_model(run):
     status, printed = run("space", "--preset", "smoke")
     assert status == 2

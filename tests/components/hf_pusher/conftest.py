@@ -201,6 +201,7 @@ def hub_server(request, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "1ms")
     _forget_chunks(monkeypatch, tmp_path)
     with running_hub() as hub:
+        hub.transfer = "xet" if uses_xet else "lfs"
         yield hub
     abort_xet_session()
 

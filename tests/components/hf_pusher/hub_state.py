@@ -43,7 +43,10 @@ class Fault:
 
 
 class Hub:
-    """The state of the server; `url` is its endpoint, `token` the only valid token."""
+    """The state of the server.
+
+    `url` is its endpoint, `token` the only valid token, `transfer` how large files come.
+    """
 
     def __init__(self):
         self.token = "hf_" + "validtoken" * 3
@@ -60,6 +63,7 @@ class Hub:
         self.hanging, self.go_on = threading.Event(), threading.Event()
         self.lock = threading.RLock()
         self.url = ""
+        self.transfer = "lfs"
 
     def fail(self, step, status, message="planted", times=1_000, after=False):
         self.faults[step] = Fault(status, message, times, after)

@@ -1,50 +1,18 @@
 """Where the token is looked for, and in which order; Secret Manager is a server on loopback."""
 
-import base64
-import http.server
-import json
-import threading
-
 import google.auth
 import pytest
-from google.auth.credentials import AnonymousCredentials
 
-from components.hf_pusher.credentials import find_token, has_token
+from components.hf_pusher.credentials import check_token, find_token, has_token
 from components.hf_pusher.errors import TokenError
 from components.hf_pusher.settings import PushSettings
-
-SECRET = "projects/p/secrets/hub/versions/latest"
+from tests.components.hf_pusher.secret_manager import SECRET, serving_secrets
 
 
 @pytest.fixture
 def secrets(monkeypatch):
-    """Secrets by name; a name that is not there is answered with 403, as the service does."""
-    held = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            value = held.get(self.path.removeprefix("/v1/").removesuffix(":access"))
-            body = b"{}"
-            if value is not None:
-                data = base64.b64encode(value.encode()).decode()
-                body = json.dumps({"payload": {"data": data}}).encode()
-            self.send_response(403 if value is None else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setattr(
-            "components.hf_pusher.credentials._SECRET_MANAGER_URL",
-            f"http://127.0.0.1:{server.server_port}/v1",
-        )
-        monkeypatch.setattr(google.auth, "default", lambda **kwargs: (AnonymousCredentials(), "p"))
+    with serving_secrets(monkeypatch) as held:
         yield held
-        server.shutdown()
 
 
 @pytest.fixture
@@ -76,7 +44,8 @@ def test_without_any_there_is_none():
 
 
 def test_a_secret_that_may_not_be_read_is_an_error_and_not_another_token(secrets, login):
-    with pytest.raises(TokenError, match=rf"{SECRET}.*Secret Manager Secret Accessor"):
+    message = rf"push\.token_secret.*{SECRET}.*secretmanager\.secretAccessor"
+    with pytest.raises(TokenError, match=message):
         find_token(PushSettings(token_secret=SECRET))
 
 
@@ -87,3 +56,17 @@ def test_a_secret_without_google_credentials_is_an_error(monkeypatch):
     monkeypatch.setattr(google.auth, "default", none)
     with pytest.raises(TokenError, match="DefaultCredentialsError"):
         find_token(PushSettings(token_secret=SECRET))
+
+
+@pytest.mark.parametrize("destination", ["hub", "auto", "local"])
+def test_a_missing_token_is_told_before_anything_is_done_only_where_it_is_needed(destination):
+    settings = PushSettings(destination=destination, token_env="MY_TOKEN")
+    if destination == "hub":
+        with pytest.raises(TokenError, match=r"MY_TOKEN.*hf auth login"):
+            check_token(settings)
+    else:
+        check_token(settings)
+
+
+def test_a_named_secret_counts_as_a_token_without_being_read():
+    check_token(PushSettings(destination="hub", token_secret=SECRET))

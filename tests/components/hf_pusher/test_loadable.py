@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from huggingface_hub import HfApi, snapshot_download
 from safetensors import safe_open
+from tokenizers import Tokenizer
 
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
 from models import gemma
 from models.export import export
 from models.features import GEMMA
+from models.generate import Generator
 from tests.components.hf_pusher.conftest import TRAINING
 from tests.models.tuning import PAIRS, PRESET, tune
 
@@ -81,11 +83,9 @@ def test_kerashub_loads_it_as_the_card_says_and_it_gives_the_trained_tokens(
         check=False,
     )
     assert shown.returncode == 0, shown.stderr
-    tuned.model.compile(sampler="greedy")
-    turn = f"{GEMMA.prefix}{PROMPT}{GEMMA.suffix}"
-    expected = tuned.model.generate(turn, max_length=SEQUENCE_LENGTH, strip_prompt=True)
+    [(expected, finish)] = Generator(tuned.model).respond([PROMPT], 16, 1)
     assert shown.stdout == f"{expected}\n"
-    assert PAIRS[0][1] in expected, "it has learned something"
+    assert (expected, finish) == (PAIRS[0][1], "stop"), "it has learned something"
 
 
 def test_the_transformers_checkpoint_has_what_automodel_needs(pushed, tuned, hub_server, tmp_path):
@@ -104,10 +104,12 @@ def test_the_transformers_checkpoint_has_what_automodel_needs(pushed, tuned, hub
     chat = jinja2.Template(read("tokenizer_config.json")["chat_template"])
     shown = chat.render(messages=[{"role": "user", "content": PROMPT}], bos_token="<bos>")
     assert shown == f"<bos>{GEMMA.prefix}{PROMPT}{GEMMA.suffix}"
-    assert any(name.startswith("tokenizer") for name in os.listdir(folder))
+    tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+    ids = [int(token) for token in tuned.model.preprocessor.tokenizer(shown.removeprefix("<bos>"))]
+    assert tokenizer.encode(shown, add_special_tokens=False).ids == [config["bos_token_id"], *ids]
     width, heads = config["hidden_size"], config["num_attention_heads"]
     with safe_open(os.path.join(folder, "model.safetensors"), "numpy") as weights:
-        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}
+        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in list(weights.keys())}
         embeddings = weights.get_tensor("model.embed_tokens.weight")
     assert shapes["model.embed_tokens.weight"] == (config["vocab_size"], width)
     for layer in range(config["num_hidden_layers"]):

@@ -94,7 +94,7 @@ def cloud(tmp_path, monkeypatch, private_key):
         encoding="utf-8",
     )  # fmt: skip
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    monkeypatch.setattr("components.service_llm.secrets._SECRET_MANAGER", f"{cloud.url}/v1")
+    monkeypatch.setattr("components.secret_manager._URL", f"{cloud.url}/v1")
     yield cloud
     cloud.close()
 

@@ -1,0 +1,87 @@
+"""A SentencePiece tokenizer as the `tokenizer.json` that transformers, vLLM and TGI read."""
+
+from pathlib import Path
+from typing import Any
+
+# Marked as special, so that text is decoded without them, as in Google's own checkpoints.
+_TURN_MARKERS = frozenset({"<start_of_turn>", "<end_of_turn>"})
+_SPACE = "\u2581"  # how SentencePiece writes a space
+
+
+def write_gemma_tokenizer(sentencepiece_model: Path, target: Path) -> dict[str, dict[str, Any]]:
+    """Write Gemma's tokenizer: BPE with byte fallback, no dummy prefix, one BOS in front.
+
+    Without the file, transformers 5 looks for `tokenizer.json` in all folders of a repository on
+    the Hub, takes the one of the KerasHub preset for it, and goes on with an empty vocabulary.
+
+    Args:
+        sentencepiece_model: The SentencePiece model.
+        target: The file to write.
+
+    Returns:
+        The pieces that are found in text before it is cut into words, by their number, as
+        `added_tokens_decoder` in `tokenizer_config.json` has them.
+    """
+    from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import (
+        AddedToken,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+    )
+
+    proto = sentencepiece_model_pb2.ModelProto.FromString(sentencepiece_model.read_bytes())
+    kinds = sentencepiece_model_pb2.ModelProto.SentencePiece
+    vocabulary = {piece.piece: number for number, piece in enumerate(proto.pieces)}
+    tokenizer = Tokenizer(
+        models.BPE(
+            vocab=vocabulary,
+            merges=_merges(proto.pieces, kinds.NORMAL),
+            unk_token=proto.pieces[proto.trainer_spec.unk_id].piece,
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", _SPACE)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    start = proto.pieces[proto.trainer_spec.bos_id].piece
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A",
+        pair=f"{start} $A {start} $B",
+        special_tokens=[(start, proto.trainer_spec.bos_id)],
+    )
+    for piece in proto.pieces:
+        special = piece.type in (kinds.CONTROL, kinds.UNKNOWN) or piece.piece in _TURN_MARKERS
+        if special:
+            tokenizer.add_special_tokens([AddedToken(piece.piece, normalized=False, special=True)])
+        elif piece.type == kinds.USER_DEFINED:
+            tokenizer.add_tokens([AddedToken(piece.piece, normalized=False)])
+    tokenizer.save(str(target))
+    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    added = sorted(tokenizer.get_added_tokens_decoder().items())
+    return {str(number): {n: getattr(token, n) for n in names} for number, token in added}
+
+
+def _merges(pieces: Any, normal: int) -> list[tuple[str, str]]:
+    """The pairs of pieces that make a piece, those of the best score first.
+
+    SentencePiece keeps scores of pieces, BPE in `tokenizers` ranks of pairs; of the pairs that make
+    the same piece, the one of the older pieces ranks first.
+    """
+    numbers = {p.piece: number for number, p in enumerate(pieces) if p.type == normal}
+    ranked = []
+    for piece, number in numbers.items():
+        for cut in range(1, len(piece)):
+            left, right = numbers.get(piece[:cut]), numbers.get(piece[cut:])
+            if left is not None and right is not None:
+                ranked.append((-pieces[number].score, number, left, right, cut))
+    ranked.sort()
+    return [
+        (pieces[number].piece[:cut], pieces[number].piece[cut:]) for _, number, _, _, cut in ranked
+    ]
