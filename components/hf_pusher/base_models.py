@@ -102,8 +102,7 @@ def base_model(preset: str, backbone: str) -> BaseModel:
     for pattern, family, its_license in _FAMILIES:
         if re.search(pattern, re.sub(r"[-_]", "", name.lower())):
             return BaseModel(hub_id, family, its_license)
-    family, by_class = _by_class(backbone)
-    return BaseModel(hub_id, family, by_class)
+    return BaseModel(hub_id, *_by_class(backbone))
 
 
 def _by_class(backbone: str) -> tuple[str | None, License | None]:
