@@ -5,9 +5,14 @@ It stands alone: on the Hub it is a Space that reads `space.json`, on a machine 
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# Gradio summarizes its events after each one, for a page that is not shown, with calls that the
+# pandas of TFX 1.16 does not have: never is often enough.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(1 << 62))
 
 import gradio as gr
 import page
@@ -57,22 +62,36 @@ def _ask_tab(answerer: Answerer, rows: dict[str, Answered]) -> None:
             yield history, message, gr.skip()
             return
         history = [*history, {"role": "user", "content": message}]
-        beside = page.comparison(by_prompt.get(message) or by_prompt.get(message.strip()))
-        # As it was written: the evaluation strips nothing either.
-        for reply in _replies(answerer, message):
-            yield [*history, {"role": "assistant", "content": reply}], "", beside
+        row = by_prompt.get(message) or by_prompt.get(message.strip())
+        beside = page.comparison(row)
+        reply = ""
+        try:
+            # As it was written: the evaluation strips nothing either.
+            for reply in _replies(answerer, message):
+                yield [*history, {"role": "assistant", "content": reply}], "", beside
+        except NoModelError as error:
+            failure = {"role": "assistant", "content": f"No response. {error}"}
+            yield [*history, failure], "", beside
+            return
+        yield [*history, {"role": "assistant", "content": reply}], "", page.comparison(row, reply)
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             if rows:
                 choice = gr.Dropdown(
-                    list(rows), value=None, label="Coverage prompt", elem_id="choice"
+                    list(rows),
+                    value=None,
+                    label="Coverage prompt",
+                    info="Fills in the message; its desired output stands beside the response.",
+                    elem_id="choice",
                 )
             chat = gr.Chatbot(
                 label="This model",
-                height=380,
+                show_label=False,
+                height=None,
                 elem_id="chat",
                 render_markdown=False,
+                placeholder="The responses of the model appear here.",
                 buttons=["copy"],
             )
             message = gr.Textbox(
@@ -108,10 +127,7 @@ def _prompts_tab(evaluation: Evaluation | None) -> None:
 def _replies(answerer: Answerer, message: str) -> Iterator[str]:
     if not answerer.is_ready and not answerer.error:
         yield "The model is still loading; the response follows."
-    try:
-        yield from answerer.stream(message)
-    except NoModelError as error:
-        yield f"No response. {error}"
+    yield from answerer.stream(message)
 
 
 def _status(answerer: Answerer) -> str:
@@ -149,7 +165,7 @@ def main(argv: list[str] | None = None) -> None:
     build(answerer, evaluation, title, name).launch(
         server_name=arguments.host,
         server_port=arguments.port,
-        theme=gr.themes.Base(primary_hue="indigo", font=_FONT, font_mono=_MONO),
+        theme=gr.themes.Base(primary_hue="indigo", radius_size="lg", font=_FONT, font_mono=_MONO),
         css_paths=[_HERE / "style.css"],
         ssr_mode=False,
         show_error=True,

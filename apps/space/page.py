@@ -59,22 +59,29 @@ def figures(evaluation: Evaluation | None) -> str:
         f"<span>round {evaluation.round}, judged by {html.escape(evaluation.judge)}</span></div>"
         f'<div class="bars">{"".join(bars)}'
         '<p class="legend"><span><i class="key tuned"></i>this model</span>'
-        f'<span><i class="key range"></i>95 % interval</span>{legend}</p>'
+        f'<span><i class="key range"></i>95 % interval</span>{legend}'
+        '<span><i class="key threshold"></i>gate</span></p>'
         f"{by_tag + '</details>' if tags else ''}</div></section>"
     )
 
 
-def comparison(row: Answered | None) -> str:
-    """The desired output of the coverage prompt that was asked, and its recorded verdict."""
+def comparison(row: Answered | None, response: str | None = None) -> str:
+    """The desired output of the coverage prompt that was asked, and its recorded verdict.
+
+    Args:
+        row: The coverage prompt; None for another message.
+        response: What the model has just answered to it; None where it has not.
+    """
     if row is None:
         return (
             '<div class="comparison empty">Choose a coverage prompt to see its desired output '
             "beside the response.</div>"
         )
     base = _output("Base model, at the evaluation", row.base_response) if row.base_response else ""
+    now = _output("This model, now", response, row.output) if response is not None else ""
     reason = f'<p class="reason">{html.escape(row.reason)}</p>' if row.reason else ""
     return (
-        f'<div class="comparison">{_output("Desired output", row.output)}'
+        f'<div class="comparison">{_output("Desired output", row.output)}{now}'
         f"{_output('This model, at the evaluation', row.response, row.output)}{base}"
         f"<p>{_badge(row)} {html.escape(row.split)} prompt {html.escape(row.id)}</p>{reason}</div>"
     )
