@@ -106,7 +106,9 @@ def _ask_tab(answerer: Answerer, rows: dict[str, Answered]) -> None:
         with gr.Column(scale=2, min_width=320):
             beside = gr.HTML(page.comparison(None), elem_id="beside", padding=False)
     # One response at a time: a second one would only slow down the first.
-    message.submit(ask, [message, chat], [chat, message, beside], concurrency_limit=1)
+    message.submit(
+        ask, [message, chat], [chat, message, beside], concurrency_limit=1, show_progress_on=[chat]
+    )
     if rows:
         choice.change(choose, choice, [message, beside], show_progress="hidden")
 

@@ -10,7 +10,7 @@ import sys
 import jinja2
 import numpy as np
 import pytest
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
@@ -55,11 +55,8 @@ def pushed(tuned, source, tmp_path, hub_server, monkeypatch):
 
 
 def code_of_the_card(hub_server, repo_id, number):
-    path = HfApi(endpoint=hub_server.url, token=hub_server.token).hf_hub_download(
-        repo_id, "README.md"
-    )
-    with open(path, encoding="utf-8") as file:
-        blocks = re.findall("```python\n(.*?)```", file.read(), re.DOTALL)
+    text = hub_server.repositories["model", repo_id].head[2]["README.md"].decode()
+    blocks = re.findall("```python\n(.*?)```", text, re.DOTALL)
     return blocks[number].replace('"..."', repr(PROMPT))
 
 
