@@ -21,11 +21,17 @@ EVALUATION_FOLDER = "evaluation"
 
 _PRESET = "preset"
 _CONFIG_FILE = f"{_PRESET}/config.json"
-_TRANSFORMERS = "transformers"
-_ADAPTER_FILE = "adapter.lora.h5"
+# What a Trainer writes a model as, by the name in its record of verifications.
+_EXPORTS = {
+    "preset": _PRESET,
+    "adapter": "adapter.lora.h5",
+    "transformers": "transformers",
+    "saved_model": "saved_model",
+    "gguf": "gguf",
+}
 _TRAINING_FILE = "training.json"
 GENERATION_FILE = "generation.json"
-_NEEDED_FILES = (_TRAINING_FILE, GENERATION_FILE)
+_NEEDED_FILES = (_TRAINING_FILE, GENERATION_FILE, _CONFIG_FILE)
 _SPACE_SUFFIXES = (".py", ".css", ".txt")
 # The order of the dataset's columns; others follow by name.
 _COLUMNS = ("id", "prompt", "output", "provenance", "round")
@@ -61,6 +67,12 @@ class Source:
         values: dict[str, Any] = json.loads((self.model_dir / _TRAINING_FILE).read_bytes())
         return values
 
+    @property
+    def exports(self) -> dict[str, dict[str, Any]]:
+        """By the name of an export, how it compared with the trained model."""
+        values: dict[str, dict[str, Any]] = self.training.get("exports", {})
+        return values
+
     @functools.cached_property
     def generation(self) -> dict[str, Any]:
         """How the model is prompted: `prefix` and `suffix` of a prompt, `stop`, the lengths."""
@@ -82,19 +94,18 @@ class Names:
 
 
 def model_content(settings: PushSettings, source: Source, names: Names) -> Content:
-    """KerasHub preset, adapter, transformers checkpoint, training record, evaluation and card.
+    """All exports of the model, the training record, the evaluation and the card.
 
     Raises:
         PushError: The Model artifact is incomplete, or an export of it was not verified.
     """
     _refuse_incomplete(source)
     _refuse_unverified(source)
-    files: dict[str, Path | bytes] = {name: source.model_dir / name for name in _NEEDED_FILES}
-    if (source.model_dir / _ADAPTER_FILE).is_file():
-        files[_ADAPTER_FILE] = source.model_dir / _ADAPTER_FILE
-    # The preset is at the root, because `from_preset("hf://owner/name")` looks for it there.
-    files.update(_folder(source.model_dir / _PRESET))
-    files.update(_folder(source.model_dir / _TRANSFORMERS, prefix=f"{_TRANSFORMERS}/"))
+    files: dict[str, Path | bytes] = {
+        name: source.model_dir / name for name in (_TRAINING_FILE, GENERATION_FILE)
+    }
+    for name in source.exports:
+        files.update(_export(source.model_dir, name))
     files.update(_evaluation(source))
     files.update(_marker("model", source))
     base = _base_model(settings, source)
@@ -112,14 +123,24 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
             base=base,
             model_id=names.model,
             dataset_id=names.dataset,
-            has_transformers=any(path.startswith(f"{_TRANSFORMERS}/") for path in files),
         ),
     ).encode()
     return Content("model", names.model, files)
 
 
+def _export(model_dir: Path, name: str) -> Iterator[tuple[str, Path]]:
+    path = model_dir / _EXPORTS[name]
+    if path.is_file():
+        yield path.name, path
+    # The preset is at the root, because `from_preset("hf://owner/name")` looks for it there.
+    yield from _folder(path, prefix="" if name == _PRESET else f"{path.name}/")
+
+
 def _refuse_incomplete(source: Source) -> None:
-    missing = [name for name in _needed(source) if not (source.model_dir / name).is_file()]
+    needed = list(_NEEDED_FILES)
+    if (source.model_dir / _TRAINING_FILE).is_file():
+        needed += [path for name, path in _EXPORTS.items() if name in source.exports]
+    missing = [name for name in needed if not (source.model_dir / name).exists()]
     if missing:
         raise PushError(
             f"The model at {str(source.model_dir)!r} lacks {', '.join(missing)}, so nothing was "
@@ -127,24 +148,15 @@ def _refuse_incomplete(source: Source) -> None:
         )
 
 
-def _needed(source: Source) -> Iterator[str]:
-    yield from (*_NEEDED_FILES, _CONFIG_FILE)
-    # A training of all weights has no adapter; one that says nothing is taken for LoRA.
-    trained = (source.model_dir / _TRAINING_FILE).is_file()
-    if not trained or source.training.get("hparams", {}).get("method", "lora") == "lora":
-        yield _ADAPTER_FILE
-
-
 def _refuse_unverified(source: Source) -> None:
-    verified = source.training.get("exports", {})
-    exports = [name for name in (_PRESET, _TRANSFORMERS) if (source.model_dir / name).is_dir()]
-    unverified = [name for name in exports if name not in verified]
+    written = [name for name, path in _EXPORTS.items() if (source.model_dir / path).exists()]
+    unverified = [n for n in written if source.exports.get(n, {}).get("verified") is not True]
     if unverified:
         raise PushError(
-            f"The export {', '.join(unverified)} of the model at {str(source.model_dir)!r} was "
-            f"never compared with the trained model: `exports` in {_TRAINING_FILE} does not name "
-            "it. Nothing was pushed. Train the model again: the Trainer loads what it has written "
-            "and records there how far its logits are from the model in memory."
+            f"The export {', '.join(unverified)} of the model at {str(source.model_dir)!r} is not "
+            f"known to be the trained model: `exports` in {_TRAINING_FILE} does not say that it "
+            "was verified. Nothing was pushed. Train the model again: the Trainer loads what it "
+            "has written, compares it with the model in memory, and records the result there."
         )
 
 

@@ -23,6 +23,14 @@ _TEMPLATES = jinja2.Environment(
     autoescape=False,  # Markdown, not HTML
 )
 _TEMPLATE = "model_card.md.j2"
+# Where a format is in the repository, and what loads it.
+_FORMATS = {
+    "preset": ("the root", "KerasHub"),
+    "adapter": ("`adapter.lora.h5`", "KerasHub, on the base model"),
+    "transformers": ("`transformers/`", "transformers, vLLM, TGI"),
+    "saved_model": ("`saved_model/`", "TensorFlow Serving"),
+    "gguf": ("`gguf/`", "llama.cpp, Ollama"),
+}
 _QUANTIZED_PRESETS = ("packaged:", "gguf:")
 _CONFIDENCE = 0.95  # of the intervals in the coverage report
 
@@ -41,7 +49,6 @@ class Facts:
         base: The model that was trained further.
         model_id: The model repository.
         dataset_id: The dataset repository; None where it is not pushed.
-        has_transformers: Whether the repository holds a transformers checkpoint.
     """
 
     task: Task
@@ -53,7 +60,6 @@ class Facts:
     base: BaseModel
     model_id: str
     dataset_id: str | None
-    has_transformers: bool
 
     @property
     def tuned(self) -> dict[str, Any]:
@@ -66,6 +72,12 @@ class Facts:
         """The hyperparameters of the training; empty where they were not recorded."""
         hparams: dict[str, Any] = self.training.get("hparams", {})
         return hparams
+
+    @property
+    def exports(self) -> dict[str, dict[str, Any]]:
+        """What the model was written as, with its comparison with the trained model."""
+        exports: dict[str, dict[str, Any]] = self.training["exports"]
+        return exports
 
     @property
     def is_lora(self) -> bool:
@@ -91,6 +103,11 @@ def model_card(settings: PushSettings, facts: Facts) -> str:
                 "base": _rate(other) if other else "",
             }
             for name, rates, other in _lines(facts.tuned, base_rates)
+        ],
+        formats=[
+            (*place, facts.exports[name])
+            for name, place in _FORMATS.items()
+            if name in facts.exports
         ],
         total=facts.tuned[report["gate"]["split"]]["total"],
         judge=_judge(report["judge"]),
@@ -124,7 +141,7 @@ def _metadata(settings: PushSettings, facts: Facts) -> ModelCardData:
             TAG,
             *([base.family] if base.family else []),
             *(["lora"] if facts.is_lora else []),
-            *(["transformers"] if facts.has_transformers else []),
+            *(name for name in ("transformers", "gguf") if name in facts.exports),
         ],
         model_name=facts.model_id.rsplit("/", 1)[-1],
         eval_results=[

@@ -8,6 +8,7 @@ import pytest
 
 SPACE = Path(__file__).resolve().parents[2] / "apps" / "space"
 SEQUENCE_LENGTH = 192
+VERIFIED = {"verified": True, "largest_logit_difference": 0, "greedy_tokens": 1, "greedy_ties": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,6 @@ def model_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     (folder / "preset").symlink_to(make_preset(str(tmp_path_factory.mktemp("cache"))))
     (folder / "generation.json").write_text(GEMMA.to_json(sequence_length=SEQUENCE_LENGTH))
-    (folder / "adapter.lora.h5").write_bytes(b"\0")
-    training = {"preset": "random:gemma3-tiny", "exports": {"preset": 0.0}}
+    training = {"preset": "random:gemma3-tiny", "exports": {"preset": VERIFIED}}
     (folder / "training.json").write_text(json.dumps(training))
     return folder

@@ -92,10 +92,11 @@ def test_the_card_is_markdown_whose_parts_do_not_run_into_each_other(source, has
     shown = MarkdownIt().enable("table").render(text)
     [quote] = re.findall("<blockquote>(.*?)</blockquote>", shown, re.DOTALL)
     assert quote.strip().endswith("they are no evaluation of the model.</p>")
-    [table] = re.findall("<table>(.*?)</table>", shown, re.DOTALL)
-    first_cells = re.findall(r"<tr>\s*<td>(.*?)</td>", table)
+    rates, formats = re.findall("<table>(.*?)</table>", shown, re.DOTALL)
+    first_cells = re.findall(r"<tr>\s*<td>(.*?)</td>", rates)
     assert first_cells == ["holdout", "seed", "overall", "tag <code>typos</code>"]
-    assert table.count("<th>") == (4 if has_base else 3)
+    assert rates.count("<th>") == (4 if has_base else 3)
+    assert len(re.findall(r"<tr>\s*<td>", formats)) == 3
     assert shown.count('class="language-python"') == 2
 
 
@@ -104,16 +105,19 @@ def test_a_real_judge_without_a_base_gets_no_notice_and_no_empty_column(source):
     report["models"].pop("base")
     text = card_of(dataclasses.replace(source, report=json.dumps(report).encode())).text
     assert "stand-in." not in text
-    assert "base model |" not in text
+    assert "| base model |" not in text
     assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 |\n" in text
 
 
 def test_a_training_of_all_weights_is_not_called_lora(source, trained_from, model_dir):
-    trained_from(hparams={"method": "full"})
+    exports = json.loads((model_dir / "training.json").read_text())["exports"]
+    exports.pop("adapter")
+    trained_from(hparams={"method": "full"}, exports=exports)
     (model_dir / "adapter.lora.h5").unlink()
     card = card_of(source)
     assert "lora" not in card.data.tags
     assert "LoRA" not in card.text
+    assert "adapter" not in card.text
 
 
 @pytest.mark.parametrize(

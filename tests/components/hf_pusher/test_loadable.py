@@ -17,35 +17,30 @@ from tokenizers import Tokenizer
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
 from models import gemma
-from models.export import export
 from models.features import GEMMA
 from models.generate import Generator
 from tests.components.hf_pusher.conftest import TRAINING
-from tests.models.tuning import PAIRS, PRESET, tune
+from tests.models.tuning import PAIRS, PRESET, tune, write
 
-SEQUENCE_LENGTH = 64
 PROMPT = PAIRS[0][0]
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
-    preset = gemma.resolve_preset(PRESET, str(tmp_path_factory.mktemp("cache")))
+def preset(tmp_path_factory):
+    return gemma.resolve_preset(PRESET, str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def tuned(preset):
     return tune(preset, epochs=40)
 
 
 @pytest.fixture
-def pushed(tuned, source, tmp_path, hub_server, monkeypatch):
+def pushed(tuned, preset, source, tmp_path, hub_server, monkeypatch):
     """The id of a model that was trained, exported and pushed."""
     folder = tmp_path / "trained"
     folder.mkdir()
-    verified = export(
-        tuned.model,
-        str(folder),
-        GEMMA,
-        tuned.rows,
-        sequence_length=SEQUENCE_LENGTH,
-        with_transformers=True,
-    )
+    verified = write(tuned, folder, preset, exports=("transformers",))
     record = {**TRAINING, "preset": PRESET, "exports": verified}
     (folder / "training.json").write_text(json.dumps(record))
     monkeypatch.setenv("HF_TOKEN", hub_server.token)

@@ -190,21 +190,42 @@ def test_an_incomplete_model_is_not_pushed(settings, source, model_dir, hub):
     assert not hub.exists()
 
 
-@pytest.mark.parametrize("name", ["preset", "transformers"])
-def test_an_export_that_was_not_verified_is_not_pushed(settings, source, model_dir, hub, name):
+@pytest.mark.parametrize("record", [None, {}, {"verified": False}], ids=str)
+@pytest.mark.parametrize("name", ["preset", "adapter", "transformers"])
+def test_an_export_that_was_not_verified_is_not_pushed(
+    settings, source, model_dir, hub, name, record
+):
     training = json.loads((model_dir / "training.json").read_text())
-    del training["exports"][name]
+    training["exports"].pop(name)
+    if record is not None:
+        training["exports"][name] = record
     (model_dir / "training.json").write_text(json.dumps(training))
-    with pytest.raises(PushError, match=rf"export {name} .* never compared.*Train the model again"):
+    with pytest.raises(PushError, match=rf"export {name} .* verified.*Train the model again"):
         push(settings, source)
     assert not hub.exists()
 
 
 def test_a_training_record_without_exports_is_not_pushed(settings, source, model_dir, hub):
     (model_dir / "training.json").write_text('{"preset": "gemma3_1b"}')
-    with pytest.raises(PushError, match=r"export preset, transformers .* never compared"):
+    with pytest.raises(PushError, match=r"export preset, adapter, transformers .* verified"):
         push(settings, source)
     assert not hub.exists()
+
+
+def test_further_formats_are_pushed_where_they_were_verified(settings, source, model_dir, hub):
+    training = json.loads((model_dir / "training.json").read_text())
+    for name in ("gguf", "saved_model"):
+        (model_dir / name).mkdir()
+        (model_dir / name / "weights").write_bytes(b"\x00")
+        training["exports"][name] = {**training["exports"]["preset"], "greedy_ties": 2}
+    (model_dir / "training.json").write_text(json.dumps(training))
+    push(settings, source)
+    main = repository(hub, "models") / "main"
+    assert (main / "gguf" / "weights").is_file()
+    assert (main / "saved_model" / "weights").is_file()
+    card = ModelCard.load(main / "README.md")
+    assert "gguf" in card.data.tags
+    assert "| `gguf/` | llama.cpp, Ollama | 1e-06 of the largest | 25 equal, 2 of them" in card.text
 
 
 def test_a_local_hub_is_its_own_owner(tmp_path):
