@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
+from gradio_client import Client
 
 from components.hf_pusher.contents import Source
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
 from components.task import Task
+from tests.components.hf_pusher.hub_server import running_hub
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 _START_SECONDS = 120
 SYNTHESIS = {
     "round": 2,
@@ -48,11 +52,11 @@ def free_port():
 
 
 @pytest.fixture
-def space(tmp_path, model_dir, evaluation_dir):
-    """The URL of the pushed Space, run from its own folder with the pushed model."""
+def source(model_dir, evaluation_dir):
+    """What a round left behind."""
     report = json.loads((evaluation_dir / "coverage_report.json").read_text())
     report["judge"] |= {"votes": 2, "similarity_threshold": 4.0, "precision_threshold": 4.0}
-    source = Source(
+    return Source(
         task=Task(name="support_triage", instruction="Sort the message."),
         round=2,
         model_dir=model_dir,
@@ -62,43 +66,132 @@ def space(tmp_path, model_dir, evaluation_dir):
         dataset_card=b"---\ntags: [synthetic]\n---\n\n# Rows\n",
         rows={"train": [{"id": "s-1", "prompt": "p", "output": "o"}]},
     )
-    hub = tmp_path / "hub"
-    push_round(
-        PushSettings(destination="local", local_hub_dir=str(hub)), source, runs_on_this_machine=True
-    )
-    port = free_port()
-    folder = hub / "spaces" / "local" / "support-triage" / "main"
-    model = hub / "models" / "local" / "support-triage" / "main"
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    with (tmp_path / "app.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--model", str(model), "--port", str(port)],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Runs a program that serves the application; gives its URL."""
+    log_file = tmp_path / "app.log"
+    with contextlib.ExitStack() as stack:
+
+        def run(folder, *command, **variables):
+            port = free_port()
+            kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "HF_TOKEN")}
+            log = stack.enter_context(log_file.open("w"))
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=folder,
+                env={**kept, **variables, "GRADIO_SERVER_PORT": str(port)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            stack.callback(process.wait, timeout=30)
+            stack.callback(process.terminate)
+            url = f"http://127.0.0.1:{port}"
             until(lambda: urllib.request.urlopen(url).status == 200, "the page")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+            return url
+
+        yield run
+    assert "Traceback" not in log_file.read_text()
+
+
+@pytest.fixture
+def space(tmp_path, serve, source):
+    """The URL of the Space in the local hub, run from its own folder with the pushed model."""
+    hub = tmp_path / "hub"
+    settings = PushSettings(destination="local", local_hub_dir=str(hub))
+    push_round(settings, source, runs_on_this_machine=True)
+    model = hub / "models" / "local" / "support-triage" / "main"
+    folder = hub / "spaces" / "local" / "support-triage" / "main"
+    return serve(folder, "app.py", "--model", str(model))
+
+
+@pytest.fixture
+def space_of_the_hub(tmp_path, source, monkeypatch):
+    """A folder with the Space as the Hub would check it out, and the variables of its machine."""
+    with running_hub() as hub:
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        push_round(PushSettings(endpoint=hub.url), source, runs_on_this_machine=True)
+        # A later push must not change what this Space serves.
+        newer = hub.repositories["model", "me/support-triage"]
+        newer.commit("newer", {"README.md": b"broken"})
+        folder = tmp_path / "space"
+        for path, content in hub.repositories["space", "me/support-triage"].head[2].items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        yield folder, {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}, hub.token
+
+
+def ask(url, message):
+    job = Client(url, verbose=False).submit(message, [], api_name="/ask")
+    history, text, beside = job.result(timeout=_START_SECONDS)
+    replies = [update[0][-1]["content"][0]["text"] for update in job.outputs()]
+    return history, text, beside, replies
 
 
 def test_a_visitor_gets_a_streamed_response_while_the_model_loads(space):
-    from gradio_client import Client
-
-    job = Client(space, verbose=False).submit("my cam is broken 1", [], api_name="/ask")
-    history, message, beside = job.result(timeout=_START_SECONDS)
-    texts = [update[0][-1]["content"][0]["text"] for update in job.outputs()]
-    assert texts[0] == "The model is still loading; the response follows."
-    assert len(texts) > 2, "it streams"
+    history, text, beside, replies = ask(space, "my cam is broken 1")
+    assert replies[0] == "The model is still loading; the response follows."
+    assert len(replies) > 2, "it streams"
     assert history[0]["role"] == "user"
     assert history[-1]["role"] == "assistant"
-    assert message == ""
+    assert text == ""
     assert "Desired output" in beside
+    assert "This model, now" in beside
+
+
+def test_on_the_hub_it_loads_the_revision_of_the_model_that_its_own_file_names(
+    serve, space_of_the_hub
+):
+    folder, variables, token = space_of_the_hub
+    _, _, _, replies = ask(serve(folder, "app.py", **variables, HF_TOKEN=token), "hello")
+    assert len(replies) > 2, "it streams"
+    assert not replies[-1].startswith("No response"), replies[-1]
+
+
+def test_on_the_hub_without_a_token_it_says_which_secret_it_needs(serve, space_of_the_hub):
+    folder, variables, _ = space_of_the_hub
+    _, _, _, replies = ask(serve(folder, "app.py", **variables), "hello")
+    assert re.search("No response.*me/support-triage.*secret HF_TOKEN", replies[-1])
+
+
+def test_make_space_serves_the_best_local_model(serve, tmp_path, model_dir, evaluation_dir):
+    artifacts = {"model": str(tmp_path / "trained"), "report": str(evaluation_dir)}
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "Format-Serving").symlink_to(model_dir)
+    rounds = [
+        {"round": 1, "artifacts": dict.fromkeys(artifacts, "/nowhere")},
+        {"round": 2, "artifacts": artifacts},
+    ]
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "summary.json").write_text(json.dumps({"best_round": 2, "rounds": rounds}))
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^space:.*\n\t@.*local_runner.py space ", makefile, re.MULTILINE)
+    url = serve(
+        REPOSITORY, "local_runner.py", "space", "--preset", "smoke", "--set", f"output_dir={output}"
+    )
+    page = urllib.request.urlopen(url).read().decode()
+    assert "Support triage" in page
+    assert "(1 of 2)" in page, "the figures of the evaluation"
+    _, _, beside, replies = ask(url, "my cam is broken 1")
+    assert not replies[-1].startswith("No response"), replies[-1]
+    assert "Desired output" in beside
+
+
+@pytest.mark.slow
+def test_a_visitor_sees_why_there_is_no_model_and_still_the_figures(serve, browser, evaluation_dir):
+    app = str(REPOSITORY / "apps" / "space" / "app.py")
+    url = serve(
+        evaluation_dir, app, "--model", "/nowhere/model", "--evaluation", str(evaluation_dir)
+    )
+    browser.open(url, 390)
+    status = browser.wait_for("document.querySelector('.status.missing')?.innerText")
+    assert "There is no model at /nowhere/model. Run the pipeline first." in status
+    assert "gate of 70 % missed" in browser.run(
+        "return document.querySelector('#figures').innerText"
+    )
+    assert browser.overflow() == 0, "fits the screen"
 
 
 @pytest.mark.slow
