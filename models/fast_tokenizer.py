@@ -56,16 +56,17 @@ def write_gemma_tokenizer(sentencepiece_model: Path, target: Path) -> dict[str, 
         pair=f"{start} $A {start} $B",
         special_tokens=[(start, proto.trainer_spec.bos_id)],
     )
+    added: dict[bool, list[AddedToken]] = {True: [], False: []}
     for piece in proto.pieces:
         special = piece.type in (kinds.CONTROL, kinds.UNKNOWN) or piece.piece in _TURN_MARKERS
-        if special:
-            tokenizer.add_special_tokens([AddedToken(piece.piece, normalized=False, special=True)])
-        elif piece.type == kinds.USER_DEFINED:
-            tokenizer.add_tokens([AddedToken(piece.piece, normalized=False)])
+        if special or piece.type == kinds.USER_DEFINED:
+            added[special].append(AddedToken(piece.piece, normalized=False, special=special))
+    tokenizer.add_special_tokens(added[True])
+    tokenizer.add_tokens(added[False])
     tokenizer.save(str(target))
     names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
-    added = sorted(tokenizer.get_added_tokens_decoder().items())
-    return {str(number): {n: getattr(token, n) for n in names} for number, token in added}
+    decoder = sorted(tokenizer.get_added_tokens_decoder().items())
+    return {str(number): {n: getattr(token, n) for n in names} for number, token in decoder}
 
 
 def _merges(pieces: Any, normal: int) -> list[tuple[str, str]]:
