@@ -59,8 +59,10 @@ def write_gemma_tokenizer(sentencepiece_model: Path, target: Path) -> dict[str, 
     added: dict[bool, list[AddedToken]] = {True: [], False: []}
     for piece in proto.pieces:
         special = piece.type in (kinds.CONTROL, kinds.UNKNOWN) or piece.piece in _TURN_MARKERS
-        if special or piece.type == kinds.USER_DEFINED:
-            added[special].append(AddedToken(piece.piece, normalized=False, special=special))
+        if special or (piece.type == kinds.USER_DEFINED and not _is_blank(piece.piece)):
+            # Runs of spaces are found where the normalizer has written them as pieces.
+            normalized = _SPACE in piece.piece
+            added[special].append(AddedToken(piece.piece, normalized=normalized, special=special))
     tokenizer.add_special_tokens(added[True])
     tokenizer.add_tokens(added[False])
     tokenizer.save(str(target))
@@ -75,7 +77,12 @@ def _merges(pieces: Any, normal: int) -> list[tuple[str, str]]:
     SentencePiece keeps scores of pieces, BPE in `tokenizers` ranks of pairs; of the pairs that make
     the same piece, the one of the older pieces ranks first.
     """
-    numbers = {p.piece: number for number, p in enumerate(pieces) if p.type == normal}
+    numbers = {
+        p.piece: number
+        for number, p in enumerate(pieces)
+        # Runs of spaces are written as runs of another character before they are looked up.
+        if p.type == normal or _is_blank(p.piece)
+    }
     ranked = []
     for piece, number in numbers.items():
         for cut in range(1, len(piece)):
@@ -86,3 +93,7 @@ def _merges(pieces: Any, normal: int) -> list[tuple[str, str]]:
     return [
         (pieces[number].piece[:cut], pieces[number].piece[cut:]) for _, number, _, _, cut in ranked
     ]
+
+
+def _is_blank(piece: str) -> bool:
+    return not piece.strip(_SPACE)

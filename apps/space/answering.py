@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 GENERATION_FILE = "generation.json"
 _TOKEN_ENV = "HF_TOKEN"
+_REFUSED = (401, 403)
 _LEAST_ANSWER_TOKENS = 16  # a prompt that leaves less room gets no useful response
 
 
@@ -155,12 +156,13 @@ def _fetch(model: str, revision: str | None) -> Path:
 
     try:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=["transformers/*"]))
-    except RepositoryNotFoundError:
-        raise NoModelError(
-            f"The Hub does not know the model {model}, or it is private. Add a token that may "
-            f"read it to this Space, as the secret {_TOKEN_ENV}."
-        ) from None
     except (HfHubHTTPError, OSError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, RepositoryNotFoundError) or status in _REFUSED:
+            raise NoModelError(
+                f"The Hub does not know the model {model}, or it is private. Add a token that may "
+                f"read it to this Space, as the secret {_TOKEN_ENV}."
+            ) from None
         raise NoModelError(f"The model {model} could not be downloaded: {error}") from None
 
 
