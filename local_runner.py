@@ -120,8 +120,9 @@ def _run(arguments: argparse.Namespace) -> None:
     read_coverage(config.coverage_dir)  # every bad row is told before anything is spent
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with claim(Path(config.output_dir)) as paths, standin_if_wanted(config):
-        for settings in (config.service_llm, config.judge_llm):
-            check_environment(settings)
+        for settings in (config.service_llm, config.judge_llm, config.embedder):
+            if settings:
+                check_environment(settings)
         print(_run_rounds(config, paths))  # noqa: T201
 
 

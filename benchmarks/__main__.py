@@ -25,7 +25,7 @@ BENCHMARKS = {
     "generation": 20,
     "training": 30,
     "quota": 30,
-    "aimed": 180,
+    "aimed": 60,
 }
 _LONG_MINUTES = 30
 _PACKAGES = ("tfx", "tensorflow", "keras", "keras-hub")

@@ -36,6 +36,7 @@ LOCAL_BEAM_ARGS = (
 _SHARED_CODE = (
     "components/artifacts.py",
     "components/errors.py",
+    "components/examples_beam.py",
     "components/examples_io.py",
     "components/records.py",
     "components/service_llm",
@@ -87,6 +88,7 @@ def create_pipeline(
     synth = SynthDataGen(
         coverage=coverage.outputs["examples"],
         service_llm=config.service_llm.model_dump_json(),
+        embedder=config.embedder.model_dump_json() if config.embedder else "",
         settings=parameter("synth", config.synth.model_dump_json()),
         task=config.task.model_dump_json(),
         journal_uri=journal_uri,

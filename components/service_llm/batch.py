@@ -161,7 +161,15 @@ class Batches:
                     item.number += 1
                     again.append(item)
                     continue
-                yield Result(item.request, value, entry.error, reply.text, item.usage, False)
+                yield Result(
+                    item.request,
+                    value,
+                    entry.error,
+                    reply.text,
+                    item.usage,
+                    False,
+                    reply.model_version,
+                )
         return again
 
     def _submitted(self, part: Sequence[_Open]) -> tuple[_Job, str]:

@@ -1,5 +1,7 @@
 """Any endpoint that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp's server, OpenAI."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, cast
 
 import httpx
@@ -24,26 +26,14 @@ class OpenAICompatible:
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._model = settings.model
-        self._client = openai.AsyncOpenAI(
-            api_key=api_key(settings) or _NO_KEY,
-            base_url=settings.resolved_base_url(),
-            timeout=settings.timeout_seconds,
-            max_retries=0,  # the client's own retries would take no permit of the limiter
-            # openai takes clients of httpx and of its fork httpx2; its types name only the fork.
-            http_client=cast(
-                "Any",
-                httpx.AsyncClient(
-                    transport=PooledTransport(settings.max_concurrency), follow_redirects=True
-                ),
-            ),
-        )
+        self._client = open_client(settings)
 
     async def send(self, request: Request) -> Reply:
         """The model's reply; see `Provider`."""
         messages: list[Any] = [{"role": "user", "content": request.prompt}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
-        try:
+        with translated_errors(self._model):
             completion = await self._client.chat.completions.create(
                 model=self._model,
                 messages=messages,
@@ -58,13 +48,41 @@ class OpenAICompatible:
                     },
                 },
             )
-        except openai.APIError as error:
-            raise _translated(error, self._model) from error
         return _reply(completion)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def open_client(settings: ServiceLLMSettings) -> openai.AsyncOpenAI:
+    """The client of openai, without retries of its own.
+
+    Raises:
+        AuthenticationError: The key cannot be read.
+    """
+    return openai.AsyncOpenAI(
+        api_key=api_key(settings) or _NO_KEY,
+        base_url=settings.resolved_base_url(),
+        timeout=settings.timeout_seconds,
+        max_retries=0,  # the client's own retries would take no permit of the limiter
+        # openai takes clients of httpx and of its fork httpx2; its types name only the fork.
+        http_client=cast(
+            "Any",
+            httpx.AsyncClient(
+                transport=PooledTransport(settings.max_concurrency), follow_redirects=True
+            ),
+        ),
+    )
+
+
+@contextlib.contextmanager
+def translated_errors(model: str) -> Iterator[None]:
+    """Errors of the client inside come out as errors of this package."""
+    try:
+        yield
+    except openai.APIError as error:
+        raise _translated(error, model) from error
 
 
 def _reply(completion: Any) -> Reply:

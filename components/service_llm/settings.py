@@ -109,3 +109,19 @@ class ServiceLLMSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     def project(self) -> tuple[str, str, str]:
         """What shares a quota: provider, project or endpoint, model."""
         return (self.provider, self.vertex_project or self.base_url or "", self.model)
+
+
+class EmbedderSettings(ServiceLLMSettings, frozen=True, extra="forbid"):
+    """A service that turns texts into vectors: Gemini's or OpenAI's embeddings.
+
+    Attributes:
+        dimensions: Numbers of a vector; None for as many as the model gives.
+    """
+
+    dimensions: int | None = Field(None, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _is_not_batched(self) -> Self:
+        if self.batch:
+            raise ValueError("batch is for requests to a language model; set it to false")
+        return self
