@@ -11,6 +11,9 @@ _SPACE = "\u2581"  # how SentencePiece writes a space
 def write_gemma_tokenizer(sentencepiece_model: Path, target: Path) -> dict[str, dict[str, Any]]:
     """Write Gemma's tokenizer: BPE with byte fallback, no dummy prefix, one BOS in front.
 
+    Texts are cut as by SentencePiece, but for runs of spaces that are longer than the longest piece
+    of spaces (31 in Gemma's vocabulary): merging pairs halves them, as in Google's own checkpoints.
+
     Without the file, transformers 5 looks for `tokenizer.json` in all folders of a repository on
     the Hub, takes the one of the KerasHub preset for it, and goes on with an empty vocabulary.
 
