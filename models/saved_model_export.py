@@ -189,14 +189,17 @@ def _tied_tokens(
     Raises:
         ModelError: They part elsewhere.
     """
-    for length, logits in enumerate(prompt.logits):
-        ids = np.array(prompt.continuation[: length + 1], "int32")
-        prefix = str(tokenizer.detokenize(ids))
-        first, second = np.sort(logits)[-1:-3:-1]
-        if not response.startswith(prefix.rstrip("\ufffd")) and (
-            first - second <= verifier.tolerance * verifier.largest_logit
-        ):
-            return 1
+    certain = 0  # tokens that the response begins with for sure: a part of a character may be any
+    for number in range(len(prompt.logits)):
+        ids = np.array(prompt.continuation[: number + 1], "int32")
+        text = str(tokenizer.detokenize(ids))
+        if not response.startswith(text.rstrip("\ufffd")):
+            break
+        if not text.endswith("\ufffd"):
+            certain = number + 1
+    tops = np.sort(prompt.logits[certain : number + 1], axis=-1)
+    if (tops[:, -1] - tops[:, -2]).min() <= verifier.tolerance * verifier.largest_logit:
+        return 1
     raise refusal(name, f"answer {prompt.text!r} with {response!r}")
 
 

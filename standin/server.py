@@ -116,8 +116,12 @@ def _handler(standin: StandIn) -> type[http.server.BaseHTTPRequestHandler]:
                 error = protocol.bad_request(f"The body has {length} bytes, which is too long.")
                 self._send(error.code, protocol.error_body(error))
                 return
+            raw = self.rfile.read(length)
+            if len(raw) < length:  # the client was killed while it sent: nobody asked anything
+                self.close_connection = True
+                return
             try:
-                self._send(*standin.answer(self.path.partition("?")[0], self.rfile.read(length)))
+                self._send(*standin.answer(self.path.partition("?")[0], raw))
             except DisconnectedError:
                 self.close_connection = True
 

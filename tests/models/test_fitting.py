@@ -13,14 +13,12 @@ import tensorflow as tf
 from models import data, fitting, gemma
 from models.batching import n_steps, training_batches
 from models.checkpoints import Checkpoint, Checkpoints
-from models.export import export
-from models.features import GEMMA
 from models.fitting import fit
 from models.generate import Generator
 from models.hparams import TrainHParams
 from models.lora import enable_lora
 from models.schedule import schedule_of_steps
-from tests.models.tuning import PAIRS, PRESET, formatted, tune
+from tests.models.tuning import PAIRS, PRESET, formatted, tune, write
 
 
 def values(model):
@@ -168,7 +166,7 @@ def test_tensorboard_gets_losses_learning_rate_and_speed(tiny_preset, tmp_path):
     assert found.keys() == {"loss/train", "loss/eval", "learning_rate", "tokens_per_second"}
     assert rounded(found["loss/train"]) == list(enumerate(facts["losses"], 1))
     assert rounded(found["loss/eval"]) == facts["eval_losses"]
-    schedule = fitting._schedule(TrainHParams(preset=PRESET, learning_rate=0.03, **changes), 4)
+    schedule = schedule_of_steps(TrainHParams(preset=PRESET, learning_rate=0.03, **changes), 4)
     expected = [pytest.approx(float(schedule(step))) for step in range(4)]
     assert [value for _, value in found["learning_rate"]] == expected
     assert [step for step, _ in found["tokens_per_second"]] == [1, 2, 3, 4]
@@ -261,14 +259,7 @@ def test_factors_beside_8_bit_weights_learn_and_are_merged_into_them(tiny_preset
     kernels = {v.dtype for v in tuned.model.backbone.variables if v.path.endswith("kernel")}
     assert "int8" in kernels
     assert tuned.facts["eval_loss"] < 0.8 * tuned.facts["eval_loss_before"]
-    export(
-        tuned.model,
-        str(tmp_path),
-        GEMMA,
-        tuned.rows,
-        sequence_length=64,
-        with_transformers=False,
-    )
+    write(tuned, tmp_path, tiny_preset, quantization="int8", exports=())
     reloaded = gemma.load_model(str(tmp_path / "preset"), "float32")
     assert kernels == {v.dtype for v in reloaded.backbone.variables if v.path.endswith("kernel")}
     answers = Generator(reloaded).respond([prompt for prompt, _ in PAIRS], 24, 4)

@@ -60,7 +60,7 @@ def base_of(preset, hparams, dtype="float32"):
     """Loads the base model with LoRA, as the Trainer does."""
 
     def load():
-        model = gemma.load_model(preset, dtype)
+        model = gemma.load_model(preset, dtype, hparams.quantization)
         enable_lora(model, hparams.model_copy(update={"lora_alpha": None}))
         return model
 

@@ -47,7 +47,7 @@ def test_the_judge_is_measured_and_an_edited_function_runs_in_the_pipeline(execu
     assert width > rate["high_percent"] - rate["low_percent"]
     place = found["kinds"].index("next priority")
     assert found["shares"]["every vote"][place] < found["shares"]["median"][place]
-    assert found["by_edit"] == found["verdicts"] == 30
+    assert found["by_edit"] == found["verdicts"] == 40
     assert all(found["lowest"])
     original = inspect.getsource(verdicts.aggregate)
     assert "Lowest of" not in original, "the repository was left alone"
