@@ -1,6 +1,7 @@
 """What a small round leaves behind, and a client without waiting."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from huggingface_hub.utils._xet import abort_xet_session
 from components.hf_pusher.contents import Source
 from components.task import Task
 from tests.components.hf_pusher.hub_server import running_hub
+
+# Xet's client opens one log in a process, when it is first used.
+_logs = tempfile.TemporaryDirectory(prefix="xet-logs-")
+XET_LOGS = Path(_logs.name)
+os.environ["HF_XET_LOG_DEST"] = f"{XET_LOGS}/"
 
 
 def _rates(covered, total, low, high):

@@ -14,6 +14,7 @@ from components.artifacts import CoverageReport
 from components.examples_io import write_examples
 from components.hf_pusher.component import HFPusher
 from components.hf_pusher.settings import PushSettings
+from tests.components.hf_pusher.conftest import XET_LOGS
 from tests.components.hf_pusher.secret_manager import SECRET, serving_secrets
 
 
@@ -120,8 +121,7 @@ def test_a_run_writes_the_token_nowhere(
     database.close()
     assert '"token_env":"HF_TOKEN"' in stored, "the execution and its properties are there"
     token = hub_server.token.encode()
-    # Xet's client has one log for the process, in the cache of the test that came first.
-    logs = list(tmp_path.parent.glob("*/xet*/logs/*.log"))
+    logs = list(XET_LOGS.glob("*.log"))
     assert logs or hub_server.transfer == "lfs"
     files = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "token"]
     assert not [path for path in (*files, *logs) if token in path.read_bytes()]
