@@ -54,14 +54,13 @@ def _write_job(path: str) -> None:
     from models import data, gemma
 
     model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), "float32")
-    rows = list(shared.tokenized_coverage(model.preprocessor.tokenizer))
+    coverage = list(shared.tokenized_coverage(model.preprocessor.tokenizer))
     rng = np.random.default_rng(0)
-    rng.shuffle(rows)  # type: ignore[arg-type]
-    rows = rows[: _STEPS * _BATCH]
+    rows = [coverage[i] for i in rng.permutation(len(coverage))[: _STEPS * _BATCH]]
     unsorted = [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
     by_length = sorted(rows, key=lambda row: len(row.tokens))
     batches = [by_length[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
-    rng.shuffle(batches)  # type: ignore[arg-type]
+    batches = [batches[i] for i in rng.permutation(len(batches))]
     assert len(batches) == data.n_batches(len(rows), _BATCH)
     job = {
         "threads": shared.THREADS,

@@ -63,7 +63,7 @@ class Checkpoints:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint in the place of the last one, in one move."""
-        stored = {
+        stored: dict[str, Any] = {
             f"{group}/{number:06d}": array
             for group, arrays in checkpoint.arrays.items()
             for number, array in enumerate(arrays)
