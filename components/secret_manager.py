@@ -13,7 +13,9 @@ class SecretError(UserError):
 
 
 def read_secret(name: str) -> str:
-    """The content of a version of a secret, without blanks around it.
+    """The value of a secret, without white space around it.
+
+    Over REST, because one request does not justify another client library.
 
     Args:
         name: `projects/P/secrets/S/versions/V`.
@@ -21,9 +23,10 @@ def read_secret(name: str) -> str:
     Raises:
         SecretError: There are no credentials, or they may not read it, or it does not exist.
     """
-    # Over REST, because one request does not justify another client library.
     import google.auth
+    from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
+    from requests import RequestException
 
     try:
         credentials, _ = google.auth.default(
@@ -33,9 +36,21 @@ def read_secret(name: str) -> str:
         response = session.get(f"{_URL}/{name}:access", timeout=_TIMEOUT_SECONDS)
         response.raise_for_status()
         return base64.b64decode(response.json()["payload"]["data"]).decode().strip()
-    # Credentials, network and permissions fail with errors of three libraries.
-    except Exception as error:
+    except (GoogleAuthError, RequestException, KeyError, ValueError) as error:
+        refusal = getattr(error, "response", None)
+        reason = type(error).__name__ if refusal is None else f"status {refusal.status_code}"
+        # The cause is left out: a traceback could show what was received.
         raise SecretError(
-            f"The secret {name!r} cannot be read ({type(error).__name__}: {error}). Grant the "
-            "account roles/secretmanager.secretAccessor on it, and check its name."
-        ) from error
+            f"The secret {name!r} cannot be read ({reason}). {_remedy(name, reason)}"
+        ) from None
+
+
+def _remedy(name: str, reason: str) -> str:
+    secret = name.partition("/versions/")[0].rpartition("/")[2]
+    if reason == "status 404":
+        return f"Give it a value: gcloud secrets versions add {secret} --data-file=FILE"
+    return (
+        "Check its name, and let the account that reads it do so: "
+        f"gcloud secrets add-iam-policy-binding {secret} --member=serviceAccount:ACCOUNT "
+        "--role=roles/secretmanager.secretAccessor"
+    )

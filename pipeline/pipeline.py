@@ -40,6 +40,7 @@ _SHARED_CODE = (
     "components/artifacts.py",
     "components/errors.py",
     "components/examples_io.py",
+    "components/prompt_texts.py",
     "components/records.py",
     "components/secret_manager.py",
     "components/service_llm",

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from components.errors import UserError
-from pipeline.vertex.secrets import SECRETS_VARIABLE, read_secret
-from pipeline.vertex.settings import ACCELERATOR_VARIABLE
+from components.secret_manager import read_secret
+from pipeline.vertex.settings import ACCELERATOR_VARIABLE, SECRETS_VARIABLE
 from pipeline.vertex.spot import LAUNCHED_KEY
 
 _TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"

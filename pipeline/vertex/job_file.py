@@ -15,8 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from components.errors import UserError
 from pipeline.config import Config
 from pipeline.pipeline import LOCAL_BEAM_ARGS, SCHEMA_FILE, create_pipeline
-from pipeline.vertex.secrets import SECRETS_VARIABLE
-from pipeline.vertex.settings import ACCELERATOR_VARIABLE, VertexSettings
+from pipeline.vertex.settings import ACCELERATOR_VARIABLE, SECRETS_VARIABLE, VertexSettings
 from pipeline.vertex.spot import placement, run_on_spot_machines
 
 COMMAND = ("python", "-m", "pipeline.vertex.entrypoint")

@@ -5,6 +5,8 @@ from typing import Annotated, Self
 import pydantic
 from pydantic import Field
 
+SECRETS_VARIABLE = "UNDERSTUDY_SECRETS"
+"""Holds a JSON object: environment variable to Secret Manager's name of its value."""
 ACCELERATOR_VARIABLE = "UNDERSTUDY_ACCELERATOR"
 """Names the accelerator that a task is paid for, in its environment."""
 
