@@ -28,6 +28,15 @@ def read_examples(uri: str, split: str) -> list[dict[str, Any]]:
     Raises:
         UserError: The split does not exist or holds no file.
     """
+    return [row for shard in shards(uri, split) for row in read_shard(shard)]
+
+
+def shards(uri: str, split: str) -> list[str]:
+    """The files of one split of an Examples artifact, in order.
+
+    Raises:
+        UserError: The split does not exist or holds no file.
+    """
     import tensorflow as tf
 
     pattern = os.path.join(uri, f"Split-{split}", "*")
@@ -36,7 +45,14 @@ def read_examples(uri: str, split: str) -> list[dict[str, Any]]:
         raise UserError(
             f"No examples at {pattern!r}. Check the URI, and that the run which wrote it finished."
         )
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH)
+    return files
+
+
+def read_shard(path: str) -> list[dict[str, Any]]:
+    """The rows of one file; see `read_examples`."""
+    import tensorflow as tf
+
+    records = tf.data.TFRecordDataset(path, compression_type="GZIP").batch(_BATCH)
     return [
         _row(tf.train.Example.FromString(record))
         for batch in records.as_numpy_iterator()
@@ -57,23 +73,42 @@ def write_examples(
     Raises:
         UserError: A split has no row; Transform cannot read an empty split.
     """
-    import tensorflow as tf
-    from tfx.types import artifact_utils
+    require_rows({split: len(rows) for split, rows in rows_by_split.items()})
+    for split, rows in rows_by_split.items():
+        write_shard(shard_path(artifact.uri, split, 0, 1), rows)
+    stamp(artifact, list(rows_by_split), span)
 
-    empty = [split for split, rows in rows_by_split.items() if not rows]
-    if empty or not rows_by_split:
+
+def require_rows(counts: Mapping[str, int]) -> None:
+    """Raises UserError where a split has no row; Transform cannot read an empty split."""
+    empty = [split for split, count in counts.items() if not count]
+    if empty or not counts:
         raise UserError(
             f"No rows for split {', '.join(empty) or '(none given)'}: an empty split cannot be"
             " trained on. Provide at least one row for each split."
         )
-    for split, rows in rows_by_split.items():
-        folder = os.path.join(artifact.uri, f"Split-{split}")
-        tf.io.gfile.makedirs(folder)
-        path = os.path.join(folder, "data_tfrecord-00000-of-00001.gz")
-        with tf.io.TFRecordWriter(path, "GZIP") as writer:
-            for serialized in serialize(rows):
-                writer.write(serialized)
-    artifact.split_names = artifact_utils.encode_split_names(list(rows_by_split))
+
+
+def shard_path(uri: str, split: str, number: int, shards: int) -> str:
+    """Where the file `number` of `shards` of a split lies."""
+    return os.path.join(uri, f"Split-{split}", f"data_tfrecord-{number:05}-of-{shards:05}.gz")
+
+
+def write_shard(path: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows as one file; see `write_examples`."""
+    import tensorflow as tf
+
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for serialized in serialize(rows):
+            writer.write(serialized)
+
+
+def stamp(artifact: Any, splits: Sequence[str], span: int) -> None:
+    """Sets the properties by which TFX reads an Examples artifact."""
+    from tfx.types import artifact_utils
+
+    artifact.split_names = artifact_utils.encode_split_names(list(splits))
     artifact.span = span
     artifact.version = 0
     # TFX's span resolvers and tfx_bsl's readers look at the custom properties, not the typed ones.
@@ -109,17 +144,18 @@ def read_coverage(uri: str, splits: Sequence[str] = COVERAGE_SPLITS) -> list[Cov
     Raises:
         UserError: A split does not exist.
     """
-    return [
-        CoverageRow(
-            id=row["id"],
-            prompt=row["prompt"],
-            output=row["output"],
-            split=split,
-            tags=tuple(json.loads(row.get("tags") or "[]")),
-        )
-        for split in splits
-        for row in read_examples(uri, split)
-    ]
+    return [coverage_row(row, split) for split in splits for row in read_examples(uri, split)]
+
+
+def coverage_row(features: Mapping[str, Any], split: str) -> CoverageRow:
+    """The coverage row that a tf.Example of the coverage Examples holds."""
+    return CoverageRow(
+        id=features["id"],
+        prompt=features["prompt"],
+        output=features["output"],
+        split=split,
+        tags=tuple(json.loads(features.get("tags") or "[]")),
+    )
 
 
 def _row(example: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.errors import UserError
 from components.hf_pusher.settings import PushSettings
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.response_gen.settings import GenerationSettings
-from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.synth_data_gen.settings import SynthSettings
 from components.task import Task
 from models.hparams import TrainHParams
@@ -63,6 +63,7 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
         task: What the service LLM is told about the task.
         service_llm: Generates the data, and judges unless `judge` is set.
         judge: Another service LLM for LLMEvaluator.
+        embedder: An embedding model, with which SynthDataGen compares prompts by meaning.
         rounds: When the loop stops.
         synth: SynthDataGen.
         training: Trainer.
@@ -78,6 +79,7 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
     task: Task
     service_llm: ServiceLLMSettings
     judge: ServiceLLMSettings | None = None
+    embedder: EmbedderSettings | None = None
     rounds: RoundsSettings = RoundsSettings()
     synth: SynthSettings = SynthSettings()
     training: TrainHParams

@@ -64,9 +64,15 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
         ),
         config.judge_llm,
     )
-    return Estimate(generated, least_minutes(generated, config.service_llm)) + Estimate(
+    estimate = Estimate(generated, least_minutes(generated, config.service_llm)) + Estimate(
         judged, least_minutes(judged, config.judge_llm)
     )
+    if config.embedder is None:
+        return estimate
+    embedded = expected_usage(
+        synthesis.expected_embeddings(rows, config.synth, round=round), config.embedder
+    )
+    return estimate + Estimate(embedded, least_minutes(embedded, config.embedder))
 
 
 def estimate_text(config: Config) -> str:
@@ -95,7 +101,8 @@ def estimate_text(config: Config) -> str:
     )
     if total.usage.cost_usd is None:
         lines.append(
-            "The price is unknown: set service_llm.price (and judge.price) to see the cost."
+            "The price is unknown: set service_llm.price (and judge.price, embedder.price) to see "
+            "the cost."
         )
     return "\n".join(lines)
 

@@ -14,10 +14,11 @@ def standin_if_wanted(config: Config) -> Iterator[None]:
     """Serve the stand-in where a `base_url` is to be read from its variable and that is not set.
 
     Args:
-        config: Generator and judge of this configuration are looked at.
+        config: All services of this configuration are looked at.
     """
     wanted = f"env:{STANDIN_URL_VARIABLE}"
-    urls = {config.service_llm.base_url, config.judge_llm.base_url}
+    services = (config.service_llm, config.judge_llm, config.embedder)
+    urls = {settings.base_url for settings in services if settings}
     if wanted not in urls or STANDIN_URL_VARIABLE in os.environ:
         yield
         return

@@ -39,6 +39,7 @@ LOCAL_BEAM_ARGS = (
 _SHARED_CODE = (
     "components/artifacts.py",
     "components/errors.py",
+    "components/examples_beam.py",
     "components/examples_io.py",
     "components/prompt_texts.py",
     "components/records.py",
@@ -95,6 +96,7 @@ def create_pipeline(
     synth = SynthDataGen(
         coverage=coverage.outputs["examples"],
         service_llm=config.service_llm.model_dump_json(),
+        embedder=config.embedder.model_dump_json() if config.embedder else "",
         settings=parameter("synth", config.synth.model_dump_json()),
         task=config.task.model_dump_json(),
         journal_uri=journal_uri,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from standin import protocol
+from standin import embeddings, protocol
 from standin.batches import Batches
 from standin.brain import think
 from standin.faults import FaultDice, malformed
@@ -131,14 +131,10 @@ class StandIn:
 
     def _completed(self, path: str, raw: bytes) -> Body:
         body = _read_json(raw)
+        if embedding := embeddings.read(path, body):
+            return self._embedded(embedding)
         model, ask = _read_ask(path, body)
-        if not model.startswith(_MODEL_PREFIX):
-            raise HttpError(
-                404,
-                "NOT_FOUND",
-                f"There is no model {model!r} here: this is the local stand-in, whose models' "
-                f"names start with {_MODEL_PREFIX!r}. Set another base_url for a real model.",
-            )
+        _check_model(model)
         thought = think(ask, is_literal=self._is_literal)
         text, finish = protocol.cut_to(thought.text, ask.max_output_tokens)
         told = Told(text, finish, protocol.count_tokens(ask.prompt), protocol.count_tokens(text))
@@ -160,6 +156,30 @@ class StandIn:
         reply = protocol.openai_reply if _OPENAI.search(path) else protocol.gemini_reply
         return reply(told, is_blocked_prompt=fault == "safety" and rng.random() < 0.5)
 
+    def _embedded(self, embedding: embeddings.Embedding) -> Body:
+        """Vectors, under the same quota and latency, without faults."""
+        _check_model(embedding.model)
+        wait = self._quota.admit(embedding.tokens)
+        if wait:
+            raise _quota_error(wait)
+        if self._latency_seconds:
+            time.sleep(self._latency_seconds)
+        with self._lock:
+            self._counts["answered"] += 1
+            self._counts["prompt_tokens"] += embedding.tokens
+            self._kinds["embed"] += 1
+        return embeddings.reply(embedding)
+
+
+def _check_model(model: str) -> None:
+    if not model.startswith(_MODEL_PREFIX):
+        raise HttpError(
+            404,
+            "NOT_FOUND",
+            f"There is no model {model!r} here: this is the local stand-in, whose models' names "
+            f"start with {_MODEL_PREFIX!r}. Set another base_url for a real model.",
+        )
+
 
 def _read_json(raw: bytes) -> Body:
     try:
@@ -180,8 +200,8 @@ def _read_ask(path: str, body: Body) -> tuple[str, Ask]:
     raise HttpError(
         404,
         "NOT_FOUND",
-        "The stand-in serves models/NAME:generateContent and :batchGenerateContent, and "
-        f"/v1/chat/completions, not {path}.",
+        "The stand-in serves models/NAME:generateContent, :batchGenerateContent and "
+        f":batchEmbedContents, /v1/chat/completions and /v1/embeddings, not {path}.",
     )
 
 

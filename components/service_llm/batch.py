@@ -211,7 +211,15 @@ class Batches:
                 item.number += 1
                 again.append(item)
                 continue
-            yield Result(item.request, value, entry.error, reply.text, item.usage, False)
+            yield Result(
+                item.request,
+                value,
+                entry.error,
+                reply.text,
+                item.usage,
+                False,
+                reply.model_version,
+            )
 
     def _submitted(self, part: Sequence[_Open]) -> tuple[_Job, str]:
         keys = [request_key(self._reader.settings, item.request) for item in part]

@@ -158,7 +158,7 @@ class ServiceLLM:
         value, error = parse(reply, request.schema)
         if value is None or error:
             return None  # written by a version of this code that read replies differently
-        return Result(request, value, None, reply.text, Usage(), from_journal=True)
+        return Result(request, value, None, reply.text, Usage(), True, reply.model_version)
 
     async def _ask(self, request: Request, permitted: Callable[[], None]) -> Result:
         usage = Usage()
@@ -171,7 +171,7 @@ class ServiceLLM:
             if entry.error != BAD_OUTPUT:
                 break
             attempt = next_attempt(request, number)
-        return Result(request, value, entry.error, reply.text, usage, from_journal=False)
+        return Result(request, value, entry.error, reply.text, usage, False, reply.model_version)
 
     def _left_usd(self) -> float:
         budget = self._settings.budget_usd

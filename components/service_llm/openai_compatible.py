@@ -27,14 +27,17 @@ _REFUSED = "content_filter"  # by Azure, of a prompt
 _INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": None}
 
 
-class OpenAICompatible:
-    """An endpoint with `/chat/completions`."""
+class OpenAIClient:
+    """The client of openai with settings of this package.
+
+    Raises:
+        AuthenticationError: The key cannot be read.
+    """
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
-        self._settings = settings
+        self._model = settings.model
         self._key = api_key(settings)
-        self._not_taken: set[str] = set()
-        self._client = openai.AsyncOpenAI(
+        self.api = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY,
             base_url=settings.resolved_base_url(),
             timeout=settings.timeout_seconds,
@@ -45,14 +48,40 @@ class OpenAICompatible:
             ),
         )
 
+    @contextlib.contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Errors of the client inside come out as errors of this package."""
+        model = self._model
+        try:
+            yield
+        except openai.APIError as error:
+            message = without(self._key, f"{model}: {error}")
+            raise _translated(error, message) from None  # its text may hold the key
+        # What the client makes of a body that is none of this API.
+        except (
+            ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError,
+        ) as error:  # fmt: skip
+            raise TransientError(
+                f"{model} sent a reply that is none of OpenAI's API ({type(error).__name__})."
+            ) from error
+
+
+class OpenAICompatible:
+    """An endpoint with `/chat/completions`."""
+
+    def __init__(self, settings: ServiceLLMSettings) -> None:
+        self._settings = settings
+        self._not_taken: set[str] = set()
+        self._client = OpenAIClient(settings)
+
     async def send(self, request: Request) -> Reply:
         """The model's reply; see `Provider`."""
         messages: list[Any] = [{"role": "user", "content": request.prompt}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
-        with self._translated_errors():
+        with self._client.translated_errors():
             try:
-                completion = await self._client.chat.completions.create(
+                completion = await self._client.api.chat.completions.create(
                     model=self._settings.model,
                     messages=messages,
                     response_format={
@@ -75,7 +104,7 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._client.api.close()
 
     def _parameters(self, request: Request) -> dict[str, Any]:
         parameters: dict[str, Any] = {
@@ -90,22 +119,6 @@ class OpenAICompatible:
         if self._settings.thinking is not None:
             parameters["reasoning_effort"] = self._settings.thinking
         return parameters
-
-    @contextlib.contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        model = self._settings.model
-        try:
-            yield
-        except openai.APIError as error:
-            message = without(self._key, f"{model}: {error}")
-            raise _translated(error, message) from None  # its text may hold the key
-        # What the client makes of a body that is no chat completion.
-        except (
-            ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError,
-        ) as error:  # fmt: skip
-            raise TransientError(
-                f"{model} sent a reply that is no chat completion ({type(error).__name__})."
-            ) from error
 
 
 def _read_reply(completion: Any) -> Reply:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.service_llm.types import Reply, Request
 
 
@@ -25,6 +25,11 @@ class Provider(Protocol):
 
 def open_provider(settings: ServiceLLMSettings) -> Provider:
     """The provider that settings name; its library is loaded here."""
+    if isinstance(settings, EmbedderSettings):
+        from components.service_llm.embedding_providers import GeminiEmbeddings, OpenAIEmbeddings
+
+        gemini = settings.provider == "gemini"
+        return GeminiEmbeddings(settings) if gemini else OpenAIEmbeddings(settings)
     if settings.provider == "gemini":
         from components.service_llm.gemini import Gemini
 

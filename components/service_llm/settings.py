@@ -159,3 +159,23 @@ class ServiceLLMSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         account = (self.api_key_env, self.api_key_secret)
         place = (self.vertex_project, self.vertex_location) if self.vertex_project else account
         return (self.provider, *(part or "" for part in (*place, self.base_url)), self.model)
+
+
+class EmbedderSettings(ServiceLLMSettings, frozen=True, extra="forbid"):
+    """A service that turns texts into vectors: Gemini's or OpenAI's embeddings.
+
+    Attributes:
+        dimensions: Numbers of a vector; None for as many as the model gives.
+    """
+
+    dimensions: int | None = Field(None, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _is_not_batched(self) -> Self:
+        if self.batch:
+            raise ValueError("batch is for requests to a language model; set it to false")
+        return self
+
+    def most_output_tokens(self, reply_tokens: int) -> int:
+        """None, of whatever number: the reply is a vector."""
+        return 0

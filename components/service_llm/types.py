@@ -105,6 +105,7 @@ class Result:
         raw: The last reply's text.
         usage: What all attempts used.
         from_journal: Whether the reply had been paid for before.
+        model_version: The model that answered, as the provider names it; empty where it does not.
     """
 
     request: Request
@@ -113,6 +114,7 @@ class Result:
     raw: str
     usage: Usage
     from_journal: bool
+    model_version: str = ""
 
     def required(self) -> Any:
         """The value.

@@ -84,13 +84,15 @@ class Answerer:
         if not formed:
             return Dropped("form", problems[0] or "", candidate.prompt, outputs[0])
         agreed = self._agreed(formed, len(replies))
+        scores = {**candidate.scores, "agreement": float(f"{agreed.agreement:.3f}")}
         if agreed.agreement < self._settings.min_agreement:
             detail = f"agreement {agreed.agreement:.2f} over {len(replies)} samples"
-            return Dropped("inconsistent", detail, candidate.prompt, agreed.output)
+            return Dropped("inconsistent", detail, candidate.prompt, agreed.output, scores=scores)
         return dataclasses.replace(
             candidate,
             output=agreed.output,
-            scores={**candidate.scores, "agreement": float(f"{agreed.agreement:.3f}")},
+            scores=scores,
+            output_model_version=replies[0].model_version,
         )
 
     def _agreed(self, formed: Sequence[str], samples: int) -> Agreed:
@@ -114,10 +116,12 @@ class Answerer:
                 dropped.append(Dropped("unscored", detail, candidate.prompt, candidate.output))
                 continue
             score = result.value.score
+            scores = {**candidate.scores, "quality": float(score)}
             if score < self._settings.quality_threshold:
                 detail = f"score {score}: {result.value.reason}"
-                dropped.append(Dropped("quality", detail, candidate.prompt, candidate.output))
+                dropped.append(
+                    Dropped("quality", detail, candidate.prompt, candidate.output, scores=scores)
+                )
                 continue
-            scores = {**candidate.scores, "quality": float(score)}
             passed.append(dataclasses.replace(candidate, scores=scores))
         return passed, dropped

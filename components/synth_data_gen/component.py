@@ -1,7 +1,7 @@
 """The SynthDataGen component: its inputs, outputs and parameters."""
 
-from tfx.dsl.components.base.base_component import BaseComponent
-from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import Examples
@@ -16,6 +16,7 @@ class SynthDataGenSpec(ComponentSpec):
     OUTPUTS = {executor.SYNTHETIC_KEY: ChannelParameter(type=Examples)}  # noqa: RUF012
     PARAMETERS = {  # noqa: RUF012
         executor.SERVICE_LLM_KEY: ExecutionParameter(type=str),
+        executor.EMBEDDER_KEY: ExecutionParameter(type=str),
         executor.SETTINGS_KEY: ExecutionParameter(type=str),
         executor.TASK_KEY: ExecutionParameter(type=str),
         executor.JOURNAL_URI_KEY: ExecutionParameter(type=str),
@@ -26,7 +27,7 @@ class SynthDataGenSpec(ComponentSpec):
     }
 
 
-class SynthDataGen(BaseComponent):
+class SynthDataGen(BaseBeamComponent):
     """Generates synthetic prompts and outputs with the service LLM, cumulatively over rounds.
 
     Outputs:
@@ -38,6 +39,7 @@ class SynthDataGen(BaseComponent):
     Args:
         coverage: `Examples` with the splits `seed` and `holdout`.
         service_llm: `ServiceLLMSettings` as JSON.
+        embedder: `EmbedderSettings` as JSON; empty for no embedding model.
         settings: `SynthSettings` as JSON.
         task: `Task` as JSON.
         journal_uri: Folder of the journal in which paid replies are kept.
@@ -52,7 +54,7 @@ class SynthDataGen(BaseComponent):
     """
 
     SPEC_CLASS = SynthDataGenSpec
-    EXECUTOR_SPEC = ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = BeamExecutorSpec(executor.Executor)
 
     def __init__(
         self,
@@ -66,11 +68,13 @@ class SynthDataGen(BaseComponent):
         history_uri: str = "",
         report_uri: str = "",
         code_version: str = "",
+        embedder: str = "",
     ) -> None:
         super().__init__(
             SynthDataGenSpec(
                 coverage=coverage,
                 service_llm=service_llm,
+                embedder=embedder,
                 settings=settings,
                 task=task,
                 journal_uri=journal_uri,

@@ -5,11 +5,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 from components.records import CoverageRow
+from components.service_llm.embedding import Embedding
 from components.service_llm.estimate import Expected
+from components.service_llm.types import Request
 from components.synth_data_gen.aim import uniform_weights
 from components.synth_data_gen.plan import PlannedRequest, make_plan
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.schemas import AttributeSets
+from components.synth_data_gen.settings import SynthSettings
 
 _KEPT_SHARE = 0.9  # of the prompts that are written; the filters take the others
 _REASON_CHARACTERS = 200
@@ -51,6 +54,22 @@ def expected_requests(builder: RequestBuilder, *, round: int) -> Iterator[Expect
         yield Expected(request, _length({"prompts": _prompts_like(planned, by_id)}))
     for row in range(settings.rows_per_round):
         yield from _of_row(builder, seeds[row % len(seeds)], _others(seeds, row))
+
+
+def expected_embeddings(
+    rows: Sequence[CoverageRow], settings: SynthSettings, *, round: int
+) -> Iterator[Expected]:
+    """Requests like those that a round makes of an embedding model; their replies have no tokens.
+
+    Args:
+        rows: The coverage dataset, which is embedded in the first round; new prompts are taken to
+            be like it.
+        settings: Sizes of a round.
+        round: The round, from 1.
+    """
+    new = math.ceil(settings.rows_per_round / _KEPT_SHARE)
+    for number in range(new + (len(rows) if round == 1 else 0)):
+        yield Expected(Request(rows[number % len(rows)].prompt, Embedding), 0)
 
 
 def _prompts_like(planned: PlannedRequest, by_id: dict[str, CoverageRow]) -> list[str]:

@@ -1,42 +1,43 @@
 """Runs SynthDataGen on artifacts and URIs; the plain Python beside it does the work."""
 
-import dataclasses
-import importlib
+import contextlib
 import json
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.errors import UserError
-from components.examples_io import read_coverage, read_examples, write_examples
+from components.examples_beam import Split, read_shards, write_splits
+from components.examples_io import coverage_row, shards
 from components.jsonl import damaged
-from components.records import SEED_SPLIT, CoverageRow
+from components.records import COVERAGE_SPLITS, SEED_SPLIT, CoverageRow
 from components.service_llm.client import ServiceLLM, open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.embedding import Embedder
+from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.service_llm.types import Usage
-from components.synth_data_gen import aim, templates
-from components.synth_data_gen.answer import Answerer
+from components.synth_data_gen.aim import Verdict, read_verdicts
 from components.synth_data_gen.attributes import read_attributes, write_attributes
-from components.synth_data_gen.filters import Embed, PromptFilter
-from components.synth_data_gen.generate import Generation, generate, propose_attributes
+from components.synth_data_gen.filters import Embed
+from components.synth_data_gen.one_round import Before, Outcome, load_embed, run_round
 from components.synth_data_gen.overview import make_overview
 from components.synth_data_gen.pages import render_card, render_page
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.rows import SPLITS, SyntheticRow, row_of, split_rows
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
-from components.synth_data_gen.validate import infer_form
+from components.synth_data_gen.summary import shared_provenance, summarize
 from components.task import Task
 
 COMPONENT = "SynthDataGen"
+EMBEDDING_COMPONENT = "SynthDataGen, embeddings"
 COVERAGE_KEY = "coverage"
 SYNTHETIC_KEY = "synthetic"
 SERVICE_LLM_KEY = "service_llm"
+EMBEDDER_KEY = "embedder"
 SETTINGS_KEY = "settings"
 TASK_KEY = "task"
 JOURNAL_URI_KEY = "journal_uri"
@@ -51,16 +52,10 @@ SUMMARY_FILE = "synthesis.json"
 CARD_FILE = "README.md"
 PAGE_FILE = "index.html"
 VERDICTS_FILE = "verdicts.jsonl"
+_SCRATCH = ".decoded"
 
 
-class _Outcome(NamedTuple):
-    generation: Generation
-    attributes: AttributeSets
-    weights: dict[str, float]
-    usage: Usage
-
-
-class Executor(BaseExecutor):
+class Executor(BaseBeamExecutor):
     """Adds one round of synthetic rows to those of the rounds before."""
 
     def Do(  # noqa: N802  # TFX's name
@@ -80,80 +75,127 @@ class Executor(BaseExecutor):
             UserError: Settings, service or data do not allow a round; the message says which.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        coverage = read_coverage(artifact_utils.get_single_uri(input_dict[COVERAGE_KEY]))
-        seeds = [row for row in coverage if row.split == SEED_SPLIT]
         synthetic = artifact_utils.get_single_instance(output_dict[SYNTHETIC_KEY])
         settings = SynthSettings.model_validate_json(exec_properties[SETTINGS_KEY])
-        llm_settings = ServiceLLMSettings.model_validate_json(exec_properties[SERVICE_LLM_KEY])
+        llm = ServiceLLMSettings.model_validate_json(exec_properties[SERVICE_LLM_KEY])
+        embedder = _embedder_settings(exec_properties)
         task = Task.model_validate_json(exec_properties[TASK_KEY])
         number = int(exec_properties[ROUND_KEY])
-        history = _read_history(exec_properties.get(HISTORY_URI_KEY) or "")
-        with open_service_llm(
-            llm_settings,
-            journal_uri=exec_properties[JOURNAL_URI_KEY],
-            component=COMPONENT,
-            round=number,
-        ) as service:
-            outcome = _run_round(
+        history_uri = exec_properties.get(HISTORY_URI_KEY) or ""
+        coverage = self._read_coverage(input_dict, synthetic.uri)
+        history = self._read_history(history_uri, synthetic.uri)
+        with _open_services(llm, embedder, settings, exec_properties) as (service, embed, spent):
+            outcome = run_round(
                 service,
-                RequestBuilder(task, settings, service.salt(), seeds),
-                coverage,
-                history=history,
-                exec_properties=exec_properties,
+                RequestBuilder(
+                    task, settings, service.salt(), [r for r in coverage if r.split == SEED_SPLIT]
+                ),
+                Before(
+                    coverage,
+                    [row.prompt for rows in history.values() for row in rows],
+                    _read_attributes(history_uri),
+                    _read_verdicts(settings, exec_properties.get(REPORT_URI_KEY) or ""),
+                ),
+                embed=embed,
+                round=number,
             )
-        shared = _shared_provenance(llm_settings, exec_properties.get(CODE_VERSION_KEY) or "")
+            usage, embedding_usage = service.usage(), spent()
+        shared = shared_provenance(llm, settings, exec_properties.get(CODE_VERSION_KEY) or "")
         new = [row_of(kept, round=number, provenance=shared) for kept in outcome.generation.kept]
         splits = split_rows(history, new, settings.eval_fraction)
-        rows = {split: [row.features() for row in splits[split]] for split in SPLITS}
-        write_examples(synthetic, rows, span=number)
-        summary = _summary(number, outcome, splits, shared, llm_settings)
-        _write_beside(synthetic.uri, outcome, summary)
-        overview = make_overview(
-            [row for split in SPLITS for row in splits[split]],
-            outcome.generation.dropped,
-            summary,
-            task.name,
+        self._write(synthetic, history_uri, history, splits, span=number)
+        summary = summarize(
+            outcome,
+            splits,
+            round=number,
+            llm=llm,
+            embedder=embedder,
+            prompt_versions=shared["prompt_versions"],
+            usage=usage,
+            embedding_usage=embedding_usage,
         )
-        _write(synthetic.uri, {CARD_FILE: render_card(overview), PAGE_FILE: render_page(overview)})
+        _write_beside(synthetic.uri, outcome, splits, summary, task.name)
         synthetic.set_int_custom_property("total_rows", summary["total_rows"])
 
+    def _read_coverage(self, input_dict: dict[str, list[Any]], scratch: str) -> list[CoverageRow]:
+        uri = artifact_utils.get_single_uri(input_dict[COVERAGE_KEY])
+        found = self._read_splits(uri, COVERAGE_SPLITS, scratch)
+        return [coverage_row(row, split) for split, rows in found.items() for row in rows]
 
-def _run_round(
-    service: ServiceLLM,
-    builder: RequestBuilder,
-    coverage: Sequence[CoverageRow],
-    *,
-    history: Mapping[str, Sequence[SyntheticRow]],
+    def _read_history(self, uri: str, scratch: str) -> dict[str, list[SyntheticRow]]:
+        if not uri:
+            return {}
+        found = self._read_splits(uri, SPLITS, scratch)
+        return {
+            split: [SyntheticRow.from_features(row) for row in rows]
+            for split, rows in found.items()
+        }
+
+    def _read_splits(
+        self, uri: str, splits: Sequence[str], scratch: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        files = [(split, shard) for split in splits for shard in shards(uri, split)]
+        found = read_shards(
+            self._make_beam_pipeline,
+            [shard for _, shard in files],
+            os.path.join(scratch, _SCRATCH),
+        )
+        rows: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
+        for (split, _), of_shard in zip(files, found, strict=True):
+            rows[split] += of_shard
+        return rows
+
+    def _write(
+        self,
+        synthetic: Any,
+        history_uri: str,
+        history: Mapping[str, Sequence[SyntheticRow]],
+        splits: Mapping[str, Sequence[SyntheticRow]],
+        *,
+        span: int,
+    ) -> None:
+        parts = {
+            split: Split(
+                shards(history_uri, split) if history_uri else [],
+                [row.features() for row in rows[len(history.get(split, ())) :]],
+            )
+            for split, rows in splits.items()
+        }
+        write_splits(self._make_beam_pipeline, synthetic, parts, span)
+
+
+@contextlib.contextmanager
+def _open_services(
+    llm: ServiceLLMSettings,
+    embedder: EmbedderSettings | None,
+    settings: SynthSettings,
     exec_properties: Mapping[str, Any],
-) -> _Outcome:
-    """The generator sees the seeds; the holdout goes to the filter that compares with it."""
-    settings = builder.settings
-    attributes = (
-        settings.attributes
-        or _read_attributes(exec_properties.get(HISTORY_URI_KEY) or "")
-        or propose_attributes(service, builder)
-    )
-    weights = _weights(builder.seeds, settings, exec_properties.get(REPORT_URI_KEY) or "")
-    earlier = [row.prompt for rows in history.values() for row in rows]
-    generation = generate(
-        service,
-        builder,
-        PromptFilter(coverage, earlier, settings, _load_embed(settings.embed_fn)),
-        Answerer(service, builder, infer_form([seed.output for seed in builder.seeds])),
-        weights=weights,
-        attributes=attributes,
-        round=int(exec_properties[ROUND_KEY]),
-    )
-    return _Outcome(generation, attributes, weights, service.usage())
-
-
-def _read_history(uri: str) -> dict[str, list[SyntheticRow]]:
-    if not uri:
-        return {}
-    return {
-        split: [SyntheticRow.from_features(row) for row in read_examples(uri, split)]
-        for split in SPLITS
+) -> Iterator[tuple[ServiceLLM, Embed | None, Any]]:
+    """The service LLM, the embedding function if there is one, and what tells its usage."""
+    if embedder and settings.embed_fn:
+        raise UserError(
+            f"Both the embedder {embedder.model!r} and synth.embed_fn {settings.embed_fn!r} are"
+            " set. Remove one of them."
+        )
+    where = {
+        "journal_uri": exec_properties[JOURNAL_URI_KEY],
+        "round": int(exec_properties[ROUND_KEY]),
     }
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(open_service_llm(llm, component=COMPONENT, **where))
+        if embedder is None:
+            embed = load_embed(settings.embed_fn) if settings.embed_fn else None
+            yield service, embed, Usage
+            return
+        vectors = stack.enter_context(
+            open_service_llm(embedder, component=EMBEDDING_COMPONENT, **where)
+        )
+        yield service, Embedder(vectors, embedder), vectors.usage
+
+
+def _embedder_settings(exec_properties: Mapping[str, Any]) -> EmbedderSettings | None:
+    text = exec_properties.get(EMBEDDER_KEY) or ""
+    return EmbedderSettings.model_validate_json(text) if text else None
 
 
 def _read_attributes(history_uri: str) -> AttributeSets | None:
@@ -163,76 +205,38 @@ def _read_attributes(history_uri: str) -> AttributeSets | None:
     return read_attributes(_read(path), path)
 
 
-def _weights(
-    seeds: Sequence[CoverageRow], settings: SynthSettings, report_uri: str
-) -> dict[str, float]:
+def _read_verdicts(settings: SynthSettings, report_uri: str) -> list[Verdict] | None:
     if not settings.aim or not report_uri:
-        return aim.uniform_weights(seeds)
+        return None
     path = os.path.join(report_uri, VERDICTS_FILE)
     if not fileio.exists(path):
         raise UserError(f"No {path!r}. Give the URI of a CoverageReport, or set `aim` to false.")
-    verdicts = aim.read_verdicts(_read(path), path)
-    return aim.aimed_weights(seeds, verdicts, settings.aim_floor)
+    return read_verdicts(_read(path), path)
 
 
-def _load_embed(path: str) -> Embed | None:
-    if not path:
-        return None
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"embed_fn {path!r} cannot be loaded ({error}). Give the dotted path of a function"
-            " that turns a list of texts into a list of vectors, or leave it empty."
-        ) from error
-
-
-def _shared_provenance(llm: ServiceLLMSettings, code_version: str) -> dict[str, Any]:
-    return {
-        "generator": {"provider": llm.provider, "model": llm.model, "code_version": code_version},
-        "prompt_versions": dict(templates.VERSIONS),
-    }
-
-
-def _summary(
-    number: int,
-    outcome: _Outcome,
+def _write_beside(
+    uri: str,
+    outcome: Outcome,
     splits: Mapping[str, Sequence[SyntheticRow]],
-    shared: Mapping[str, Any],
-    llm: ServiceLLMSettings,
-) -> dict[str, Any]:
-    generation = outcome.generation
-    rounds = Counter(row.round for rows in splits.values() for row in rows)
-    return {
-        "round": number,
-        "requested": generation.requested,
-        "generated": generation.generated,
-        "kept": len(generation.kept),
-        "surplus": generation.surplus,
-        "dropped": generation.dropped_counts(),
-        "total_rows": rounds.total(),
-        **{f"{split}_rows": len(splits[split]) for split in SPLITS},
-        "rows_by_round": {str(key): count for key, count in sorted(rounds.items())},
-        "seed_weights": {seed_id: float(f"{w:.3f}") for seed_id, w in outcome.weights.items()},
-        "usage": dataclasses.asdict(outcome.usage),
-        "generator": {
-            "provider": llm.provider,
-            "model": llm.model,
-            "prompt_versions": shared["prompt_versions"],
-        },
-        "stand_in": llm.model.startswith("stand-in"),
-    }
-
-
-def _write_beside(uri: str, outcome: _Outcome, summary: Mapping[str, Any]) -> None:
-    quarantine = "".join(f"{dropped.to_json()}\n" for dropped in outcome.generation.dropped)
+    summary: Mapping[str, Any],
+    task_name: str,
+) -> None:
+    overview = make_overview(
+        [row for split in SPLITS for row in splits[split]],
+        outcome.generation.dropped,
+        summary,
+        task_name,
+    )
     files = {
         ATTRIBUTES_FILE: write_attributes(outcome.attributes),
-        QUARANTINE_FILE: quarantine,
+        QUARANTINE_FILE: "".join(f"{d.to_json()}\n" for d in outcome.generation.dropped),
         SUMMARY_FILE: json.dumps(summary, indent=2, ensure_ascii=False) + "\n",
+        CARD_FILE: render_card(overview),
+        PAGE_FILE: render_page(overview),
     }
-    _write(uri, files)
+    for name, text in files.items():
+        with fileio.open(os.path.join(uri, name), "w") as file:
+            file.write(text)
 
 
 def _read(path: str) -> str:
@@ -242,9 +246,3 @@ def _read(path: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise damaged(path, error) from error
-
-
-def _write(uri: str, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        with fileio.open(os.path.join(uri, name), "w") as file:
-            file.write(text)

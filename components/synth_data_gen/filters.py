@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from components.records import CoverageRow
 from components.synth_data_gen.decontaminate import CoverageIndex
@@ -11,7 +12,8 @@ from components.synth_data_gen.dedup import Duplicate, find_duplicates, find_sem
 from components.synth_data_gen.rows import Candidate, Dropped
 from components.synth_data_gen.settings import SynthSettings
 
-Embed = Callable[[list[str]], list[list[float]]]
+# Texts to an array of shape `(texts, dimensions)`, or to lists.
+Embed = Callable[[list[str]], npt.ArrayLike]
 
 _PROMPT_LENGTH_SLACK = 4  # times the longest coverage prompt; plans ask for long messages too
 
@@ -39,7 +41,7 @@ class PromptFilter:
         self._index = CoverageIndex(coverage)
         self._accepted = list(history)
         self._embed = embed
-        self._vectors: dict[str, list[float]] = {}
+        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
         self._max_chars = _PROMPT_LENGTH_SLACK * max(len(row.prompt) for row in coverage)
 
     def apply(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
@@ -93,40 +95,50 @@ class PromptFilter:
     def _without_duplicates(
         self, candidates: Sequence[Candidate]
     ) -> tuple[list[Candidate], list[Dropped]]:
-        texts = [*self._accepted, *(candidate.prompt for candidate in candidates)]
-        known = len(self._accepted)
+        texts = self._known(candidates)
+        known = len(texts) - len(candidates)
         found = find_duplicates(texts, self._settings.near_duplicate_jaccard, fixed=known)
-        return _separated(candidates, found[known:], texts)
+        return self._separated(candidates, found[known:], texts, "leak")
 
     def _without_semantic_duplicates(
         self, candidates: Sequence[Candidate]
     ) -> tuple[list[Candidate], list[Dropped]]:
         if self._embed is None or not candidates:
             return list(candidates), []
-        coverage = [row.prompt for row in self._coverage]
-        texts = [*coverage, *self._accepted, *(candidate.prompt for candidate in candidates)]
+        texts = self._known(candidates)
         known = len(texts) - len(candidates)
         unknown = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        self._vectors.update(zip(unknown, self._embed(unknown), strict=True))
-        vectors = np.asarray([self._vectors[text] for text in texts], dtype=np.float32)
-        found = find_semantic_duplicates(vectors, self._settings.semantic_similarity, fixed=known)
-        # A holdout prompt's text must not stand in the quarantine file: its id takes its place.
-        names = [*(row.id for row in self._coverage), *texts[len(coverage) :]]
-        return _separated(candidates, found[known:], names, leaks=len(coverage))
+        vectors = np.asarray(self._embed(unknown), dtype=np.float32)
+        self._vectors.update(zip(unknown, vectors, strict=True))
+        found = find_semantic_duplicates(
+            np.stack([self._vectors[text] for text in texts]),
+            self._settings.semantic_similarity,
+            fixed=known,
+        )
+        return self._separated(candidates, found[known:], texts, "semantic_leak")
 
+    def _known(self, candidates: Sequence[Candidate]) -> list[str]:
+        """Coverage prompts, accepted ones and the candidates'."""
+        coverage = (row.prompt for row in self._coverage)
+        return [*coverage, *self._accepted, *(candidate.prompt for candidate in candidates)]
 
-def _separated(
-    candidates: Sequence[Candidate],
-    found: Sequence[Duplicate | None],
-    names: Sequence[str],
-    leaks: int = 0,
-) -> tuple[list[Candidate], list[Dropped]]:
-    passed, dropped = [], []
-    for candidate, duplicate in zip(candidates, found, strict=True):
-        if duplicate is None:
-            passed.append(candidate)
-            continue
-        reason = "semantic_leak" if duplicate.of < leaks else duplicate.kind
-        detail = f"similarity {duplicate.similarity:.2f}"
-        dropped.append(Dropped(reason, detail, candidate.prompt, near=names[duplicate.of]))
-    return passed, dropped
+    def _separated(
+        self,
+        candidates: Sequence[Candidate],
+        found: Sequence[Duplicate | None],
+        texts: Sequence[str],
+        leak: str,
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        passed, dropped = [], []
+        for candidate, duplicate in zip(candidates, found, strict=True):
+            if duplicate is None:
+                passed.append(candidate)
+                continue
+            reason: str = duplicate.kind
+            near = texts[duplicate.of]
+            if duplicate.of < len(self._coverage):
+                # A holdout prompt's text must not stand in the quarantine file, but its id.
+                reason, near = leak, self._coverage[duplicate.of].id
+            detail = f"similarity {duplicate.similarity:.2f}"
+            dropped.append(Dropped(reason, detail, candidate.prompt, near=near))
+        return passed, dropped

@@ -161,6 +161,7 @@ def _write_prompts(
                 seed_ids=planned.seed_ids,
                 like_seed=wanted.like_seed,
                 attributes=wanted.attributes,
+                prompt_model_version=result.model_version,
             )
             for place, (prompt, wanted) in enumerate(zip(prompts, planned.wanted, strict=False))
         ]

@@ -113,6 +113,7 @@ class RequestBuilder:
             task=self._task(key),
             prompt=block("prompt", message, key),
             output=block("output", output, key),
+            rubric=self.settings.quality_rubric.strip() or templates.render(templates.RUBRIC),
         )
         return Request(prompt=prompt, schema=QualityScore, temperature=0.0, tag=tag)
 

@@ -26,6 +26,8 @@ class Candidate:
         output: The service LLM's answer; empty until it is answered.
         scores: Numbers that filters leave behind, such as `agreement` and `quality`.
         nearest: Id of the nearest coverage row, and the similarity, 0 to 1.
+        prompt_model_version: The model that wrote the prompt, as the provider names it.
+        output_model_version: The model that wrote the output.
     """
 
     position: tuple[int, int, int]
@@ -36,6 +38,8 @@ class Candidate:
     output: str = ""
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     nearest: tuple[str, float] | None = None
+    prompt_model_version: str = ""
+    output_model_version: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Dropped:
             it was answered.
         near: Id of the coverage row, or text of the row, that it repeats.
         count: How many candidates this stands for; more than one only where none came back.
+        scores: The numbers that filters gave it, such as `agreement` and `quality`.
     """
 
     reason: str
@@ -58,6 +63,7 @@ class Dropped:
     output: str = ""
     near: str = ""
     count: int = 1
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line of `quarantine.jsonl`."""
@@ -107,6 +113,11 @@ def row_of(candidate: Candidate, *, round: int, provenance: Mapping[str, Any]) -
         "scores": dict(candidate.scores),
         "round": round,
         **provenance,
+        "generator": {
+            **provenance["generator"],
+            "prompt_model_version": candidate.prompt_model_version,
+            "output_model_version": candidate.output_model_version,
+        },
     }
     if candidate.nearest is not None:
         own["nearest_coverage"] = {

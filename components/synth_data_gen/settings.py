@@ -1,9 +1,32 @@
 """The settings of SynthDataGen; where they are written down is left to the pipeline's presets."""
 
+from pathlib import Path
+from typing import Annotated, Any
+
 import pydantic
-from pydantic import Field
+import yaml
+from pydantic import BeforeValidator, Field
 
 from components.synth_data_gen.schemas import AttributeSets
+
+
+def read_attributes(value: Any) -> Any:
+    """What an `attributes.yaml` holds where a path is given; everything else as it is.
+
+    It is read when the configuration is: so a round gets the values themselves, which TFX's cache
+    and a machine elsewhere know of, and not the name of a file.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"the file with the attributes cannot be read ({error}); give the path of a YAML file"
+            " such as the attributes.yaml beside a round's data"
+        ) from error
+    nested = isinstance(content, dict) and set(content) == {"attributes"}
+    return content["attributes"] if nested else content
 
 
 class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -25,13 +48,17 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             similarity are duplicates.
         leak_similarity: A prompt at least this similar to a coverage prompt is dropped as a leak,
             0 to 1; see `decontaminate`.
-        embed_fn: Dotted path of a function that turns a list of texts into a list of vectors; turns
-            on semantic duplicates and leaks. Empty: off.
-        semantic_similarity: Cosine similarity from which two prompts mean the same.
+        embed_fn: Dotted path of a function that turns a list of texts into a list of vectors. It,
+            or an embedding model (`embedder` of the configuration), turns on semantic duplicates
+            and leaks. Empty: off.
+        semantic_similarity: Cosine similarity from which two prompts mean the same; embedding
+            models differ in what they call similar.
         quality_filter: Whether the service LLM scores every row.
+        quality_rubric: What the scores 1 to 5 stand for; empty for `prompts/rubric`.
         quality_threshold: Lowest score that is kept, 1 to 5.
-        attributes: The values that plans draw from. None: the service LLM proposes them once from
-            the seeds; `attributes.yaml` beside the splits can be edited and pasted here.
+        attributes: The values that plans draw from, or the path of a YAML file with them, such as
+            an edited `attributes.yaml` of an earlier run. None: the service LLM proposes them once
+            from the seeds.
         edge_case_fraction: Share of the prompts that get an edge case.
         aim: Whether generation is weighted toward seeds whose answers failed in the last round.
         aim_floor: Share of generation that stays uniform over the seeds when aiming.
@@ -53,8 +80,9 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     embed_fn: str = ""
     semantic_similarity: float = Field(default=0.95, gt=0, le=1)
     quality_filter: bool = False
+    quality_rubric: str = ""
     quality_threshold: int = Field(default=4, ge=1, le=5)
-    attributes: AttributeSets | None = None
+    attributes: Annotated[AttributeSets | None, BeforeValidator(read_attributes)] = None
     edge_case_fraction: float = Field(default=0.34, ge=0, le=1)
     aim: bool = True
     aim_floor: float = Field(default=0.3, ge=0, le=1)

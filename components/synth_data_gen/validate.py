@@ -1,19 +1,21 @@
 """Learns the form of outputs from the seeds and tells which outputs break it.
 
 Where all seed outputs are JSON the form is an inferred JSON schema and a way of writing; otherwise
-it is a range of lengths, the scripts in use and, where the seeds show a closed set, the labels.
+it is a range of lengths and, where the seeds show a closed set, the labels. Either way texts have
+to be in the seeds' languages.
 """
 
 import dataclasses
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import genson
 import jsonschema
+
+from components.synth_data_gen.language import Languages, infer_languages
 
 _LEAST_REPEATS = 3  # a closed set: every value was seen this often, so a new one is unlikely
 _LENGTH_SLACK = 2.0  # outputs may be this many times shorter or longer than the seeds' extremes
@@ -50,7 +52,7 @@ class OutputForm:
         labels: All legal outputs, when outputs are free text of a closed set.
         min_chars: Shortest legal free text, in characters.
         max_chars: Longest legal free text, in characters.
-        scripts: Unicode scripts of the letters in free text, such as `LATIN`.
+        languages: Of free text, and of the texts inside JSON together.
     """
 
     schema: Mapping[str, Any] | None = None
@@ -59,7 +61,7 @@ class OutputForm:
     labels: frozenset[str] = frozenset()
     min_chars: int = 0
     max_chars: int = 0
-    scripts: frozenset[str] = frozenset()
+    languages: Languages = dataclasses.field(default_factory=Languages)
 
     def tidy(self, output: str) -> str:
         """The output without a code fence, and JSON in the seeds' way of writing.
@@ -88,10 +90,7 @@ class OutputForm:
             return None if known else f"{output[:40]!r} is none of the seeds' labels"
         if not self.min_chars <= len(output) <= self.max_chars:
             return f"{len(output)} characters, not {self.min_chars} to {self.max_chars}"
-        foreign = scripts(output) - self.scripts
-        if foreign:
-            return f"letters of {', '.join(sorted(foreign))}, which no seed output has"
-        return None
+        return self.languages.problem(output)
 
     def _json_problem(self, output: str) -> str | None:
         try:
@@ -101,7 +100,9 @@ class OutputForm:
         assert self.schema is not None
         errors = jsonschema.Draft202012Validator(self.schema).iter_errors(value)
         first = jsonschema.exceptions.best_match(errors)
-        return None if first is None else f"{first.json_path}: {first.message[:200]}"
+        if first is not None:
+            return f"{first.json_path}: {first.message[:200]}"
+        return self.languages.problem(_free_text(value))
 
 
 def infer_form(outputs: Sequence[str]) -> OutputForm:
@@ -121,13 +122,8 @@ def infer_form(outputs: Sequence[str]) -> OutputForm:
         labels=frozenset(_closed_set(outputs)),
         min_chars=int(min(lengths) / _LENGTH_SLACK),
         max_chars=int(max(lengths) * _LENGTH_SLACK),
-        scripts=frozenset().union(*(scripts(output) for output in outputs)),
+        languages=infer_languages(outputs),
     )
-
-
-def scripts(text: str) -> set[str]:
-    """The scripts of a text's letters, by their Unicode names."""
-    return {unicodedata.name(c, "UNKNOWN").split()[0] for c in text if c.isalpha()}
 
 
 def loads(text: str) -> Any:
@@ -161,7 +157,19 @@ def _json_form(outputs: Sequence[str], values: Sequence[Any]) -> OutputForm:
         schema=schema,
         style=_style(outputs, values),
         key_order=orders.pop() if len(orders) == 1 else (),
+        languages=infer_languages([_free_text(value) for value in values]),
     )
+
+
+def _free_text(value: Any) -> str:
+    """All texts inside a JSON value, in their order."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return ""
+    return " ".join(text for item in value if (text := _free_text(item)))
 
 
 def _narrow(schema: dict[str, Any], values: Iterable[Any]) -> None:

@@ -69,6 +69,8 @@ def _service_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
     sections = {"service_llm": config.service_llm}
     if config.judge:
         sections["judge"] = config.judge
+    if config.embedder:
+        sections["embedder"] = config.embedder
     for section, settings in sections.items():
         if settings.base_url and _THIS_MACHINE.search(settings.base_url):
             yield (

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.synth_data_gen.validate import infer_form, loads, scripts
+from components.synth_data_gen.language import scripts
+from components.synth_data_gen.validate import infer_form, loads
 
 PRODUCTS = ["Echo Lamp", "Echo Lamp", "Echo Lamp", "Quill Lock", None, None]
 TICKETS = [

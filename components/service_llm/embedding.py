@@ -1,0 +1,74 @@
+"""Vectors of texts, from a service: paced, journaled and counted like every other request."""
+
+import base64
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from components.service_llm.client import ServiceLLM
+from components.service_llm.errors import ServiceLLMError
+from components.service_llm.settings import EmbedderSettings
+from components.service_llm.types import Request
+
+
+class Embedding(pydantic.BaseModel):
+    """A vector as the journal keeps it: little-endian float32 in base64, a third of JSON's size."""
+
+    vector: str
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """The embedding with these numbers."""
+        return cls(vector=base64.b64encode(np.asarray(values, "<f4").tobytes()).decode())
+
+    def values(self) -> npt.NDArray[np.float32]:
+        """Its numbers: float32 array of shape `(dimensions,)`."""
+        return np.frombuffer(base64.b64decode(self.vector), "<f4").astype(np.float32)
+
+
+class Embedder:
+    """Turns texts into vectors; those in the journal cost nothing again.
+
+    Args:
+        service: A client whose settings are `EmbedderSettings`.
+        settings: These settings.
+    """
+
+    def __init__(self, service: ServiceLLM, settings: EmbedderSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The texts' vectors: float32 array of shape `(texts, dimensions)`.
+
+        Args:
+            texts: Not empty, and none of them empty.
+
+        Raises:
+            ServiceLLMError: The service cannot be used, or has no vector for a text.
+        """
+        # Not sent: a part of the journal's key, since another size is another vector.
+        size = f"{self._settings.dimensions or 'all'} dimensions"
+        vectors: dict[int, npt.NDArray[np.float32]] = {}
+        requests = (
+            Request(prompt=text, schema=Embedding, system=size, temperature=0.0, tag=str(number))
+            for number, text in enumerate(texts)
+        )
+        for result in self._service.map(requests):
+            text = result.request.prompt
+            if not isinstance(result.value, Embedding):
+                raise ServiceLLMError(
+                    f"{self._settings.model!r} gave no vector ({result.error}) for the text"
+                    f" {text[:60]!r}. Choose another embedding model, or do without one."
+                )
+            vectors[int(result.request.tag)] = result.value.values()
+        sizes = {len(vector) for vector in vectors.values()}
+        if len(sizes) != 1:
+            raise ServiceLLMError(
+                f"{self._settings.model!r} gave vectors of {sorted(sizes)} numbers. Set"
+                " `dimensions`, or choose another embedding model."
+            )
+        return np.stack([vectors[number] for number in range(len(texts))])
