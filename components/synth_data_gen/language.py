@@ -1,21 +1,22 @@
-"""Learns from the seeds' texts in which scripts and languages texts are written.
+"""Tells by scripts and function words whether a text is in the languages of the seeds.
 
-No list of languages: the words that many seeds share are the function words of their languages, and
-a text in another language has next to none of them. How few a text of the right language may have
-is measured on the seeds themselves, each against the others.
+It says so only where it is clear: short texts, mixed ones, and languages that the list does not
+know pass.
 """
 
 import dataclasses
+import functools
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
 
 from components.synth_data_gen.text import words
 
-_LEAST_WORDS = 8  # shorter texts may hold no function word at all
-_LEAST_TEXTS = 8  # fewer seeds do not show which words are common
-_COMMON_TEXTS = 3  # a word of at least so many seeds is common
-_SLACK = 0.5  # of the lowest share among the seeds
+_LEAST_WORDS = 6
+_LEAST_SHARE = 0.2  # of a text's words are function words of its language; about 0.45 are usual
+_LEAST_LEAD = 2.0  # times the share of any other language
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,42 +25,33 @@ class Languages:
 
     Attributes:
         scripts: Unicode scripts of their letters, such as `LATIN`.
-        common_words: The words that many of them share.
-        least_share: Share of a text's words that are common at least, 0 to 1; 0 where the seeds
-            are too few or too short to tell.
+        names: Names of the languages; empty where the texts are too short to tell.
     """
 
     scripts: frozenset[str] = frozenset()
-    common_words: frozenset[str] = frozenset()
-    least_share: float = 0.0
+    names: frozenset[str] = frozenset()
 
     def problem(self, text: str) -> str | None:
         """Why a text is in another language than the seeds, or None when it seems to be in one."""
         foreign = scripts(text) - self.scripts
         if foreign:
             return f"letters of {', '.join(sorted(foreign))}, which no seed output has"
-        own = words(text)
-        if not self.least_share or len(own) < _LEAST_WORDS:
+        if not self.names:
             return None
-        share = sum(word in self.common_words for word in own) / len(own)
-        if share >= self.least_share:
+        shares = _shares(text)
+        found = max(shares, key=lambda name: shares[name], default="")
+        if not found or found in self.names or shares[found] < _LEAST_SHARE:
             return None
-        return (
-            f"another language: {share:.0%} of the words are common in the seeds' outputs, not at"
-            f" least {self.least_share:.0%}"
-        )
+        if any(shares[found] < _LEAST_LEAD * shares[name] for name in self.names):
+            return None
+        return f"written in {found}, and the seeds' outputs in {', '.join(sorted(self.names))}"
 
 
 def infer_languages(texts: Sequence[str]) -> Languages:
     """The languages of texts; all of them are taken to be right."""
-    tokens = [words(text) for text in texts]
-    counts = Counter(word for row in tokens for word in set(row))
-    long = [row for row in tokens if len(row) >= _LEAST_WORDS]
-    shares = [_share_without_itself(row, counts) for row in long]
     return Languages(
         scripts=frozenset().union(*(scripts(text) for text in texts)),
-        common_words=frozenset(w for w, count in counts.items() if count >= _COMMON_TEXTS),
-        least_share=_SLACK * min(shares) if len(shares) >= _LEAST_TEXTS else 0.0,
+        names=frozenset(name for text in texts for name in _possible(text)),
     )
 
 
@@ -68,5 +60,28 @@ def scripts(text: str) -> set[str]:
     return {unicodedata.name(c, "UNKNOWN").split()[0] for c in text if c.isalpha()}
 
 
-def _share_without_itself(row: Sequence[str], counts: Counter[str]) -> float:
-    return sum(counts[word] - 1 >= _COMMON_TEXTS for word in row) / len(row)
+def _possible(text: str) -> set[str]:
+    """The languages that a text may be in: the likeliest, and those that come near to it."""
+    shares = _shares(text)
+    highest = max(shares.values(), default=0.0)
+    if highest < _LEAST_SHARE:
+        return set()
+    return {name for name, share in shares.items() if share * _LEAST_LEAD > highest}
+
+
+def _shares(text: str) -> dict[str, float]:
+    """The share of a text's words that are function words, by language; empty for a short text."""
+    own = words(text)
+    if len(own) < _LEAST_WORDS:
+        return {}
+    return {
+        name: sum(word in known for word in own) / len(own)
+        for name, known in _function_words().items()
+    }
+
+
+@functools.cache
+def _function_words() -> Mapping[str, frozenset[str]]:
+    path = Path(__file__).with_name("languages.yaml")
+    table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {name: frozenset(listed.split()) for name, listed in table.items()}

@@ -105,6 +105,7 @@ def test_rows_below_the_quality_threshold_are_dropped_and_scores_are_kept(
         "score 2: because",
         "score 1: because",
     ]
+    assert [d.scores["quality"] for d in dropped] == [1, 2, 1]
 
 
 def test_without_the_quality_filter_no_score_is_paid_for(make_service, make_answerer, candidates):

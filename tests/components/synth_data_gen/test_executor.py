@@ -13,6 +13,7 @@ from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Usage
 from components.synth_data_gen import executor
 from components.synth_data_gen.settings import SynthSettings
+from pipeline.pipeline import LOCAL_BEAM_ARGS
 
 
 @pytest.fixture
@@ -64,7 +65,10 @@ def run(tmp_path, coverage, service, task):
             "report_uri": report,
             "code_version": "abc",
         }
-        executor.Executor().Do({"coverage": [coverage]}, {"synthetic": [artifact]}, properties)
+        context = executor.Executor.Context(beam_pipeline_args=list(LOCAL_BEAM_ARGS))
+        executor.Executor(context).Do(
+            {"coverage": [coverage]}, {"synthetic": [artifact]}, properties
+        )
         return artifact
 
     return run
@@ -93,6 +97,36 @@ def test_a_second_round_adds_to_the_first_and_changes_none_of_its_rows(run):
     assert summary["total_rows"] == summary["train_rows"] + summary["eval_rows"] == 60
 
 
+def test_shards_of_the_rounds_before_are_taken_over_byte_by_byte(run):
+    first = run(1)
+    second = run(2, history=first.uri)
+    third = run(3, history=second.uri)
+    for split in ("train", "eval"):
+        before, after = (
+            sorted(Path(artifact.uri, f"Split-{split}").iterdir()) for artifact in (second, third)
+        )
+        assert [path.name for path in after] == [
+            f"data_tfrecord-0000{n}-of-00003.gz" for n in range(3)
+        ]
+        assert [p.read_bytes() for p in before] == [p.read_bytes() for p in after[:2]]
+    assert not list(Path(third.uri).glob(".*")), "no scratch file is left"
+
+
+def test_reading_and_writing_run_on_beam(run, monkeypatch):
+    pipelines = []
+    make = executor.Executor._make_beam_pipeline
+
+    def counted(self):
+        pipelines.append(make(self))
+        return pipelines[-1]
+
+    monkeypatch.setattr(executor.Executor, "_make_beam_pipeline", counted)
+    first = run(1)
+    assert len(pipelines) == 2, "one that reads the coverage, one that writes"
+    run(2, history=first.uri)
+    assert len(pipelines) == 5, "and one that reads the history"
+
+
 def test_the_same_round_run_again_writes_the_same_rows(run):
     assert rows_of(run(1)) == rows_of(run(1, name="again"))
 
@@ -118,7 +152,13 @@ def test_the_summary_accounts_for_every_prompt(run, service):
 
 def test_provenance_names_generator_prompt_versions_and_code(run):
     provenance = json.loads(rows_of(run(1))["train"][0]["provenance"])
-    assert provenance["generator"] == {"provider": "gemini", "model": "g", "code_version": "abc"}
+    assert provenance["generator"] == {
+        "provider": "gemini",
+        "model": "g",
+        "code_version": "abc",
+        "prompt_model_version": "",
+        "output_model_version": "",
+    }
     assert provenance["prompt_versions"]["answer"] == "v1"
     assert len(provenance["seed_ids"]) == 6
 

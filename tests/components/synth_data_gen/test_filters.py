@@ -41,6 +41,14 @@ def test_a_leak_names_the_coverage_row(make_filter, split, request):
     assert [(d.reason, d.near) for d in dropped] == [("leak", row.id)]
 
 
+@pytest.mark.parametrize("split", ["seeds", "holdout"])
+def test_a_near_duplicate_of_a_coverage_prompt_is_a_leak(make_filter, split, request):
+    row = request.getfixturevalue(split)[1]
+    prompt_filter = make_filter(leak_similarity=1.0)  # leaves it to the duplicates
+    _, dropped = prompt_filter.apply(candidates(f"{row.prompt}s"))
+    assert [(d.reason, d.near) for d in dropped] == [("leak", row.id)]
+
+
 def test_prompts_are_compared_with_history_and_with_each_other(make_filter):
     prompt_filter = make_filter(history=["an old message about umbrellas in the rain"])
     passed, dropped = prompt_filter.apply(

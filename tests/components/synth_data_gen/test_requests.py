@@ -65,6 +65,16 @@ def test_any_text_stays_inside_its_block(make_builder, blocks, seeds, text):
     assert blocks(score)["output"] == [text]
 
 
+def test_the_rubric_of_the_settings_takes_the_place_of_the_usual_one(make_builder):
+    usual = make_builder().score("m", "o", tag="0").prompt
+    own = make_builder(quality_rubric="5: the tone is kind\n1: it is not\n").score(
+        "m", "o", tag="0"
+    )
+    assert "5: the message could be a real user's" in usual
+    assert "5: the tone is kind\n1: it is not" in own.prompt
+    assert "real user's" not in own.prompt
+
+
 def test_replies_have_room_for_the_longest_seed(planned, make_builder, seeds):
     long = CoverageRow("seed-0", "p" * 9000, "o" * 7000, "seed")
     builder = make_builder([long, *seeds[1:]])

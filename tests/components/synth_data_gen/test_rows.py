@@ -15,7 +15,10 @@ CANDIDATE = Candidate(
     output="{}",
     scores={"agreement": 1.0},
     nearest=("holdout-1", 0.123456),
+    prompt_model_version="writer-001",
+    output_model_version="writer-002",
 )
+SHARED = {"generator": {"model": "m"}, "prompt_versions": {"answer": "v1"}}
 
 
 def rows(round: int, prompts: list[str]) -> list[SyntheticRow]:
@@ -26,7 +29,7 @@ def rows(round: int, prompts: list[str]) -> list[SyntheticRow]:
 
 
 def test_provenance_tells_where_a_row_comes_from():
-    row = row_of(CANDIDATE, round=3, provenance={"generator": {"model": "m"}})
+    row = row_of(CANDIDATE, round=3, provenance=SHARED)
     assert row.id.startswith("syn-003-")
     assert json.loads(row.provenance) == {
         "seed_ids": ["a", "b"],
@@ -34,13 +37,18 @@ def test_provenance_tells_where_a_row_comes_from():
         "attributes": {"tone": "calm"},
         "scores": {"agreement": 1.0},
         "round": 3,
-        "generator": {"model": "m"},
+        "generator": {
+            "model": "m",
+            "prompt_model_version": "writer-001",
+            "output_model_version": "writer-002",
+        },
+        "prompt_versions": {"answer": "v1"},
         "nearest_coverage": {"id": "holdout-1", "similarity": 0.123},
     }
 
 
 def test_a_row_is_read_as_it_was_written():
-    row = row_of(CANDIDATE, round=1, provenance={})
+    row = row_of(CANDIDATE, round=1, provenance=SHARED)
     assert SyntheticRow.from_features(row.features()) == row
 
 

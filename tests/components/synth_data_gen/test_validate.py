@@ -107,6 +107,32 @@ def test_free_text_has_a_range_of_lengths_and_scripts():
     assert "CYRILLIC" in form.problem("Короткий ответ.")
 
 
+TEMPERATURES = [
+    "The kettle keeps the water at the temperature that you set in the app.",
+    "You can set the temperature of the water in the app, or at the foot of the kettle.",
+    "It is not possible to keep the water warm for more than an hour.",
+    "The app shows the temperature of the water while the kettle is on.",
+    "If the kettle does not heat the water, clean the foot of it and try again.",
+    "The water is not hot enough when the lid of the kettle is open.",
+    "You will find the temperature in the settings of the app on your phone.",
+    "The lid of the kettle has to be shut before you can set the app to a temperature.",
+]
+GERMAN = "Der Wasserkocher hält das Wasser so lange warm, wie es in der App eingestellt ist."
+
+
+def test_free_text_is_in_the_language_of_the_seeds():
+    form = infer_form(TEMPERATURES)
+    assert form.problem("Open the lid and look whether the water is on the right mark.") is None
+    assert "written in German" in form.problem(GERMAN)
+
+
+def test_text_inside_json_is_in_the_language_of_the_seeds():
+    form = infer_form([json.dumps({"reply": text}) for text in TEMPERATURES])
+    assert form.problem(json.dumps({"reply": "The water in the kettle is still too cold."})) is None
+    assert "written in German" in form.problem(json.dumps({"reply": GERMAN}))
+    assert "CYRILLIC" in form.problem(json.dumps({"reply": "Вода в чайнике холодная и будет."}))
+
+
 def test_labels_form_a_closed_set_only_when_each_is_seen_several_times():
     closed = infer_form(["spam", "ham"] * 3)
     assert closed.problem("spam") is None

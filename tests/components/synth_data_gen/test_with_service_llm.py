@@ -7,11 +7,15 @@ import pytest
 from tfx.types.standard_artifacts import Examples
 
 from components.examples_io import read_examples, write_examples
-from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.synth_data_gen.executor import Executor
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
 from components.task import Task
+from pipeline.pipeline import LOCAL_BEAM_ARGS
+from standin.server import serve
+
+CONCURRENCY = 4
 
 SEEDS = [
     ("My Nimbus Cam goes black after sunset since the update.", "defect", "normal", "Nimbus Cam"),
@@ -49,44 +53,74 @@ def coverage(tmp_path):
     return artifact
 
 
+TASK = Task(name="support_triage", instruction="Triage the message as one JSON object.")
+
+
+def properties_of(server, journal, *, round=1, history="", report="", embedder="", **settings):
+    llm = ServiceLLMSettings(
+        provider="gemini",
+        model="stand-in-demo",
+        base_url=server.url,
+        requests_per_minute=100_000,
+        max_concurrency=CONCURRENCY,
+        retry_seconds=0.01,
+    )
+    options = {"rows_per_round": 24, "quality_filter": True, "samples": 3} | settings
+    return {
+        "service_llm": llm.model_dump_json(),
+        "embedder": embedder,
+        "settings": SynthSettings(**options).model_dump_json(),
+        "task": TASK.model_dump_json(),
+        "journal_uri": str(journal),
+        "round": round,
+        "history_uri": history,
+        "report_uri": report,
+        "code_version": "",
+    }
+
+
+def execute(coverage_uri, output_uri, properties):
+    """SynthDataGen as a runner executes it; also called in a process of its own."""
+    coverage, artifact = Examples(), Examples()
+    coverage.uri, artifact.uri = coverage_uri, output_uri
+    context = Executor.Context(beam_pipeline_args=list(LOCAL_BEAM_ARGS))
+    Executor(context).Do({"coverage": [coverage]}, {"synthetic": [artifact]}, properties)
+    return artifact
+
+
+def embedder_of(server, provider):
+    path = "" if provider == "gemini" else "/v1"
+    return EmbedderSettings(
+        provider=provider,
+        model="stand-in-embedding",
+        base_url=f"{server.url}{path}",
+        requests_per_minute=100_000,
+    ).model_dump_json()
+
+
 @pytest.fixture
 def faults():
     return {}
 
 
 @pytest.fixture
-def run(tmp_path, coverage, faults):
-    from standin.server import serve
+def record(tmp_path):
+    return tmp_path / "requests.jsonl"
 
-    task = Task(name="support_triage", instruction="Triage the message as one JSON object.")
-    with serve(faults=faults) as server:
-        llm = ServiceLLMSettings(
-            provider="gemini",
-            model="stand-in-demo",
-            base_url=server.url,
-            requests_per_minute=100_000,
-            max_concurrency=16,
-            retry_seconds=0.01,
-        )
 
-        def run(round, name="", history="", **settings):
-            artifact = Examples()
-            artifact.uri = str(tmp_path / (name or f"round-{round}"))
-            options = {"rows_per_round": 24, "quality_filter": True, "samples": 3} | settings
-            properties = {
-                "service_llm": llm.model_dump_json(),
-                "settings": SynthSettings(**options).model_dump_json(),
-                "task": task.model_dump_json(),
-                "journal_uri": str(tmp_path / "journal"),
-                "round": round,
-                "history_uri": history,
-                "report_uri": "",
-                "code_version": "",
-            }
-            Executor().Do({"coverage": [coverage]}, {"synthetic": [artifact]}, properties)
-            return artifact
+@pytest.fixture
+def server(record, faults):
+    with serve(record_file=record, faults=faults) as server:
+        yield server
 
-        yield run
+
+@pytest.fixture
+def run(tmp_path, coverage, server):
+    def run(round, name="", **options):
+        properties = properties_of(server, tmp_path / "journal", round=round, **options)
+        return execute(coverage.uri, str(tmp_path / (name or f"round-{round}")), properties)
+
+    return run
 
 
 def rows_of(artifact):
@@ -135,3 +169,77 @@ def test_replies_that_go_wrong_bring_no_invalid_row(run, faults):
     dropped = (Path(artifact.uri) / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()
     unread = [row for row in map(json.loads, dropped) if row["reason"] in {"refused", "truncated"}]
     assert bool(unread) == ("safety" in faults)
+
+
+def test_rows_tell_which_version_of_the_model_wrote_them(run):
+    (row, *_) = rows_of(run(1))["train"]
+    generator = json.loads(row["provenance"])["generator"]
+    assert generator["model"] == "stand-in-demo"
+    assert generator["prompt_model_version"] == generator["output_model_version"] == "stand-in-1"
+
+
+def failed_verdicts(folder):
+    """A report in which every row failed, seeds and holdout."""
+    folder.mkdir()
+    lines = [
+        {"id": f"{split}-{number}", "split": split, "model": "tuned", "covered": False,
+         "scored": True, "prompt": prompt}
+        for split, pairs in (("seed", SEEDS), ("holdout", HOLDOUT))
+        for number, (prompt, *_) in enumerate(pairs)
+    ]  # fmt: skip
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "verdicts.jsonl").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize("provider", ["", "gemini", "openai"], ids=["letters", "gemini", "openai"])
+def test_the_generator_is_never_sent_anything_of_the_holdout(
+    run, server, record, tmp_path, provider
+):
+    """Every request of two aimed rounds as the server received it, quality filter and all."""
+    embedder = embedder_of(server, provider) if provider else ""
+    report = failed_verdicts(tmp_path / "report")
+    first = run(1, embedder=embedder)
+    run(2, history=first.uri, report=report, embedder=embedder)
+    requests = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    vectors = [body for body in requests if "requests" in body or "input" in body]
+    others = [json.dumps(body, ensure_ascii=False) for body in requests if body not in vectors]
+    assert set(server.stats()["by_kind"]) >= {"attributes", "prompts", "answer", "score"}
+    assert len(others) == sum(server.stats()["by_kind"].values()) - len(vectors) > 50
+    for number, (prompt, *_) in enumerate(HOLDOUT):
+        for sent in others:
+            assert prompt not in sent
+            assert f"holdout-{number}" not in sent
+            assert not windows(prompt) & windows(sent), "nor any part of it"
+    # Only an embedding model sees it, where one is configured to compare with it.
+    assert bool(vectors) == bool(provider)
+
+
+def windows(text, words=5):
+    tokens = text.split()
+    return {tuple(tokens[start : start + words]) for start in range(len(tokens) - words + 1)}
+
+
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+def test_with_an_embedding_model_prompts_alike_by_its_vectors_are_dropped(run, server, provider):
+    embedder = embedder_of(server, provider)
+    artifact = run(1, embedder=embedder, semantic_similarity=0.6, min_rows_fraction=0.1)
+    summary = summary_of(artifact)
+    assert summary["dropped"]["semantic_duplicate"] > 0
+    assert summary["embedding_model"] == "stand-in-embedding"
+    texts = summary["generated"] + len(SEEDS) + len(HOLDOUT)
+    assert 0 < summary["embedding_usage"]["calls"] <= texts
+    assert summary["usage"]["calls"] == server.stats()["answered"]
+
+
+def test_no_vector_is_paid_for_twice(run, server):
+    embedder = embedder_of(server, "gemini")
+    first = run(1, embedder=embedder)
+    sent = server.stats()["by_kind"]["embed"]
+    assert rows_of(run(1, name="again", embedder=embedder)) == rows_of(first)
+    assert server.stats()["by_kind"]["embed"] == sent
+    second = summary_of(run(2, history=first.uri, embedder=embedder))
+    new = server.stats()["by_kind"]["embed"] - sent
+    assert new == second["embedding_usage"]["calls"] <= second["generated"], (
+        "coverage and history are in the journal"
+    )
