@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import gemma as shared
+from benchmarks import processes
 
 ARMS = {"aimed": True, "uniform": False}
 GROUPS = ("holdout", "seed", "overall")
@@ -87,9 +87,9 @@ def main() -> None:
     arguments = parser.parse_args()
     pairs = []
     for seed in range(arguments.pairs):
-        shared.progress(f"aimed: pair {seed + 1} of {arguments.pairs}")
+        processes.progress(f"aimed: pair {seed + 1} of {arguments.pairs}")
         folder = arguments.output / f"rows-{arguments.rows}" / f"seed-{seed}"
-        pairs.append(shared.ours("aimed_pair", str(seed), str(arguments.rows), str(folder)))
+        pairs.append(processes.ours("aimed_pair", str(seed), str(arguments.rows), str(folder)))
     print(
         f"{arguments.pairs} pairs, {arguments.rows} rows a round. Coverage rate in percent of all"
         " coverage prompts, after round 1 and after either round 2:\n"

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from tfx.types.standard_artifacts import Examples, ModelBlessing
 
-from benchmarks import gemma as shared
+from benchmarks import processes
 from benchmarks.aimed import ARMS, GROUPS
 from components.artifacts import CoverageReport, Responses
 from components.coverage_example_gen.reader import read_coverage
@@ -127,7 +127,7 @@ class Rounds:
             "calls": summary["usage"]["calls"],
             "rows": summary["total_rows"],
         }
-        shared.progress(f"{name}: {result}, dropped {summary['dropped']}")
+        processes.progress(f"{name}: {result}, dropped {summary['dropped']}")
         return result
 
     def _generate(self, folder: Path, number: int, aim: bool, earlier: Path | None) -> Examples:

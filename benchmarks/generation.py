@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import gemma as shared
+from benchmarks import processes
 
 _RUNS = 5
 _PROMPTS = 32
@@ -49,7 +50,7 @@ def _write_job(path: str) -> None:
     encoded = data.encode([f"{GEMMA.prefix}{p}{GEMMA.suffix}" for p in raw], tokenizer)
     order = sorted(range(len(raw)), key=lambda i: len(encoded[i]))
     job = {
-        "threads": shared.THREADS,
+        "threads": processes.THREADS,
         "batch_size": _BATCH,
         "max_output_tokens": _MAX_OUTPUT_TOKENS,
         "raw": [raw[i] for i in order],
@@ -62,8 +63,8 @@ def _write_job(path: str) -> None:
 def _compare(dtype: str, job: str, runs: int) -> None:
     found: dict[str, list[dict[str, Any]]] = {"ours": [], "transformers": []}
     for run in range(runs):
-        shared.progress(f"generation, {dtype}, run {run + 1} of {runs}")
-        found["ours"].append(shared.ours("generation", "--child", job, dtype))
+        processes.progress(f"generation, {dtype}, run {run + 1} of {runs}")
+        found["ours"].append(processes.ours("generation", "--child", job, dtype))
         found["transformers"].append(
             shared.peer("generate_with_transformers.py", shared.checkpoint(), job, dtype)
         )
@@ -87,7 +88,7 @@ def _generate(job_file: str, dtype: str) -> dict[str, Any]:
     from models import data, gemma
     from models.generate import Generator
 
-    tf.config.threading.set_intra_op_parallelism_threads(shared.THREADS)
+    tf.config.threading.set_intra_op_parallelism_threads(processes.THREADS)
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), dtype)
     generator = Generator(model)

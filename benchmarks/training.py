@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import gemma as shared
+from benchmarks import processes
 
 _RUNS = 5
 _STEPS = 10
@@ -63,7 +64,7 @@ def _write_job(path: str) -> None:
     batches = [batches[i] for i in rng.permutation(len(batches))]
     assert len(batches) == data.n_batches(len(rows), _BATCH)
     job = {
-        "threads": shared.THREADS,
+        "threads": processes.THREADS,
         "rank": _RANK,
         "learning_rate": _LEARNING_RATE,
         "unsorted": [[(row.tokens, row.response_start) for row in part] for part in unsorted],
@@ -76,9 +77,9 @@ def _compare(dtype: str, job: str, runs: int) -> None:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in _PROGRAMS}
     for run in range(runs):
         for name in _PROGRAMS:
-            shared.progress(f"training, {dtype}, run {run + 1} of {runs}: {name}")
+            processes.progress(f"training, {dtype}, run {run + 1} of {runs}: {name}")
             if name == "ours":
-                found[name].append(shared.ours("training", "--child", job, dtype))
+                found[name].append(processes.ours("training", "--child", job, dtype))
             else:
                 mode = "usual" if name == "peft, usual" else "tricks"
                 found[name].append(
@@ -111,7 +112,7 @@ def _train(rows_file: str, dtype: str) -> dict[str, Any]:
     from models.hparams import TrainHParams
     from models.lora import enable_lora
 
-    tf.config.threading.set_intra_op_parallelism_threads(shared.THREADS)
+    tf.config.threading.set_intra_op_parallelism_threads(processes.THREADS)
     job = json.loads(Path(rows_file).read_text(encoding="utf-8"))
     batches = [[data.TokenizedRow(tuple(t), s) for t, s in part] for part in job["batches"]]
     hparams = TrainHParams(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import gemma as shared
+from benchmarks import processes
 from benchmarks.aimed import interval
 
 _SEEDS = 5
@@ -57,8 +58,8 @@ def main() -> None:
         folder = arguments.output.resolve() / f"seed-{seed}"
         result = folder / "result.json"
         if not result.exists():  # an interrupted benchmark goes on
-            shared.progress(f"warm_start: seed {seed + 1} of {arguments.seeds}")
-            values = shared.ours(
+            processes.progress(f"warm_start: seed {seed + 1} of {arguments.seeds}")
+            values = processes.ours(
                 "warm_start", "--child", str(seed), "--output", str(folder.resolve())
             )
             result.write_text(json.dumps(values), encoding="utf-8")

@@ -175,10 +175,20 @@ def _require_enough(result: Generation, settings: SynthSettings) -> None:
     least = max(2, math.ceil(settings.rows_per_round * settings.min_rows_fraction))
     if len(result.kept) >= least:
         return
-    took = ", ".join(f"{reason} {count}" for reason, count in result.dropped_counts().items())
     raise TooFewRowsError(
         f"Only {len(result.kept)} of {settings.rows_per_round} rows are left of"
         f" {result.requested} prompts asked for; at least {least} are needed. The filters took:"
-        f" {took or 'nothing'}. Loosen the filter that took most, vary the seeds or attributes, or"
+        f" {_took(result)}. Loosen the filter that took most, vary the seeds or attributes, or"
         " raise `max_extra_requests`."
     )
+
+
+def _took(result: Generation) -> str:
+    """What each filter took, with an example of the one that took most."""
+    counts = result.dropped_counts()
+    if not counts:
+        return "nothing"
+    most = max(counts, key=lambda reason: counts[reason])
+    example = next(dropped.detail for dropped in result.dropped if dropped.reason == most)
+    took = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    return f"{took} (one {most}: {example})"

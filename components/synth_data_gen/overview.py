@@ -24,6 +24,15 @@ class Bar(NamedTuple):
     rows: int
 
 
+class Nearest(NamedTuple):
+    """A row and the coverage row that its prompt is nearest to."""
+
+    similarity: float
+    coverage_id: str
+    prompt: str
+    row_id: str
+
+
 class RoundDiversity(NamedTuple):
     """Diversity of one round's prompts, over equally many prompts of each round."""
 
@@ -46,9 +55,10 @@ class Overview:
         prompt_chars: Histogram of the prompts' lengths in characters.
         output_chars: The same of the outputs.
         attributes: Bars by attribute.
+        scores: Bars by the name of a score, of the rows that have it.
         diversity: By round.
         similarity: Histogram of the similarity to the nearest coverage row.
-        nearest: The rows nearest to a coverage row: (similarity, coverage id, prompt).
+        nearest: The rows nearest to a coverage row, the nearest first.
         samples: Rows drawn at random, each with its provenance as a dict.
         dropped_samples: Some of what the filters took, every reason first once.
     """
@@ -59,11 +69,17 @@ class Overview:
     prompt_chars: Sequence[Bar]
     output_chars: Sequence[Bar]
     attributes: Mapping[str, Sequence[Bar]]
+    scores: Mapping[str, Sequence[Bar]]
     diversity: Sequence[RoundDiversity]
     similarity: Sequence[Bar]
-    nearest: Sequence[tuple[float, str, str]]
+    nearest: Sequence[Nearest]
     samples: Sequence[tuple[SyntheticRow, Mapping[str, Any]]]
     dropped_samples: Sequence[Dropped]
+
+    @property
+    def dropped_total(self) -> int:
+        """Candidates that the filters took in this round."""
+        return sum(bar.rows for bar in self.dropped)
 
 
 def make_overview(
@@ -82,7 +98,12 @@ def make_overview(
     """
     provenance = [json.loads(row.provenance) for row in rows]
     near = [
-        (entry["nearest_coverage"]["similarity"], entry["nearest_coverage"]["id"], row.prompt)
+        Nearest(
+            entry["nearest_coverage"]["similarity"],
+            entry["nearest_coverage"]["id"],
+            row.prompt,
+            row.id,
+        )
         for row, entry in zip(rows, provenance, strict=True)
         if "nearest_coverage" in entry
     ]
@@ -95,8 +116,9 @@ def make_overview(
         prompt_chars=histogram([len(row.prompt) for row in rows]),
         output_chars=histogram([len(row.output) for row in rows]),
         attributes=_attribute_bars([entry["attributes"] for entry in provenance]),
+        scores=_score_bars([entry.get("scores", {}) for entry in provenance]),
         diversity=diversity_by_round(rows),
-        similarity=_similarity_bars([similarity for similarity, _, _ in near]),
+        similarity=_similarity_bars([entry.similarity for entry in near]),
         nearest=sorted(near, reverse=True)[:_NEAREST],
         samples=[(rows[index], provenance[index]) for index in drawn],
         dropped_samples=_every_reason_first(dropped)[:_DROPPED_SAMPLES],
@@ -148,6 +170,17 @@ def _attribute_bars(attributes: Sequence[Mapping[str, str]]) -> dict[str, list[B
             values[name][value] += 1
     return {
         name: [Bar(value, count) for value, count in counts.most_common(_MOST_VALUES)]
+        for name, counts in sorted(values.items())
+    }
+
+
+def _score_bars(scores: Sequence[Mapping[str, float]]) -> dict[str, list[Bar]]:
+    values: defaultdict[str, Counter[float]] = defaultdict(Counter)
+    for row in scores:
+        for name, value in row.items():
+            values[name][value] += 1
+    return {
+        name: [Bar(f"{value:g}", counts[value]) for value in sorted(counts)]
         for name, counts in sorted(values.items())
     }
 

@@ -1,6 +1,8 @@
 """Renders the dataset's card (Hub format) and its page (HTML that loads nothing else)."""
 
 import functools
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import yaml
 
 from components.synth_data_gen.overview import Overview
 
+_MARKUP = re.compile(r"[\\`*_{}\[\]()#+!|~]")
 _FOLDER = Path(__file__).with_name("report")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -34,6 +37,8 @@ def card_metadata(overview: Overview) -> dict[str, Any]:
     total = summary["total_rows"]
     return {
         "pretty_name": f"Synthetic data for {overview.task_name}",
+        "annotations_creators": ["machine-generated"],
+        "language_creators": ["machine-generated"],
         "task_categories": ["text-generation"],
         "size_categories": [next((name for top, name in _SIZES if total < top), "n>1M")],
         "tags": ["synthetic", "understudy", *(["stand-in"] if summary["stand_in"] else [])],
@@ -66,7 +71,13 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["fenced"] = _fenced
+    environment.filters["cell"] = _cell
     return environment
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a Markdown table: on one line, and nothing in it is markup."""
+    return _MARKUP.sub(r"\\\g<0>", html.escape(" ".join(str(text).split()), quote=False))
 
 
 def _fenced(text: str) -> str:

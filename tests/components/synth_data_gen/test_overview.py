@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -47,6 +48,14 @@ def test_the_overview_counts_reasons_attributes_and_similarities():
     assert overview.attributes == {"tone": [("calm", 10), ("angry", 10)]}
     assert sum(bar.rows for bar in overview.similarity) == 20
     assert overview.nearest[0][:2] == (pytest.approx(19 / 40), "cov-19")
+
+
+def test_scores_are_counted_by_value():
+    rows = [
+        dataclasses.replace(row(n), provenance=json.dumps({"attributes": {}, "scores": scores}))
+        for n, scores in enumerate([{"quality": 5.0}, {"quality": 4.0}, {"quality": 5.0}, {}])
+    ]
+    assert make_overview(rows, [], SUMMARY, "demo").scores == {"quality": [("4", 1), ("5", 2)]}
 
 
 def test_every_reason_to_drop_is_shown_before_one_is_shown_twice():

@@ -1,0 +1,42 @@
+"""Programs that are measured run in processes of their own, and print what they found as JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+THREADS = 2
+PEERS_DIR = Path(__file__).with_name("peers")
+
+
+def measure(command: list[str]) -> dict[str, Any]:
+    """What a process prints as JSON in its last line.
+
+    Raises:
+        SystemExit: It failed, or the peers are not installed.
+    """
+    if not Path(command[0]).exists():
+        raise SystemExit(f"{command[0]} does not exist; see benchmarks/peers/README.md.")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    values: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return values
+
+
+def peer(python: str, script: str, *arguments: str) -> dict[str, Any]:
+    """What a script of `peers` prints, run by the interpreter of its environment."""
+    return measure([python, str(PEERS_DIR / script), *arguments])
+
+
+def ours(module: str, *arguments: str) -> dict[str, Any]:
+    """What a module of this package prints when it is the process that is measured."""
+    return measure([sys.executable, "-m", f"benchmarks.{module}", *arguments])
+
+
+def progress(text: str) -> None:
+    """Say what is going on, beside the results on stdout."""
+    print(text, file=sys.stderr, flush=True)
