@@ -146,9 +146,8 @@ def _run(arguments: argparse.Namespace) -> None:
     labels_version(config.evaluator.labels_uri)
     choose_backend(config.training.backend)
     with claim(Path(config.output_dir)) as paths, standin_if_wanted(config):
-        for settings in (config.service_llm, config.judge_llm, config.embedder):
-            if settings:
-                check_environment(settings)
+        for settings in config.services.values():
+            check_environment(settings)
         check_token(config.push)
         print(_run_rounds(config, paths))  # noqa: T201
 

@@ -63,7 +63,8 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
         task: What the service LLM is told about the task.
         service_llm: Generates the data, and judges unless `judge` is set.
         judge: Another service LLM for LLMEvaluator.
-        embedder: An embedding model, with which SynthDataGen compares prompts by meaning.
+        embedder: An embedding model, with which SynthDataGen compares prompts, and LLMEvaluator
+            responses with desired outputs.
         rounds: When the loop stops.
         synth: SynthDataGen.
         training: Trainer.
@@ -97,6 +98,15 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _gate_has_its_scorer(self) -> Self:
+        if self.evaluator.gate.scorer == "embedding" and self.embedder is None:
+            raise ValueError(
+                "evaluator.gate.scorer is 'embedding', and there is no embedding model; add an "
+                "'embedder' (provider, model), or set evaluator.gate.scorer to another one"
+            )
+        return self
+
     @property
     def push_settings(self) -> PushSettings:
         """`push`, with the local hub in the output folder where it is not set."""
@@ -118,6 +128,16 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
     def judge_llm(self) -> ServiceLLMSettings:
         """The service LLM that judges."""
         return self.judge or self.service_llm
+
+    @property
+    def services(self) -> dict[str, ServiceLLMSettings]:
+        """All services that are asked, by the section that configures them."""
+        sections = {
+            "service_llm": self.service_llm,
+            "judge": self.judge,
+            "embedder": self.embedder,
+        }
+        return {name: settings for name, settings in sections.items() if settings}
 
     @property
     def vertex_settings(self) -> VertexSettings:

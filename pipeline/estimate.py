@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from components.coverage_example_gen.reader import read_coverage
 from components.llm_evaluator import estimate as evaluation
@@ -52,16 +53,14 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
         ),
         config.service_llm,
     )
+    responses: dict[str, Any] = {
+        "round": round,
+        "baselines": len(_GENERATED_BASELINES.intersection(config.evaluator.baselines)),
+        "samples": config.generation.samples,
+        "repeated": _REPEATED if form.schema is not None or form.labels else 0.0,
+    }
     judged = expected_usage(
-        evaluation.expected_requests(
-            rows,
-            config.task,
-            config.evaluator,
-            round=round,
-            baselines=len(_GENERATED_BASELINES.intersection(config.evaluator.baselines)),
-            samples=config.generation.samples,
-            repeated=_REPEATED if form.schema is not None or form.labels else 0.0,
-        ),
+        evaluation.expected_requests(rows, config.task, config.evaluator, **responses),
         config.judge_llm,
     )
     estimate = Estimate(generated, least_minutes(generated, config.service_llm)) + Estimate(
@@ -70,7 +69,11 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
     if config.embedder is None:
         return estimate
     embedded = expected_usage(
-        synthesis.expected_embeddings(rows, config.synth, round=round), config.embedder
+        (
+            *synthesis.expected_embeddings(rows, config.synth, round=round),
+            *evaluation.expected_embeddings(rows, config.evaluator, **responses),
+        ),
+        config.embedder,
     )
     return estimate + Estimate(embedded, least_minutes(embedded, config.embedder))
 
@@ -91,10 +94,10 @@ def estimate_text(config: Config) -> str:
         lines.append(_line("every later round", later))
         lines.append(_line(f"all {config.rounds.max_rounds} rounds", total))
     models = dict.fromkeys((config.service_llm.model, config.judge_llm.model))
-    lines += [
-        "",
-        f"Service LLM: {', '.join(models)}. The loop stops as soon as the gate is passed.",
-    ]
+    named = f"Service LLM: {', '.join(models)}."
+    if config.embedder:
+        named += f" Embedding model: {config.embedder.model}."
+    lines += ["", f"{named} The loop stops as soon as the gate is passed."]
     lines.append(
         "Minutes are the least that the quota allows; training and generation come on top. What a "
         "model thinks before it replies is billed as output and not counted here."

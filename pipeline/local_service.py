@@ -17,8 +17,7 @@ def standin_if_wanted(config: Config) -> Iterator[None]:
         config: All services of this configuration are looked at.
     """
     wanted = f"env:{STANDIN_URL_VARIABLE}"
-    services = (config.service_llm, config.judge_llm, config.embedder)
-    urls = {settings.base_url for settings in services if settings}
+    urls = {settings.base_url for settings in config.services.values()}
     if wanted not in urls or STANDIN_URL_VARIABLE in os.environ:
         yield
         return

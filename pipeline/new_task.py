@@ -116,7 +116,7 @@ def check_task(config: Config) -> str:
     """
     rows = read_coverage(config.coverage_dir)
     _raise_if_to_replace(config, rows)
-    for settings in (config.service_llm, config.judge_llm):
+    for settings in config.services.values():
         check_environment(settings)
     n_holdout = sum(row.split == "holdout" for row in rows)
     interval = wilson(0.8, n_holdout)

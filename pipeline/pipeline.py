@@ -93,10 +93,11 @@ def create_pipeline(
         input_base=parameter("coverage_dir", coverage_dir),
         code_version=_version("coverage_example_gen"),
     )
+    embedder = config.embedder.model_dump_json() if config.embedder else ""
     synth = SynthDataGen(
         coverage=coverage.outputs["examples"],
         service_llm=config.service_llm.model_dump_json(),
-        embedder=config.embedder.model_dump_json() if config.embedder else "",
+        embedder=embedder,
         settings=parameter("synth", config.synth.model_dump_json()),
         task=config.task.model_dump_json(),
         journal_uri=journal_uri,
@@ -126,6 +127,7 @@ def create_pipeline(
     evaluator = LLMEvaluator(
         **{INPUTS[model]: node.outputs["responses"] for model, node in responses.items()},
         service_llm=config.judge_llm.model_dump_json(),
+        embedder=embedder,
         settings=parameter("evaluator", config.evaluator.model_dump_json()),
         task=config.task.model_dump_json(),
         journal_uri=journal_uri,

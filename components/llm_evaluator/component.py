@@ -21,6 +21,7 @@ class LLMEvaluatorSpec(ComponentSpec):
 
     PARAMETERS = {  # noqa: RUF012  (TFX reads a plain dict)
         "service_llm": ExecutionParameter(type=str),
+        "embedder": ExecutionParameter(type=str),
         "settings": ExecutionParameter(type=str),
         "task": ExecutionParameter(type=str),
         "journal_uri": ExecutionParameter(type=str),
@@ -63,6 +64,7 @@ class LLMEvaluator(base_component.BaseComponent):
         round: int | RuntimeParameter,
         base_responses: channel.BaseChannel | None = None,
         few_shot_responses: channel.BaseChannel | None = None,
+        embedder: str | RuntimeParameter = "",
         report_uri: str | RuntimeParameter = "",
         labels_version: str | RuntimeParameter = "",
         code_version: str | RuntimeParameter = "",
@@ -78,6 +80,8 @@ class LLMEvaluator(base_component.BaseComponent):
             round: Number of the round, from 1.
             base_responses: The untuned model's Responses, judged the same way.
             few_shot_responses: The untuned model's Responses with seeds in its prompts, likewise.
+            embedder: JSON of an `EmbedderSettings`, the model of the scorer `embedding`; empty for
+                none.
             report_uri: The CoverageReport of the round before, to compare with; empty for none.
             labels_version: Content hash of the human labels, which TFX's cache cannot see.
             code_version: Content hash of the code; a new one makes TFX's cache run it again.
@@ -92,6 +96,7 @@ class LLMEvaluator(base_component.BaseComponent):
                     BLESSING_KEY: channel.Channel(type=standard_artifacts.ModelBlessing),
                 },
                 service_llm=service_llm,
+                embedder=embedder,
                 settings=settings,
                 task=task,
                 journal_uri=journal_uri,

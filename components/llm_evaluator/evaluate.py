@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.errors import UserError
 from components.llm_evaluator import report, scorers
 from components.llm_evaluator.calibration import JudgeErrors, calibrate
 from components.llm_evaluator.ceiling import service_responses
@@ -53,6 +54,7 @@ def evaluate(
     builder: RequestBuilder,
     *,
     judge_section: Mapping[str, Any],
+    embed: scorers.Embed | None = None,
     labels: Sequence[Label] = (),
     previous: Previous | None = None,
 ) -> Evaluation:
@@ -63,20 +65,26 @@ def evaluate(
         llm: The service LLM that judges.
         builder: Makes the requests; its settings rule the evaluation.
         judge_section: What the report says of the judge.
+        embed: Turns texts into vectors; None leaves the scorer `embedding` out.
         labels: Human labels to measure the judge with; their responses are judged too.
         previous: The evaluation to compare with.
 
     Raises:
-        UserError: The gate's split holds no response.
+        UserError: The gate's split holds no response, or its scorer has no embedding model.
     """
     settings = builder.settings
+    if settings.gate.scorer == scorers.EMBEDDING and embed is None:
+        raise UserError(
+            "evaluator.gate.scorer is 'embedding', and no embedding model is configured. Add an"
+            " `embedder` (provider, model) to the configuration, or choose another scorer."
+        )
     responses = dict(responses)
     if report.SERVICE in settings.baselines:
         responses[report.SERVICE] = service_responses(responses[report.TUNED], llm, builder)
     candidates = [_candidate(row) for rows in responses.values() for row in rows]
     labelled = [label.candidate for label in labels]
     judgements = judge([*candidates, *labelled], llm, builder, settings)
-    rows = _verdict_rows(responses, judgements, settings)
+    rows = _verdict_rows(responses, judgements, embed)
     found, decision = report_on(
         rows,
         settings,
@@ -95,11 +103,10 @@ def _candidate(row: ResponseRow) -> Candidate:
 def _verdict_rows(
     responses: Mapping[str, Sequence[ResponseRow]],
     judgements: Mapping[Candidate, Judgement],
-    settings: EvaluatorSettings,
+    embed: scorers.Embed | None,
 ) -> dict[str, list[VerdictRow]]:
     pairs = sorted({(row.output, row.response) for rows in responses.values() for row in rows})
-    embed_fn = scorers.load_embed_fn(settings.embed_fn) if settings.embed_fn else None
-    scores = dict(zip(pairs, scorers.score_all(pairs, embed_fn), strict=True))
+    scores = dict(zip(pairs, scorers.score_all(pairs, embed), strict=True))
     return {
         model: [
             VerdictRow.of(model, row, judgements[_candidate(row)], scores[row.output, row.response])

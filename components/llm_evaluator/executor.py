@@ -1,5 +1,6 @@
 """LLMEvaluator's executor: reads responses, writes report, verdicts and blessing."""
 
+import dataclasses
 import json
 import os
 from typing import Any
@@ -20,8 +21,8 @@ from components.llm_evaluator.settings import EvaluatorSettings
 from components.llm_evaluator.verdicts import VerdictRow
 from components.records import ResponseRow
 from components.service_llm.client import open_service_llm
+from components.service_llm.embedding import open_embedder, read_embedder, usage_of
 from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Usage
 from components.task import Task
 
 COMPONENT = "LLMEvaluator"
@@ -78,23 +79,35 @@ class Executor(BaseExecutor):
         }
         labels = _read_labels(settings.labels_uri)
         previous = _read_previous(exec_properties.get("report_uri") or "")
-        with open_service_llm(
-            llm_settings,
-            journal_uri=exec_properties["journal_uri"],
-            component=COMPONENT,
-            round=number,
-        ) as llm:
+        embedder = read_embedder(exec_properties.get("embedder"))
+        where = {
+            "journal_uri": exec_properties["journal_uri"],
+            "component": COMPONENT,
+            "round": number,
+        }
+        with (
+            open_service_llm(llm_settings, **where) as llm,
+            open_embedder(embedder, **where) as embed,
+        ):
             evaluation = evaluate(
                 responses,
                 llm,
                 RequestBuilder(task, settings, llm.salt()),
                 judge_section=judge_section(llm_settings.provider, llm_settings.model, settings),
+                embed=embed,
                 labels=labels,
                 previous=previous,
             )
-            usage = llm.usage()
-        stand_in = llm_settings.model.startswith(_STAND_IN)
-        report = _with_circumstances(evaluation, task, number, usage, stand_in=stand_in)
+            usage, embedding_usage = llm.usage(), usage_of(embed)
+        report = {
+            "task": task.name,
+            "round": number,
+            **evaluation.report,
+            "usage": dataclasses.asdict(usage + embedding_usage),
+            "embedding_usage": dataclasses.asdict(embedding_usage),
+            "embedding_model": embedder.model if embedder else None,
+            "stand_in": llm_settings.model.startswith(_STAND_IN),
+        }
         _write_report(
             artifact_utils.get_single_instance(output_dict[REPORT_KEY]), evaluation, report
         )
@@ -137,23 +150,6 @@ def _read(path: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path!r} is not UTF-8: {error}. Save it as UTF-8.") from error
-
-
-def _with_circumstances(
-    evaluation: Evaluation, task: Task, number: int, usage: Usage, *, stand_in: bool
-) -> dict[str, Any]:
-    return {
-        "task": task.name,
-        "round": number,
-        **evaluation.report,
-        "usage": {
-            "calls": usage.calls,
-            "prompt_tokens": usage.prompt_tokens,
-            "output_tokens": usage.output_tokens,
-            "cost_usd": usage.cost_usd,
-        },
-        "stand_in": stand_in,
-    }
 
 
 def _write_report(artifact: Any, evaluation: Evaluation, report: dict[str, Any]) -> None:

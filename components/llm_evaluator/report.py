@@ -44,9 +44,12 @@ def model_rates(rows: RowsByModel) -> dict[str, Any]:
 
 
 def scorer_section(rows: RowsByModel, settings: EvaluatorSettings) -> dict[str, Any]:
-    """Rates by each free scorer, and how far the judge agrees with it on all models' responses."""
+    """Rates by each scorer of the rows, and how far the judge agrees with it on all of them."""
     section = {}
+    used = {name for verdicts in rows.values() for row in verdicts for name in row.scores}
     for name, threshold in thresholds(settings).items():
+        if name not in used:
+            continue
         by_scorer = {m: rows_by_scorer(verdicts, name, threshold) for m, verdicts in rows.items()}
         pairs = [
             (judged.covered, scored.covered)

@@ -1,14 +1,14 @@
-"""Free, deterministic scorers beside the judge; each gives a response a score and can be a gate."""
+"""Scorers beside the judge, deterministic; each gives a response a score and can be a gate."""
 
-import importlib
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from components.errors import UserError
+import numpy as np
+import numpy.typing as npt
+
 from components.llm_evaluator.settings import EvaluatorSettings
 
 EXACT_MATCH = "exact_match"
@@ -17,7 +17,8 @@ ROUGE_L = "rouge_l"
 EMBEDDING = "embedding"
 
 _WORD = re.compile(r"\w+")
-EmbedFn = Callable[[list[str]], Sequence[Sequence[float]]]
+# Texts to an array of shape `(texts, dimensions)`, or to lists.
+Embed = Callable[[list[str]], npt.ArrayLike]
 
 
 def exact_match(output: str, response: str) -> float:
@@ -61,27 +62,15 @@ def rouge_l(output: str, response: str) -> float:
     return 2 * _common_subsequence(wanted, given) / (len(wanted) + len(given))
 
 
-def load_embed_fn(dotted: str) -> EmbedFn:
-    """The function behind a dotted path.
-
-    Raises:
-        UserError: The path names no function.
-    """
-    module_name, _, name = dotted.rpartition(".")
-    try:
-        function: EmbedFn = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"embed_fn {dotted!r} cannot be loaded: {error}. Give the dotted path of a function "
-            "that turns a list of texts into a list of vectors, or leave it empty."
-        ) from error
-    return function
-
-
 def score_all(
-    pairs: Sequence[tuple[str, str]], embed_fn: EmbedFn | None = None
+    pairs: Sequence[tuple[str, str]], embed: Embed | None = None
 ) -> list[dict[str, float | None]]:
-    """The scores of (desired output, response) pairs, by the scorer's name."""
+    """The scores of (desired output, response) pairs, by the scorer's name.
+
+    Args:
+        pairs: The pairs.
+        embed: Turns texts into vectors; None leaves the scorer `embedding` out.
+    """
     scores: list[dict[str, float | None]] = [
         {
             EXACT_MATCH: exact_match(output, response),
@@ -90,22 +79,20 @@ def score_all(
         }
         for output, response in pairs
     ]
-    if embed_fn:
-        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        vectors = dict(zip(texts, embed_fn(texts), strict=True))
-        for row, (output, response) in zip(scores, pairs, strict=True):
-            row[EMBEDDING] = round(_cosine(vectors[output], vectors[response]), 4)
+    if embed:
+        for row, cosine in zip(scores, _cosines(pairs, embed), strict=True):
+            row[EMBEDDING] = round(cosine, 4)
     return scores
 
 
 def thresholds(settings: EvaluatorSettings) -> Mapping[str, float]:
     """The score from which each scorer counts a prompt as covered."""
-    values = {
+    return {
         EXACT_MATCH: 1.0,
         JSON_FIELDS: settings.json_fields_threshold,
         ROUGE_L: settings.rouge_l_threshold,
+        EMBEDDING: settings.embedding_threshold,
     }
-    return values | ({EMBEDDING: settings.embedding_threshold} if settings.embed_fn else {})
 
 
 def _normalized(text: str) -> str:
@@ -142,6 +129,18 @@ def _common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
     return lengths[-1]
 
 
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    norms = math.hypot(*one) * math.hypot(*other)
-    return sum(a * b for a, b in zip(one, other, strict=True)) / norms if norms else 0.0
+def _cosines(pairs: Sequence[tuple[str, str]], embed: Embed) -> list[float]:
+    """Cosine similarities; embedding models take no empty text, so that is compared as it is."""
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair if text.strip()))
+    vectors = dict(zip(texts, np.asarray(embed(texts), np.float64), strict=True)) if texts else {}
+    return [
+        _cosine(vectors[output], vectors[response])
+        if output in vectors and response in vectors
+        else exact_match(output, response)
+        for output, response in pairs
+    ]
+
+
+def _cosine(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    norms = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(one @ other / norms) if norms else 0.0

@@ -42,9 +42,8 @@ class EvaluatorSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         json_fields_threshold: Share of equal JSON fields, 0 to 1, from which that scorer counts a
             prompt as covered.
         rouge_l_threshold: ROUGE-L F1, 0 to 1, likewise.
-        embedding_threshold: Cosine similarity, -1 to 1, likewise.
-        embed_fn: Dotted path of a function that turns a list of texts into a list of vectors; turns
-            on the scorer `embedding`. Empty: off.
+        embedding_threshold: Cosine similarity, -1 to 1, likewise, where an embedding model is
+            configured; models differ in what they call similar.
         baselines: Models judged beside the tuned one where their responses are given; `service` is
             the service LLM itself, which answers every prompt once per project.
         baseline_examples: Seed pairs shown to the baselines that are prompted with examples,
@@ -63,7 +62,6 @@ class EvaluatorSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     json_fields_threshold: float = Field(default=1.0, gt=0, le=1)
     rouge_l_threshold: float = Field(default=0.7, gt=0, le=1)
     embedding_threshold: float = Field(default=0.85, ge=-1, le=1)
-    embed_fn: str = ""
     baselines: tuple[Baseline, ...] = ("base", "few_shot", "service")
     baseline_examples: int = Field(default=6, ge=1, le=32)
     labels_uri: str = ""
@@ -75,6 +73,4 @@ class EvaluatorSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
                 f"{self.votes} votes at temperature 0 repeat the two orders and are not "
                 "independent; set temperature above 0 or votes to 2"
             )
-        if self.gate.scorer == "embedding" and not self.embed_fn:
-            raise ValueError("gate.scorer 'embedding' needs embed_fn; set it or choose another")
         return self

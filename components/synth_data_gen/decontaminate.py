@@ -4,7 +4,7 @@ Similarity is that of character 4-grams inside words, weighted by how rare they 
 coverage prompts, so a shared product name counts little and a shared circumstance much. It is the
 larger of the cosine and of the share of the coverage prompt that the other one contains, so it sees
 through case, punctuation, typing errors, moved, left out and a few exchanged words, and text put
-before or after. A paraphrase that shares no words is left to embeddings (`settings.embed_fn`).
+before or after. A paraphrase that shares no words is left to an embedding model.
 """
 
 import math

@@ -1,9 +1,8 @@
 """Runs SynthDataGen on artifacts and URIs; the plain Python beside it does the work."""
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -15,14 +14,12 @@ from components.examples_beam import Split, read_shards, write_splits
 from components.examples_io import coverage_row, shards
 from components.jsonl import damaged
 from components.records import COVERAGE_SPLITS, SEED_SPLIT, CoverageRow
-from components.service_llm.client import ServiceLLM, open_service_llm
-from components.service_llm.embedding import Embedder
-from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
-from components.service_llm.types import Usage
+from components.service_llm.client import open_service_llm
+from components.service_llm.embedding import open_embedder, read_embedder, usage_of
+from components.service_llm.settings import ServiceLLMSettings
 from components.synth_data_gen.aim import Verdict, read_verdicts
 from components.synth_data_gen.attributes import read_attributes, write_attributes
-from components.synth_data_gen.filters import Embed
-from components.synth_data_gen.one_round import Before, Outcome, load_embed, run_round
+from components.synth_data_gen.one_round import Before, Outcome, run_round
 from components.synth_data_gen.overview import make_overview
 from components.synth_data_gen.pages import render_card, render_page
 from components.synth_data_gen.requests import RequestBuilder
@@ -33,7 +30,6 @@ from components.synth_data_gen.summary import shared_provenance, summarize
 from components.task import Task
 
 COMPONENT = "SynthDataGen"
-EMBEDDING_COMPONENT = "SynthDataGen, embeddings"
 COVERAGE_KEY = "coverage"
 SYNTHETIC_KEY = "synthetic"
 SERVICE_LLM_KEY = "service_llm"
@@ -78,13 +74,18 @@ class Executor(BaseBeamExecutor):
         synthetic = artifact_utils.get_single_instance(output_dict[SYNTHETIC_KEY])
         settings = SynthSettings.model_validate_json(exec_properties[SETTINGS_KEY])
         llm = ServiceLLMSettings.model_validate_json(exec_properties[SERVICE_LLM_KEY])
-        embedder = _embedder_settings(exec_properties)
+        embedder = read_embedder(exec_properties.get(EMBEDDER_KEY))
         task = Task.model_validate_json(exec_properties[TASK_KEY])
         number = int(exec_properties[ROUND_KEY])
         history_uri = exec_properties.get(HISTORY_URI_KEY) or ""
         coverage = self._read_coverage(input_dict, synthetic.uri)
         history = self._read_history(history_uri, synthetic.uri)
-        with _open_services(llm, embedder, settings, exec_properties) as (service, embed, spent):
+        where = {
+            "journal_uri": exec_properties[JOURNAL_URI_KEY],
+            "component": COMPONENT,
+            "round": number,
+        }
+        with open_service_llm(llm, **where) as service, open_embedder(embedder, **where) as embed:
             outcome = run_round(
                 service,
                 RequestBuilder(
@@ -99,7 +100,7 @@ class Executor(BaseBeamExecutor):
                 embed=embed,
                 round=number,
             )
-            usage, embedding_usage = service.usage(), spent()
+            usage, embedding_usage = service.usage(), usage_of(embed)
         shared = shared_provenance(llm, settings, exec_properties.get(CODE_VERSION_KEY) or "")
         new = [row_of(kept, round=number, provenance=shared) for kept in outcome.generation.kept]
         splits = split_rows(history, new, settings.eval_fraction)
@@ -162,40 +163,6 @@ class Executor(BaseBeamExecutor):
             for split, rows in splits.items()
         }
         write_splits(self._make_beam_pipeline, synthetic, parts, span)
-
-
-@contextlib.contextmanager
-def _open_services(
-    llm: ServiceLLMSettings,
-    embedder: EmbedderSettings | None,
-    settings: SynthSettings,
-    exec_properties: Mapping[str, Any],
-) -> Iterator[tuple[ServiceLLM, Embed | None, Any]]:
-    """The service LLM, the embedding function if there is one, and what tells its usage."""
-    if embedder and settings.embed_fn:
-        raise UserError(
-            f"Both the embedder {embedder.model!r} and synth.embed_fn {settings.embed_fn!r} are"
-            " set. Remove one of them."
-        )
-    where = {
-        "journal_uri": exec_properties[JOURNAL_URI_KEY],
-        "round": int(exec_properties[ROUND_KEY]),
-    }
-    with contextlib.ExitStack() as stack:
-        service = stack.enter_context(open_service_llm(llm, component=COMPONENT, **where))
-        if embedder is None:
-            embed = load_embed(settings.embed_fn) if settings.embed_fn else None
-            yield service, embed, Usage
-            return
-        vectors = stack.enter_context(
-            open_service_llm(embedder, component=EMBEDDING_COMPONENT, **where)
-        )
-        yield service, Embedder(vectors, embedder), vectors.usage
-
-
-def _embedder_settings(exec_properties: Mapping[str, Any]) -> EmbedderSettings | None:
-    text = exec_properties.get(EMBEDDER_KEY) or ""
-    return EmbedderSettings.model_validate_json(text) if text else None
 
 
 def _read_attributes(history_uri: str) -> AttributeSets | None:

@@ -1,11 +1,9 @@
 """One round on plain rows: what is aimed at, what the plan draws from, and then the generation."""
 
 import dataclasses
-import importlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from components.errors import UserError
 from components.records import CoverageRow
 from components.synth_data_gen import aim
 from components.synth_data_gen.answer import Answerer
@@ -85,19 +83,3 @@ def run_round(
         round=round,
     )
     return Outcome(generation, attributes, weights)
-
-
-def load_embed(path: str) -> Embed:
-    """The function behind a dotted path.
-
-    Raises:
-        UserError: There is none.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"embed_fn {path!r} cannot be loaded ({error}). Give the dotted path of a function"
-            " that turns a list of texts into a list of vectors, or leave it empty."
-        ) from error

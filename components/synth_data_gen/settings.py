@@ -48,11 +48,8 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             similarity are duplicates.
         leak_similarity: A prompt at least this similar to a coverage prompt is dropped as a leak,
             0 to 1; see `decontaminate`.
-        embed_fn: Dotted path of a function that turns a list of texts into a list of vectors. It,
-            or an embedding model (`embedder` of the configuration), turns on semantic duplicates
-            and leaks. Empty: off.
-        semantic_similarity: Cosine similarity from which two prompts mean the same; embedding
-            models differ in what they call similar.
+        semantic_similarity: Cosine similarity from which two prompts mean the same, where an
+            embedding model is configured; models differ in what they call similar.
         quality_filter: Whether the service LLM scores every row.
         quality_rubric: What the scores 1 to 5 stand for; empty for `prompts/rubric`.
         quality_threshold: Lowest score that is kept, 1 to 5.
@@ -77,7 +74,6 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     eval_fraction: float = Field(default=0.1, gt=0, lt=1)
     near_duplicate_jaccard: float = Field(default=0.7, ge=0.4, le=1)
     leak_similarity: float = Field(default=0.55, gt=0, le=1)
-    embed_fn: str = ""
     semantic_similarity: float = Field(default=0.95, gt=0, le=1)
     quality_filter: bool = False
     quality_rubric: str = ""

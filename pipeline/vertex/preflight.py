@@ -66,12 +66,7 @@ def check_cloud(vertex: VertexSettings, bucket: Bucket, session: Any) -> None:
 
 
 def _service_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
-    sections = {"service_llm": config.service_llm}
-    if config.judge:
-        sections["judge"] = config.judge
-    if config.embedder:
-        sections["embedder"] = config.embedder
-    for section, settings in sections.items():
+    for section, settings in config.services.items():
         if settings.base_url and _THIS_MACHINE.search(settings.base_url):
             yield (
                 f"{section}.base_url is {settings.base_url!r}, which is on this machine only. "

@@ -57,6 +57,15 @@ def test_keras_own_variable_is_the_backend_unless_an_override_says_otherwise():
         load_config("offline", environ={"KERAS_BACKEND": "torch"})
 
 
+def test_a_gate_by_embeddings_needs_an_embedding_model():
+    gate = "evaluator.gate.scorer=embedding"
+    with pytest.raises(ConfigError, match="embedder"):
+        load_config("offline", [gate], environ={})
+    model = "embedder={provider: gemini, model: m, vertex_project: p}"
+    config = load_config("offline", [gate, model], environ={})
+    assert list(config.services) == ["service_llm", "embedder"]
+
+
 def test_generation_on_several_accelerators_needs_the_backend_that_can_do_it():
     with pytest.raises(ConfigError, match=r"generation\.distribution is 'data'.*backend=jax"):
         load_config("offline", ["generation.distribution=data"], {})

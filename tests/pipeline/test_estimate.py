@@ -112,6 +112,24 @@ def test_settings_change_what_is_estimated():
     assert calls("evaluator.baselines=[]") == asked + votes * rows
 
 
+def test_vectors_are_part_of_the_estimate(capsys):
+    name = "{provider: gemini, model: gemini-embedding-001, api_key_env: GEMINI_API_KEY}"
+
+    def usage(*overrides, round=1):
+        config = load_config("gemini", ["coverage_dir=data/coverage/smoke", *overrides])
+        return estimate_round(config, read_coverage(config.coverage_dir), round).usage
+
+    rows, prompts = 10, 223  # a tenth of the prompts too many
+    for round, texts in ((1, rows + prompts + rows + 3 * rows + rows // 2), (2, 228)):
+        plain, with_vectors = usage(round=round), usage(f"embedder={name}", round=round)
+        assert with_vectors.calls - plain.calls == texts
+        tokens = with_vectors.prompt_tokens - plain.prompt_tokens
+        assert with_vectors.cost_usd - plain.cost_usd == pytest.approx(tokens * 0.15e-6)
+        assert with_vectors.output_tokens == plain.output_tokens
+    assert local_runner.main(["estimate", "--preset", "gemini", "--set", f"embedder={name}"]) == 0
+    assert "gemini-embedding-001" in capsys.readouterr().out
+
+
 def test_the_command_prints_a_table_and_sends_nothing(capsys, monkeypatch):
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     assert local_runner.main(["estimate", "--preset", "gemini"]) == 0

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from components.llm_evaluator.estimate import expected_requests
+from components.llm_evaluator.estimate import expected_embeddings, expected_requests
 from components.llm_evaluator.judging import judge
 from components.llm_evaluator.requests import Candidate
 from components.llm_evaluator.settings import EvaluatorSettings
@@ -36,3 +36,18 @@ def test_the_requests_are_as_long_as_real_ones(service, builder):
     judge([Candidate(r.prompt, r.output, r.output) for r in ROWS], llm, made, made.settings)
     expected = expected_requests(ROWS, made.task, made.settings, round=1, baselines=0)
     assert sorted(len(r.prompt) for r, _ in expected) == sorted(len(r.prompt) for r in llm.requests)
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        pytest.param({}, 1 + 2 * 5, id="one output, tuned and service"),
+        pytest.param({"baselines": 2, "samples": 3}, 1 + 5 * (2 * 3 + 1 + 3), id="samples"),
+        pytest.param({"baselines": 2, "round": 2, "repeated": 0.4}, 3, id="a later round"),
+    ],
+)
+def test_vectors_are_counted_of_outputs_and_of_new_responses(options, texts):
+    options = {"round": 1, "baselines": 0} | options
+    found = list(expected_embeddings(ROWS, EvaluatorSettings(), **options))
+    assert len(found) == texts
+    assert {(request.prompt, reply) for request, reply in found} == {("Paris", 0)}

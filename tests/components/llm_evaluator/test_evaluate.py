@@ -9,13 +9,14 @@ from components.llm_evaluator.requests import Candidate
 
 @pytest.fixture
 def run(service, builder):
-    def run(responses, llm=None, previous=None, labels=(), **settings):
+    def run(responses, llm=None, previous=None, labels=(), embed=None, **settings):
         made = builder(**({"baselines": ["base"]} | settings))
         return evaluate(
             responses,
             llm or service(),
             made,
             judge_section=judge_section("gemini", "judge-1", made.settings),
+            embed=embed,
             labels=labels,
             previous=previous,
         )
@@ -72,6 +73,21 @@ def test_a_free_scorer_may_be_the_gate(run, rows, service, scorer):
     assert evaluation.decision.passed, "the judge said nothing, the scorer decides"
     assert evaluation.report["models"]["tuned"]["overall"]["unscored"] == 10
     assert scorer in evaluation.decision.reasons[0]
+
+
+def test_a_gate_by_embeddings_without_a_model_is_refused_before_anything_is_paid(
+    run, rows, service
+):
+    llm = service()
+    with pytest.raises(UserError, match="embedder"):
+        run({"tuned": rows(9)}, llm, gate={"scorer": "embedding"})
+    assert llm.requests == []
+
+
+def test_without_an_embedding_model_the_report_holds_no_such_scorer(run, rows):
+    assert set(run({"tuned": rows(9)}).report["scorers"]) == {
+        "exact_match", "json_fields", "rouge_l",
+    }  # fmt: skip
 
 
 def test_json_fields_is_a_gate_where_outputs_are_json(run, response_row, json_object):

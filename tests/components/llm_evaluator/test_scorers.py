@@ -9,7 +9,6 @@ from components.errors import UserError
 from components.llm_evaluator.scorers import (
     exact_match,
     json_fields,
-    load_embed_fn,
     rouge_l,
     score_all,
 )
@@ -108,15 +107,19 @@ def test_a_text_that_equals_the_desired_one_has_the_best_scores(text):
     assert all(score in (None, 1) for score in scores.values()), scores
 
 
-def test_embeddings_are_compared_by_cosine():
-    vectors = {"x": [1.0, 0.0], "y": [3.0, 4.0], "": [0.0, 0.0]}
-    scores = score_all(
-        [("x", "y"), ("x", "x"), ("x", "")], lambda texts: [vectors[t] for t in texts]
-    )
-    assert [row["embedding"] for row in scores] == [0.6, 1.0, 0.0]
+def test_embeddings_are_compared_by_cosine_and_a_text_without_words_as_it_is():
+    vectors = {"x": [1.0, 0.0], "y": [3.0, 4.0]}
+    asked = []
+
+    def embed(texts):
+        asked.extend(texts)
+        return [vectors[text] for text in texts]
+
+    scores = score_all([("x", "y"), ("x", "x"), ("x", ""), (" ", "")], embed)
+    assert [row["embedding"] for row in scores] == [0.6, 1.0, 0.0, 1.0]
+    assert asked == ["x", "y"], "each text once, and no empty one"
 
 
-@pytest.mark.parametrize("dotted", ["nowhere.f", "json.nothing", "json"])
-def test_an_embed_fn_that_is_not_there_is_named(dotted):
-    with pytest.raises(UserError, match=dotted):
-        load_embed_fn(dotted)
+def test_an_embedding_model_is_not_asked_about_nothing():
+    (scores,) = score_all([("", "")], lambda texts: pytest.fail(f"asked for {texts}"))
+    assert scores["embedding"] == 1.0

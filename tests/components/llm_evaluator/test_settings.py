@@ -13,7 +13,6 @@ def test_settings_survive_the_way_through_a_json_string():
     ("values", "message"),
     [
         pytest.param({"votes": 3}, "not independent", id="many votes at temperature 0"),
-        pytest.param({"gate": {"scorer": "embedding"}}, "needs embed_fn", id="no embeddings"),
         pytest.param({"gate": {"split": "train"}}, "gate.split", id="unknown split"),
         pytest.param({"vote": 1}, "vote", id="unknown key"),
     ],

@@ -14,7 +14,7 @@ from components.llm_evaluator.schemas import Verdict
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.records import CoverageRow, ResponseRow
 from components.service_llm.client import open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
+from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.task import Task
 
 TASK = Task(name="support_triage", instruction="Triage the message as one JSON object.")
@@ -77,7 +77,7 @@ def _settings(server, provider="gemini"):
 
 @pytest.fixture
 def run(tmp_path):
-    def run(server, tuned, base, round, provider="gemini", **settings):
+    def run(server, tuned, base, round, provider="gemini", embedder="", **settings):
         report, blessing = CoverageReport(), standard_artifacts.ModelBlessing()
         report.uri = str(tmp_path / f"report{round}")
         blessing.uri = str(tmp_path / f"blessing{round}")
@@ -86,6 +86,7 @@ def run(tmp_path):
             {"report": [report], "blessing": [blessing]},
             {
                 "service_llm": _settings(server, provider).model_dump_json(),
+                "embedder": embedder,
                 "settings": EvaluatorSettings(**settings).model_dump_json(),
                 "task": TASK.model_dump_json(),
                 "journal_uri": str(tmp_path / "journal"),
@@ -126,6 +127,43 @@ def test_only_new_responses_are_paid_for_in_the_next_round(run, responses, serve
     assert again["usage"]["calls"] == 0
     assert better["usage"]["calls"] == 2 * 2, "the two rows that became right"
     assert first["models"] == again["models"]
+
+
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+def test_embeddings_decide_as_the_gate_are_counted_and_paid_for_once(
+    tmp_path, run, responses, provider
+):
+    from standin.server import serve
+
+    with serve() as server:
+        llm = _settings(server, provider).model_dump()
+        price = {"prompt_usd_per_million_tokens": 1e6, "output_usd_per_million_tokens": 0}
+        embedder = EmbedderSettings(**llm | {"model": "stand-in-embedding", "price": price})
+        options = {
+            "provider": provider,
+            "embedder": embedder.model_dump_json(),
+            "baselines": [],
+            "gate": {"scorer": "embedding", "split": "overall", "threshold_percent": 80},
+        }
+        base = responses("base", 1)
+        first = run(server, responses("five", 5), base, 1, **options)
+        again = run(server, responses("two", 2), base, 2, **options)
+        sent = server.stats()["by_kind"]["embed"]
+    outputs = {row.output for row in ROWS}
+    assert sent == len(outputs) + 1, "the outputs, and the wrong response"
+    scorer = first["scorers"]["embedding"]
+    assert scorer["models"]["tuned"]["overall"]["covered"] == 5
+    assert first["gate"]["passed"] is True
+    assert again["gate"]["passed"] is False
+    assert first["embedding_model"] == "stand-in-embedding"
+    assert first["embedding_usage"]["calls"] == sent
+    tokens = first["embedding_usage"]["prompt_tokens"]
+    assert first["usage"]["cost_usd"] == first["embedding_usage"]["cost_usd"] == tokens > 0
+    assert again["embedding_usage"]["calls"] == 0
+    blessings = [(tmp_path / f"blessing{n}" / "BLESSED").exists() for n in (1, 2)]
+    assert blessings == [True, False]
+    page = (tmp_path / "report1" / "evaluation.html").read_text(encoding="utf-8")
+    assert "embeddings of stand-in-embedding" in page
 
 
 def test_the_ceiling_is_asked_for_in_the_first_round_only(run, responses, server):

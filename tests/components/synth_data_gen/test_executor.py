@@ -242,12 +242,6 @@ def test_dropped_rows_are_quarantined_with_the_reason(run, service, seeds, reply
     assert all(entry["near"] == "seed-3" and entry["detail"] for entry in leaks)
 
 
-@pytest.mark.parametrize("path", ["nowhere.embed", "json.embed", "embed"])
-def test_an_embedding_function_that_does_not_exist_is_named(run, path):
-    with pytest.raises(UserError, match=f"embed_fn '{path}'"):
-        run(1, embed_fn=path)
-
-
 def test_the_journal_knows_the_component_and_the_round(run, service, tmp_path):
     run(3)
     assert service.opened == [
