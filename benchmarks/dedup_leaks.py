@@ -22,8 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from components.records import CoverageRow
-from components.service_llm.client import open_service_llm
-from components.service_llm.embedding import Embedder
+from components.service_llm.embedding import open_embedder
 from components.service_llm.settings import EmbedderSettings
 from components.synth_data_gen.decontaminate import CoverageIndex
 from components.synth_data_gen.filters import Embed
@@ -140,11 +139,9 @@ def served_embeddings() -> Iterator[Embed | None]:
     try:
         with (
             tempfile.TemporaryDirectory() as journal,
-            open_service_llm(
-                settings, journal_uri=journal, component="benchmark", round=1
-            ) as service,
+            open_embedder(settings, journal_uri=journal, component="benchmark", round=1) as embed,
         ):
-            yield Embedder(service, settings)
+            yield embed
     finally:
         server.terminate()
         server.wait()

@@ -78,8 +78,9 @@ class Executor(BaseBeamExecutor):
         task = Task.model_validate_json(exec_properties[TASK_KEY])
         number = int(exec_properties[ROUND_KEY])
         history_uri = exec_properties.get(HISTORY_URI_KEY) or ""
-        coverage = self._read_coverage(input_dict, synthetic.uri)
-        history = self._read_history(history_uri, synthetic.uri)
+        coverage, history = self._read_rows(
+            artifact_utils.get_single_uri(input_dict[COVERAGE_KEY]), history_uri, synthetic.uri
+        )
         where = {
             "journal_uri": exec_properties[JOURNAL_URI_KEY],
             "component": COMPONENT,
@@ -118,33 +119,28 @@ class Executor(BaseBeamExecutor):
         _write_beside(synthetic.uri, outcome, splits, summary, task.name)
         synthetic.set_int_custom_property("total_rows", summary["total_rows"])
 
-    def _read_coverage(self, input_dict: dict[str, list[Any]], scratch: str) -> list[CoverageRow]:
-        uri = artifact_utils.get_single_uri(input_dict[COVERAGE_KEY])
-        found = self._read_splits(uri, COVERAGE_SPLITS, scratch)
-        return [coverage_row(row, split) for split, rows in found.items() for row in rows]
-
-    def _read_history(self, uri: str, scratch: str) -> dict[str, list[SyntheticRow]]:
-        if not uri:
-            return {}
-        found = self._read_splits(uri, SPLITS, scratch)
-        return {
-            split: [SyntheticRow.from_features(row) for row in rows]
-            for split, rows in found.items()
-        }
-
-    def _read_splits(
-        self, uri: str, splits: Sequence[str], scratch: str
-    ) -> dict[str, list[dict[str, Any]]]:
-        files = [(split, shard) for split in splits for shard in shards(uri, split)]
+    def _read_rows(
+        self, coverage_uri: str, history_uri: str, scratch: str
+    ) -> tuple[list[CoverageRow], dict[str, list[SyntheticRow]]]:
+        """The coverage dataset, and the synthetic rows of the rounds before by split."""
+        sources = [(coverage_uri, split) for split in COVERAGE_SPLITS]
+        if history_uri:
+            sources += [(history_uri, split) for split in SPLITS]
+        files = [(split, shard) for uri, split in sources for shard in shards(uri, split)]
         found = read_shards(
             self._make_beam_pipeline,
             [shard for _, shard in files],
             os.path.join(scratch, _SCRATCH),
         )
-        rows: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
+        rows: dict[str, list[dict[str, Any]]] = {split: [] for _, split in sources}
         for (split, _), of_shard in zip(files, found, strict=True):
             rows[split] += of_shard
-        return rows
+        coverage = [coverage_row(row, split) for split in COVERAGE_SPLITS for row in rows[split]]
+        history = {split: rows[split] for split in SPLITS if split in rows}
+        return coverage, {
+            split: [SyntheticRow.from_features(row) for row in of_split]
+            for split, of_split in history.items()
+        }
 
     def _write(
         self,

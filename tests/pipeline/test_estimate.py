@@ -120,8 +120,9 @@ def test_vectors_are_part_of_the_estimate(capsys):
         return estimate_round(config, read_coverage(config.coverage_dir), round).usage
 
     rows, prompts = 10, 223  # a tenth of the prompts too many
-    for round, texts in ((1, rows + prompts + rows + 3 * rows + rows // 2), (2, 228)):
-        plain, with_vectors = usage(round=round), usage(f"embedder={name}", round=round)
+    for number, texts in ((1, rows + prompts + rows + 3 * rows + rows // 2), (2, 228)):
+        plain = usage(round=number)
+        with_vectors = usage(f"embedder={name}", round=number)
         assert with_vectors.calls - plain.calls == texts
         tokens = with_vectors.prompt_tokens - plain.prompt_tokens
         assert with_vectors.cost_usd - plain.cost_usd == pytest.approx(tokens * 0.15e-6)

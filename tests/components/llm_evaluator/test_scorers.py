@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from components.errors import UserError
 from components.llm_evaluator.scorers import (
     exact_match,
     json_fields,

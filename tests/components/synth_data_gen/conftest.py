@@ -83,7 +83,7 @@ def honest_reply(request: Request) -> Any:
     return {name: [f"{name} {n}" for n in range(4)] for name in AttributeSets.model_fields}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_service() -> Callable[..., FakeService]:
     def make(reply: Callable[[Request], Any] = honest_reply, order_seed: int = 0) -> FakeService:
         return FakeService(reply, order_seed)
@@ -91,7 +91,7 @@ def make_service() -> Callable[..., FakeService]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reply() -> Callable[[Request], Any]:
     return honest_reply
 
@@ -101,7 +101,7 @@ def blocks() -> Callable[[str], dict[str, list[str]]]:
     return read_blocks
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seeds() -> list[CoverageRow]:
     """Twelve seeds whose outputs are JSON in one style."""
     rows = []
@@ -113,7 +113,7 @@ def seeds() -> list[CoverageRow]:
     return rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def holdout() -> list[CoverageRow]:
     return [
         CoverageRow(
@@ -130,7 +130,7 @@ def attributes() -> AttributeSets:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def task() -> Task:
     return Task(name="city_finder", instruction="Name the city and say whether it is urgent.")
 

@@ -111,7 +111,7 @@ def test_too_few_rows_stop_the_round_and_name_what_each_filter_took(make_service
         return {"output": "no idea"} if request.schema.__name__ == "Answer" else value
 
     with pytest.raises(
-        TooFewRowsError, match=r"Only 0 of 40 rows.*of 120 prompts.*form 119 .*\(one form: not JSON"
+        TooFewRowsError, match=r"Only 0 of 40 rows.*of 120 prompts.*form 119.*\(one form: not JSON"
     ):
         run(make_service(useless), max_extra_requests=2)
 
