@@ -10,7 +10,7 @@ from components.llm_evaluator.agreement import agreement
 from components.llm_evaluator.calibration import JudgeErrors, corrected_rate
 from components.llm_evaluator.comparison import compare, relative_rate
 from components.llm_evaluator.rates import observed, rates
-from components.llm_evaluator.scorers import thresholds
+from components.llm_evaluator.scorers import EMBEDDING, thresholds
 from components.llm_evaluator.settings import EvaluatorSettings
 from components.llm_evaluator.verdicts import VerdictRow, aggregate
 from components.records import COVERAGE_SPLITS
@@ -44,11 +44,11 @@ def model_rates(rows: RowsByModel) -> dict[str, Any]:
 
 
 def scorer_section(rows: RowsByModel, settings: EvaluatorSettings) -> dict[str, Any]:
-    """Rates by each scorer of the rows, and how far the judge agrees with it on all of them."""
+    """Rates by each scorer, and how far the judge agrees with it on all models' responses."""
     section = {}
-    used = {name for verdicts in rows.values() for row in verdicts for name in row.scores}
+    embedded = any(EMBEDDING in row.scores for verdicts in rows.values() for row in verdicts)
     for name, threshold in thresholds(settings).items():
-        if name not in used:
+        if name == EMBEDDING and not embedded:
             continue
         by_scorer = {m: rows_by_scorer(verdicts, name, threshold) for m, verdicts in rows.items()}
         pairs = [

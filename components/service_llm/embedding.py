@@ -93,23 +93,23 @@ class Embedder:
         """
         # Not sent: a part of the journal's key, since another size is another vector.
         size = f"{self._settings.dimensions or 'all'} dimensions"
-        vectors: dict[int, npt.NDArray[np.float32]] = {}
+        vectors: dict[str, npt.NDArray[np.float32]] = {}
         requests = (
-            Request(prompt=text, schema=Embedding, system=size, temperature=0.0, tag=str(number))
-            for number, text in enumerate(texts)
+            Request(prompt=text, schema=Embedding, system=size, temperature=0.0, tag=text)
+            for text in dict.fromkeys(texts)
         )
         for result in self._service.map(requests):
-            text = result.request.prompt
+            text = result.request.tag
             if not isinstance(result.value, Embedding):
                 raise ServiceLLMError(
                     f"{self._settings.model!r} gave no vector ({result.error}) for the text"
                     f" {text[:60]!r}. Choose another embedding model, or do without one."
                 )
-            vectors[int(result.request.tag)] = result.value.values()
+            vectors[text] = result.value.values()
         sizes = {len(vector) for vector in vectors.values()}
         if len(sizes) != 1:
             raise ServiceLLMError(
                 f"{self._settings.model!r} gave vectors of {sorted(sizes)} numbers. Set"
                 " `dimensions`, or choose another embedding model."
             )
-        return np.stack([vectors[number] for number in range(len(texts))])
+        return np.stack([vectors[text] for text in texts])

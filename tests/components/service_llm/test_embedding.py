@@ -69,6 +69,7 @@ def test_texts_become_vectors_in_their_order(embed):
     vectors, usage = embed(["dog", "cat", "cow", "dog"])
     assert vectors.dtype == np.float32
     assert vectors.tolist() == [VECTORS["dog"], VECTORS["cat"], VECTORS["cow"], VECTORS["dog"]]
+    assert usage.calls == 3, "a text that is there twice is asked for once"
     assert usage.prompt_tokens > 0
 
 
