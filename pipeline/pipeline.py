@@ -41,6 +41,7 @@ _SHARED_CODE = (
     "components/errors.py",
     "components/examples_beam.py",
     "components/examples_io.py",
+    "components/jsonl.py",
     "components/prompt_texts.py",
     "components/records.py",
     "components/secret_manager.py",
