@@ -53,29 +53,55 @@ def push(settings, source):
     return push_round(settings, source, runs_on_this_machine=True)
 
 
+# Imports once and forks for each push: the path of settings and source, and whether Xet is used.
+_PUSHES = """
+import os, pickle, sys
+import huggingface_hub.hf_api, pyarrow.parquet
+from components.hf_pusher.push import push_round
+
+for line in sys.stdin:
+    process = os.fork()
+    if process == 0:
+        environment, uses_xet, settings, source = pickle.load(open(line.rstrip(), "rb"))
+        os.environ.update(environment)
+        huggingface_hub.constants.HF_HUB_DISABLE_XET = not uses_xet
+        push_round(settings, source, runs_on_this_machine=True)
+        os._exit(0)
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def pushes():
+    with subprocess.Popen(
+        [sys.executable, "-c", _PUSHES],
+        cwd=REPOSITORY_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.fixture
-def killed_push(settings, source, hub_server, tmp_path):
+def killed_push(pushes, settings, source, hub_server, tmp_path):
     """Runs a push in a process of its own and kills it when the server reaches a step."""
-    (tmp_path / "source.pickle").write_bytes(pickle.dumps((settings, source)))
-    script = (
-        "import pickle, sys; from components.hf_pusher.push import push_round; "
-        "settings, source = pickle.load(open(sys.argv[1], 'rb')); "
-        "push_round(settings, source, runs_on_this_machine=True)"
-    )
 
     def run(step, skip, after):
         hub_server.hang(step, skip, after)
-        disable_xet = "0" if step in ("xet_token", "xorb", "shard") else "1"
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "source.pickle")],
-            cwd=REPOSITORY_ROOT,
-            env={**os.environ, "HF_HUB_DISABLE_XET": disable_xet},
-        )
+        uses_xet = step in ("xet_token", "xorb", "shard")
+        order = tmp_path / "order.pickle"
+        order.write_bytes(pickle.dumps((dict(os.environ), uses_xet, settings, source)))
+        pushes.stdin.write(f"{order}\n")
+        pushes.stdin.flush()
+        process = int(pushes.stdout.readline())
         try:
             assert hub_server.hanging.wait(_START_SECONDS), f"the push never came to {step}"
         finally:
-            process.kill()
-            code = process.wait(timeout=30)
+            os.kill(process, signal.SIGKILL)
+            code = int(pushes.stdout.readline())
             hub_server.go_on.set()
             hub_server.faults.clear()
         assert code == -signal.SIGKILL
