@@ -171,9 +171,10 @@ class EmbedderSettings(ServiceLLMSettings, frozen=True, extra="forbid"):
     dimensions: int | None = Field(None, ge=1)
 
     @pydantic.model_validator(mode="after")
-    def _is_not_batched(self) -> Self:
-        if self.batch:
-            raise ValueError("batch is for requests to a language model; set it to false")
+    def _is_no_language_model(self) -> Self:
+        if self.batch or self.thinking is not None:
+            name = "batch" if self.batch else "thinking"
+            raise ValueError(f"{name} is for requests to a language model; leave it out")
         return self
 
     def most_output_tokens(self, reply_tokens: int) -> int:

@@ -143,6 +143,7 @@ def test_a_vector_survives_the_journal_bit_by_bit():
     assert stored.values().tobytes() == values.tobytes()
 
 
-def test_an_embedder_cannot_be_batched():
-    with pytest.raises(ValueError, match="batch is for requests to a language model"):
-        EmbedderSettings(provider="gemini", model="m", api_key_env="K", batch=True)
+@pytest.mark.parametrize(("name", "value"), [("batch", True), ("thinking", 0)])
+def test_what_is_for_language_models_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is for requests to a language model"):
+        EmbedderSettings(provider="gemini", model="m", api_key_env="K", **{name: value})

@@ -1,10 +1,9 @@
 """Killed with SIGKILL at random moments, a run pays for no reply twice and ends with all rows."""
 
 import json
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,81 +15,56 @@ from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Request
 from standin.server import serve
 from tests.components.service_llm.conftest import Word, gemini_reply, prompt_of
+from tests.components.service_llm.killed_runs import REQUESTS, ask, generate_round
 
 KILLS = 20
-REQUESTS = 400
 CONCURRENCY = 4
-CLIENT = """
-import sys
-from components.service_llm.client import open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Request
-from tests.components.service_llm.conftest import Word
-
-settings = ServiceLLMSettings.model_validate_json(sys.argv[1])
-requests = [Request(f"word {number}", Word) for number in range(int(sys.argv[3]))]
-with open_service_llm(settings, journal_uri=sys.argv[2], component="c", round=1) as llm:
-    rows = sorted(result.value.word for result in llm.map(requests))
-    usage = llm.usage()
-print("\\n".join([*rows, str(usage)]))
-"""
-GENERATOR = """
-import sys
-from components.coverage_example_gen.reader import read_coverage
-from components.service_llm.client import open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
-from components.synth_data_gen.aim import uniform_weights
-from components.synth_data_gen.answer import Answerer
-from components.synth_data_gen.filters import PromptFilter
-from components.synth_data_gen.generate import generate, propose_attributes
-from components.synth_data_gen.requests import RequestBuilder
-from components.synth_data_gen.settings import SynthSettings
-from components.synth_data_gen.validate import infer_form
-from components.task import Task
-
-llm_settings = ServiceLLMSettings.model_validate_json(sys.argv[1])
-settings = SynthSettings(rows_per_round=60, samples=3, quality_filter=True)
-task = Task(name="support_triage", instruction="Triage the message as one JSON object.")
-rows = read_coverage("data/coverage/smoke")
-seeds = [row for row in rows if row.split == "seed"]
-with open_service_llm(
-    llm_settings, journal_uri=sys.argv[2], component="SynthDataGen", round=1
-) as llm:
-    builder = RequestBuilder(task, settings, llm.salt(), seeds)
-    form = infer_form([seed.output for seed in seeds])
-    found = generate(
-        llm,
-        builder,
-        PromptFilter(rows, [], settings, None),
-        Answerer(llm, builder, form),
-        weights=uniform_weights(seeds),
-        attributes=propose_attributes(llm, builder),
-        round=1,
-    )
-    print(*found.kept, *found.dropped, llm.usage(), sep="\\n")
-"""
+# Imported once: every run is a fork of a process that did nothing else.
+IMPORTED = ["pytest", "components.service_llm.gemini", ask.__module__]
 
 
-def rows_of(program, settings, journal):
-    return subprocess.run(
-        [sys.executable, "-c", program, settings.model_dump_json(), str(journal), str(REQUESTS)],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+@pytest.fixture
+def start(tmp_path):
+    """Starts a run; its result is a file of this folder."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+
+    def start(program, settings, journal):
+        arguments = (settings, str(journal), str(tmp_path / "result"))
+        process = context.Process(target=program, args=arguments)
+        process.start()
+        return process
+
+    return start
 
 
-def killed(program, settings, journal, is_time, seconds):
+@pytest.fixture
+def rows_of(start, tmp_path):
+    """The lines that a run writes when nobody kills it."""
+
+    def rows_of(program, settings, journal):
+        run = start(program, settings, journal)
+        run.join()
+        assert run.exitcode == 0
+        return (tmp_path / "result").read_text(encoding="utf-8").split("\n")
+
+    return rows_of
+
+
+@pytest.fixture
+def killed(start):
     """Kills a run some time after it is time; whether it was still under way."""
-    run = subprocess.Popen(
-        [sys.executable, "-c", program, settings.model_dump_json(), str(journal), str(REQUESTS)],
-        stdout=subprocess.DEVNULL,
-    )
-    while not is_time() and run.poll() is None:
-        time.sleep(0.005)
-    time.sleep(seconds)
-    run.send_signal(signal.SIGKILL)
-    return run.wait() == -signal.SIGKILL
+
+    def killed(program, settings, journal, is_time, seconds):
+        run = start(program, settings, journal)
+        while not is_time() and run.is_alive():
+            time.sleep(0.005)
+        time.sleep(seconds)
+        run.kill()
+        run.join()
+        return run.exitcode == -signal.SIGKILL
+
+    return killed
 
 
 def answers():
@@ -106,7 +80,7 @@ def answers():
 
 
 @pytest.mark.slow
-def test_no_reply_is_paid_for_twice(tmp_path, server, settings):
+def test_no_reply_is_paid_for_twice(tmp_path, server, settings, killed, rows_of):
     rng = random.Random(7)
     server.respond = answers()
     configured = settings(max_concurrency=CONCURRENCY)
@@ -130,21 +104,21 @@ def test_no_reply_is_paid_for_twice(tmp_path, server, settings):
         before, sent = journaled(), len(server.bodies)
         more = sent + rng.randrange(0, 20)
         under_way += killed(
-            CLIENT, configured, folder, lambda more=more: len(server.bodies) > more,
+            ask, configured, folder, lambda more=more: len(server.bodies) > more,
             rng.uniform(0.0, 0.05),
         )  # fmt: skip
         assert not before & set(sent_since(sent))
     assert under_way == KILLS, "the kills hit a run that was under way"
     before, sent = journaled(), len(server.bodies)
-    rows = rows_of(CLIENT, configured, folder).splitlines()
+    rows = rows_of(ask, configured, folder)
     missing = {f"word {number}" for number in range(REQUESTS)} - before
     assert set(sent_since(sent)) == missing
-    unbroken = rows_of(CLIENT, configured, tmp_path / "other").splitlines()
+    unbroken = rows_of(ask, configured, tmp_path / "other")
     assert rows[:-1] == unbroken[:-1] == sorted(f"word {number}" for number in range(REQUESTS))
 
 
 @pytest.mark.slow
-def test_synth_data_gen_ends_with_the_rows_of_an_unbroken_run(tmp_path):
+def test_synth_data_gen_ends_with_the_rows_of_an_unbroken_run(tmp_path, killed, rows_of):
     rng = random.Random(11)
 
     def requests_of(name):
@@ -168,10 +142,10 @@ def test_synth_data_gen_ends_with_the_rows_of_an_unbroken_run(tmp_path):
         for _ in range(KILLS):
             more = server.stats()["requests"] + rng.randrange(0, 10)
             assert killed(
-                GENERATOR, settings, tmp_path / "journal",
+                generate_round, settings, tmp_path / "journal",
                 lambda more=more: server.stats()["requests"] > more, rng.uniform(0.0, 0.05),
             )  # fmt: skip
-        rows = rows_of(GENERATOR, settings, tmp_path / "journal")
+        rows = rows_of(generate_round, settings, tmp_path / "journal")
     broken = requests_of("broken.jsonl")
     journal = [
         json.loads(line)
@@ -182,13 +156,14 @@ def test_synth_data_gen_ends_with_the_rows_of_an_unbroken_run(tmp_path):
     keys = Counter(line["key"] for line in journal if line["error"] is None)
     assert max(keys.values()) == 1, "nothing that was journaled was asked for again"
     assert len(keys) == len(broken)
+    assert {line["component"] for line in journal} == {"SynthDataGen", "SynthDataGen, embeddings"}
     assert broken.total() - len(broken) <= KILLS * CONCURRENCY, "only what a kill cut off"
 
     # The same salt makes the same requests; the port of the server is part of the journal's key.
     (tmp_path / "other").mkdir()
     Path(tmp_path, "other", "salt").write_bytes((tmp_path / "journal" / "salt").read_bytes())
     with served("unbroken.jsonl") as server:
-        assert rows_of(GENERATOR, settings_of(server), tmp_path / "other") == rows
+        assert rows_of(generate_round, settings_of(server), tmp_path / "other") == rows
     unbroken = requests_of("unbroken.jsonl")
     assert set(unbroken) == set(broken)
     assert max(unbroken.values()) == 1
