@@ -27,7 +27,7 @@ BENCHMARKS = {
     "training": 30,
     "quota": 40,
     "warm_start": 40,
-    "aimed": 60,
+    "aimed": 45,
 }
 _LONG_MINUTES = 30
 _PACKAGES = ("tfx", "tensorflow", "keras", "keras-hub")

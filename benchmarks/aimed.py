@@ -1,6 +1,6 @@
 """Compares failure-aimed with uniform generation on the demo task: coverage gained per 1,000 calls.
 
-Usage: python -m benchmarks.aimed [--pairs 8] [--rows 120] [--output output/benchmark-aimed]
+Usage: python -m benchmarks.aimed [--pairs 5] [--rows 120] [--output output/benchmark-aimed]
 
 For each seed number, round 1 runs once; round 2 then runs twice from its data and verdicts, once
 with aim and once without. The arms of a pair differ in nothing else: same first round, same first
@@ -81,7 +81,7 @@ def verdict(pairs: Sequence[Mapping[str, Any]]) -> str:
 def main() -> None:
     """Runs all pairs and prints a line for each, then the intervals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=8, choices=range(2, 21), metavar="2..20")
+    parser.add_argument("--pairs", type=int, default=5, choices=range(2, 21), metavar="2..20")
     parser.add_argument("--rows", type=int, default=120, help="rows that a round adds")
     parser.add_argument("--output", type=Path, default=Path("output/benchmark-aimed"))
     arguments = parser.parse_args()

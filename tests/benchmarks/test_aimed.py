@@ -1,0 +1,35 @@
+"""What the benchmark `aimed` makes of its pairs; the rounds themselves take minutes."""
+
+import pytest
+from scipy import stats
+
+from benchmarks.aimed import ARMS, GROUPS, gains, interval, table, verdict
+
+
+def pair(first, aimed, uniform, calls=200):
+    def result(rate):
+        return {"rates": dict.fromkeys(GROUPS, rate), "calls": calls, "rows": 120}
+
+    return {"first": result(first), "aimed": result(aimed), "uniform": result(uniform)}
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_intervals_are_student_s(count):
+    values = [float(n * n) for n in range(count)]
+    low, high = stats.t.interval(0.95, count - 1, loc=sum(values) / count, scale=stats.sem(values))
+    assert interval(values)[1:] == pytest.approx((low, high), rel=1e-3)
+
+
+def test_gains_are_counted_per_1000_calls():
+    assert gains([pair(30, 40, 30), pair(50, 45, 50, calls=100)], "aimed", "holdout") == [50, -50]
+
+
+@pytest.mark.parametrize(
+    ("aimed", "said"),
+    [((44, 46, 45), "gained more"), ((34, 36, 35), "gained less"), ((10, 70, 41), "holds zero")],
+)
+def test_the_verdict_follows_the_paired_difference(aimed, said):
+    pairs = [pair(30, rate, 40) for rate in aimed]
+    assert said in verdict(pairs)
+    assert table(pairs).count("\n| ") == len(GROUPS)
+    assert set(ARMS) == {"aimed", "uniform"}
