@@ -43,6 +43,15 @@ def test_every_baseline_is_judged_beside_the_tuned_model(nodes):
         assert "SynthDataGen" in {node.id for node in found[node_id].upstream_nodes}
 
 
+def test_one_embedding_model_serves_generation_and_evaluation(nodes):
+    embedder = "embedder={provider: gemini, model: stand-in-embedding, vertex_project: p}"
+    found = nodes(embedder, "evaluator.gate.scorer=embedding")
+    config = load_config("smoke", [embedder], environ={})
+    for node_id in ("SynthDataGen", "LLMEvaluator"):
+        assert found[node_id].exec_properties["embedder"] == config.embedder.model_dump_json()
+        assert nodes()[node_id].exec_properties["embedder"] == ""
+
+
 def test_only_the_few_shot_baseline_sees_examples_and_instruction(nodes):
     found = nodes("evaluator.baseline_examples=3")
     settings = {
