@@ -59,9 +59,9 @@ class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             may be taken away; a training then goes on from its last checkpoint. None for ordinary
             machines.
         task_retries: Times that a failed task is started again; 0 disables retries.
-        dataflow_image: Image of Dataflow's workers; CoverageExampleGen, StatisticsGen, Transform and
-            SynthDataGen's reading and writing run there. None runs Beam inside their containers,
-            where 200,000 rows take them a minute (measured).
+        dataflow_image: Image of Dataflow's workers; CoverageExampleGen, StatisticsGen, Transform
+            and SynthDataGen's reading and writing run there. None runs Beam inside their
+            containers, where 200,000 rows take them a minute (measured).
         dataflow_max_workers: Machines of one Dataflow job at most.
         dataflow_subnetwork: Subnetwork of the Dataflow machines, as
             `regions/REGION/subnetworks/NAME`; None for the default network.

@@ -84,10 +84,10 @@ def test_a_gate_by_embeddings_without_a_model_is_refused_before_anything_is_paid
     assert llm.requests == []
 
 
-def test_without_an_embedding_model_the_report_holds_no_such_scorer(run, rows):
-    assert set(run({"tuned": rows(9)}).report["scorers"]) == {
-        "exact_match", "json_fields", "rouge_l",
-    }  # fmt: skip
+def test_the_report_holds_the_scorer_by_embeddings_where_there_is_a_model(run, rows):
+    assert "embedding" not in run({"tuned": rows(9)}).report["scorers"]
+    found = run({"tuned": rows(9)}, embed=lambda texts: [[1.0, text == "Paris"] for text in texts])
+    assert found.report["scorers"]["embedding"]["models"]["tuned"]["overall"]["covered"] == 9
 
 
 def test_json_fields_is_a_gate_where_outputs_are_json(run, response_row, json_object):
