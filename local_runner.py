@@ -1,7 +1,6 @@
 """Run the pipeline on this machine: `python local_runner.py run --preset offline`."""
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from pipeline.estimate import estimate_text
 from pipeline.labels import labels_version
 from pipeline.local_service import standin_if_wanted
 from pipeline.new_task import SERVICES, check_task, create_task
-from pipeline.output_dir import OutputPaths, claim
+from pipeline.output_dir import OutputPaths, claim, disk_is_full
 
 _EXIT_FAILED = 1
 _EXIT_USER_ERROR = 2
@@ -41,12 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"error: {error}", _EXIT_USER_ERROR)
     except KeyboardInterrupt:
         return _say("Stopped. Run the same command again to go on.", _EXIT_INTERRUPTED)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if not disk_is_full(error):
             raise
         return _say(
-            f"error: the disk is full ({error.filename or 'while writing'}). Free some space and "
-            "run the same command again to go on.",
+            f"error: the disk is full ({str(error).partition(chr(10))[0]}). Free some space and run "
+            "the same command again to go on.",
             _EXIT_USER_ERROR,
         )
     return 0
@@ -165,6 +164,8 @@ def _run_rounds(config: Config, paths: OutputPaths) -> str:
     except (UserError, ModelError, OSError):
         raise
     except Exception as error:
+        if disk_is_full(error):
+            raise
         with paths.log.open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         message = (

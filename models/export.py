@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from models import data, gemma
+from models.checksums import write_checksums
 from models.features import GENERATION_FILE, TurnTemplate
 from models.gguf_export import export_gguf
 from models.hparams import TrainHParams
@@ -56,7 +57,7 @@ def export(
     hparams: TrainHParams,
     load_base: Callable[[], Any],
 ) -> dict[str, dict[str, Any]]:
-    """Write the LoRA factors, the merged preset, the wanted further formats and the prompt format.
+    """Write the LoRA factors, the merged preset, further formats, the prompt format and checksums.
 
     What was written is loaded again and has to give the logits and the greedy tokens of the model
     in memory.
@@ -90,6 +91,7 @@ def export(
             found[name] = _WRITERS[name](merged, folder / name, verifier, hparams)
         text = template.to_json(sequence_length=hparams.sequence_length)
         (folder / GENERATION_FILE).write_text(text, encoding="utf-8")
+        write_checksums(folder)
         _copy(folder, destination)
     return {name: verification.to_json() for name, verification in found.items()}
 

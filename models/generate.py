@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from models import data, gemma
 from models.backend import leave_accelerators
+from models.checksums import check_files
 from models.distribution import distributed, divided
 from models.export import PRESET_DIR
 from models.features import (
@@ -70,6 +71,7 @@ def _generate(
 ) -> list[list[Sample]]:
     dtype = gemma.resolve_dtype(settings["dtype"])
     if model_dir:
+        check_files(model_dir, GENERATION_FILE, PRESET_DIR)
         with tf.io.gfile.GFile(os.path.join(model_dir, GENERATION_FILE), "r") as file:
             template = TurnTemplate.from_json(file.read())
         with local_copy(os.path.join(model_dir, PRESET_DIR)) as folder:

@@ -27,8 +27,9 @@ def run_fn(fn_args: Any) -> None:
 
     Writes to `fn_args.serving_model_dir`: `adapter.lora.h5` (the LoRA factors, where there are
     any), `preset/` (a KerasHub preset with the factors merged in), a folder for each of
-    `TrainHParams.exports`, `generation.json` (how the model is prompted) and `training.json` (what
-    was trained, how fast, the losses, and how each export compares with the trained model).
+    `TrainHParams.exports`, `generation.json` (how the model is prompted), `SHA256SUMS` of all that,
+    and `training.json` (what was trained, how fast, the losses, and how each export compares with
+    the trained model).
     TensorBoard's files go to `fn_args.model_run_dir`.
 
     Args:

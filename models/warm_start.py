@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from models import gemma
+from models.checksums import check_files
 from models.errors import ModelError
 from models.export import ADAPTER_FILE, PRESET_DIR, TRAINING_FILE
 from models.files import local_copy
@@ -50,6 +51,7 @@ def load_trained(model_dir: str, dtype: str) -> Any:
         model_dir: What an earlier Trainer wrote, which `check_start` was asked about.
         dtype: See `gemma.load_model`.
     """
+    check_files(model_dir, PRESET_DIR)
     with local_copy(os.path.join(model_dir, PRESET_DIR)) as preset:
         return gemma.load_model(preset, dtype)
 
@@ -61,6 +63,7 @@ def load_factors(model: Any, model_dir: str) -> None:
         model: A causal language model with LoRA enabled, which `check_start` was asked about.
         model_dir: What an earlier Trainer wrote.
     """
+    check_files(model_dir, ADAPTER_FILE)
     with local_copy(os.path.join(model_dir, ADAPTER_FILE)) as path:
         load_adapter(model, path)
 

@@ -40,7 +40,18 @@ task:
   name: {name}
   instruction: |
     {instruction}
-"""
+{to_set}"""
+# What only the user knows, where a preset cannot have it right.
+_TO_SET = {
+    "gemini": "",
+    "gemini-vertex": "# service_llm:\n#   vertex_project: the project of Google Cloud\n",
+    "openai-compatible": (
+        "service_llm:\n"
+        "  base_url: http://127.0.0.1:8080/v1\n"
+        "  model: default\n"
+        "  max_concurrency: 4  # as many requests as the server answers at once\n"
+    ),
+}
 
 
 def create_task(name: str, service: str, pairs: str | None) -> list[Path]:
@@ -98,6 +109,7 @@ def _preset_text(task: Task, service: str, folder: Path) -> str:
         service=service,
         folder=folder,
         instruction=task.instruction,
+        to_set=_TO_SET[service],
     )
 
 

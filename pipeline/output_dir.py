@@ -4,13 +4,20 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from components.errors import UserError
+from pipeline.lost_metadata import check_metadata
 
 _NEEDED_FREE_GIB = 4  # a converted Gemma, and the exported models of two rounds
+_DISK_IS_FULL = (
+    os.strerror(errno.ENOSPC),
+    os.strerror(errno.EDQUOT),
+    "database or disk is full",  # SQLite
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +67,19 @@ def claim(root: Path) -> Iterator[OutputPaths]:
     """Make an output folder ready and keep other runs out of it.
 
     Raises:
-        UserError: The folder cannot be written, another run holds it, or the disk is nearly full.
+        UserError: The folder cannot be written, another run holds it, the disk is nearly full, or
+            the metadata in it are damaged.
     """
+    paths = OutputPaths(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = (root / ".lock").open("a")
+        _check_writable(paths)
     except OSError as error:
         raise UserError(
-            f"The output folder {str(root)!r} cannot be written: {error.strerror}. "
-            "Choose another one with --set output_dir=FOLDER."
+            f"The output folder {str(root)!r} cannot be written: {error.strerror} "
+            f"({error.filename}). Make it writable, or choose another one with "
+            "--set output_dir=FOLDER."
         ) from error
     with lock:
         try:
@@ -87,4 +98,28 @@ def claim(root: Path) -> Iterator[OutputPaths]:
                 f"{_NEEDED_FREE_GIB} GiB. Free some space or choose another folder with "
                 "--set output_dir=FOLDER."
             )
-        yield OutputPaths(root)
+        check_metadata(paths.metadata, paths.artifacts)
+        yield paths
+
+
+def _check_writable(paths: OutputPaths) -> None:
+    """Raise where something of an earlier run is another user's, or read-only."""
+    kept = (paths.metadata, paths.artifacts, paths.journal, paths.checkpoints, paths.log)
+    for path in (paths.root, *kept):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says that a disk is full.
+
+    Libraries that write files themselves (TensorFlow, HDF5, SQLite) have errors of their own, which
+    tell it in words only.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        full = isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or any(words in str(seen) for words in _DISK_IS_FULL):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -10,6 +10,7 @@ from typing import Any
 
 from components.hf_pusher import cards
 from components.hf_pusher.base_models import BaseModel, License, base_model
+from components.hf_pusher.checksums import refuse_damaged
 from components.hf_pusher.errors import PushError
 from components.hf_pusher.hub import MARKER_FILE, Content, RepoKind
 from components.hf_pusher.model_card import Facts, model_card
@@ -97,7 +98,7 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
     """All exports of the model, the training record, the evaluation and the card.
 
     Raises:
-        PushError: The Model artifact is incomplete, or an export of it was not verified.
+        PushError: The Model artifact is incomplete or damaged, or an export of it was not verified.
     """
     _refuse_incomplete(source)
     _refuse_unverified(source)
@@ -125,7 +126,9 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
             dataset_id=names.dataset,
         ),
     ).encode()
-    return Content("model", names.model, files)
+    content = Content("model", names.model, files)
+    refuse_damaged(source.model_dir, content)
+    return content
 
 
 def _export(model_dir: Path, name: str) -> Iterator[tuple[str, Path]]:

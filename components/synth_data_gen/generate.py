@@ -68,7 +68,8 @@ def propose_attributes(service: Service, builder: RequestBuilder) -> AttributeSe
     except ServiceLLMError as error:
         raise UserError(
             f"The service LLM proposed no attributes for the plan. {error} Or write them"
-            " yourself: set `attributes` in the synthesis settings."
+            " yourself, in the preset: synth.attributes with some of"
+            f" {', '.join(AttributeSets.model_fields)}, each a list of short texts."
         ) from error
     return proposed
 

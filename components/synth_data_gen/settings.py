@@ -1,5 +1,6 @@
 """The settings of SynthDataGen; where they are written down is left to the pipeline's presets."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,22 +12,29 @@ from components.synth_data_gen.schemas import AttributeSets
 
 
 def read_attributes(value: Any) -> Any:
-    """What an `attributes.yaml` holds where a path is given; everything else as it is.
+    """What an `attributes.yaml` holds where a path is given; those that are left out are open.
 
     It is read when the configuration is: so a round gets the values themselves, which TFX's cache
     and a machine elsewhere know of, and not the name of a file.
     """
-    if not isinstance(value, str):
-        return value
+    content = _content(value) if isinstance(value, str) else value
+    if not isinstance(content, Mapping):
+        return content
+    nested = set(content) == {"attributes"}
+    given = content["attributes"] if nested else content
+    if not isinstance(given, Mapping):
+        return given
+    return {**{name: [] for name in AttributeSets.model_fields}, **given}
+
+
+def _content(path: str) -> Any:
     try:
-        content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(
             f"the file with the attributes cannot be read ({error}); give the path of a YAML file"
             " such as the attributes.yaml beside a round's data"
         ) from error
-    nested = isinstance(content, dict) and set(content) == {"attributes"}
-    return content["attributes"] if nested else content
 
 
 class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -53,9 +61,9 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         quality_filter: Whether the service LLM scores every row.
         quality_rubric: What the scores 1 to 5 stand for; empty for `prompts/rubric`.
         quality_threshold: Lowest score that is kept, 1 to 5.
-        attributes: The values that plans draw from, or the path of a YAML file with them, such as
-            an edited `attributes.yaml` of an earlier run. None: the service LLM proposes them once
-            from the seeds.
+        attributes: The values that plans draw from, those that are left out stay open; or the path
+            of a YAML file with them, such as an edited `attributes.yaml` of an earlier run. None:
+            the service LLM proposes them once from the seeds.
         edge_case_fraction: Share of the prompts that get an edge case.
         aim: Whether generation is weighted toward seeds whose answers failed in the last round.
         aim_floor: Share of generation that stays uniform over the seeds when aiming.

@@ -22,6 +22,7 @@ def facts(written):
 
 def test_the_artifact_holds_the_adapter_the_preset_and_both_descriptions(written):
     assert {path.name for path in written.iterdir()} == {
+        "SHA256SUMS",
         "adapter.lora.h5",
         "generation.json",
         "preset",

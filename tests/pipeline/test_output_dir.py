@@ -1,10 +1,12 @@
+import errno
+import os
 import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from components.errors import UserError
-from pipeline.output_dir import claim
+from pipeline.output_dir import claim, disk_is_full
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
@@ -35,3 +37,27 @@ def test_a_nearly_full_disk_is_refused_before_anything_is_spent(tmp_path, monkey
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
     with pytest.raises(UserError, match=r"Only 1\.0 GiB are free"), claim(tmp_path / "output"):
         pass
+
+
+def came_from(cause):
+    try:
+        raise ValueError("the component failed") from cause
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "told in another language"), True),
+        (OSError(errno.EDQUOT, "told in another language"), True),
+        (RuntimeError("model.weights; No space left on device"), True),
+        (RuntimeError("mlmd: database or disk is full"), True),
+        (came_from(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), True),
+        (came_from(OSError(errno.EACCES, os.strerror(errno.EACCES))), False),
+        (RuntimeError("no device"), False),
+    ],
+    ids=["Python", "quota", "TensorFlow", "SQLite", "cause", "permission", "other"],
+)
+def test_a_full_disk_is_known_whoever_noticed_it(error, full):
+    assert disk_is_full(error) is full

@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from components.hf_pusher.errors import NameTakenError, PushError, TokenError
+from components.hf_pusher.hub import sha256
 from components.hf_pusher.local_hub import LocalHub
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
@@ -210,6 +211,19 @@ def test_a_training_record_without_exports_is_not_pushed(settings, source, model
     with pytest.raises(PushError, match=r"export preset, adapter, transformers .* verified"):
         push(settings, source)
     assert not hub.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda f: f.write_bytes(b"x"), lambda f: f.unlink()])
+def test_a_model_that_is_not_as_it_was_written_is_not_pushed(
+    settings, source, model_dir, hub, damage
+):
+    files = sorted(path for path in model_dir.rglob("*") if path.is_file())
+    lines = [f"{sha256(path)}  {path.relative_to(model_dir)}\n" for path in files]
+    (model_dir / "SHA256SUMS").write_text("".join(lines))
+    push(settings, source)
+    damage(next(path for path in files if path.name == "model.weights.h5"))
+    with pytest.raises(PushError, match=r"'preset/model\.weights\.h5' .* is damaged"):
+        push(settings, source)
 
 
 def test_further_formats_are_pushed_where_they_were_verified(settings, source, model_dir, hub):

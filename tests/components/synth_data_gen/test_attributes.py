@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from components.errors import UserError
 from components.synth_data_gen.attributes import read_attributes, write_attributes
 from components.synth_data_gen.schemas import AttributeSets
+from components.synth_data_gen.settings import SynthSettings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     ["a\x85b", "0\x85", "\u2028", "a\ufeff", "a: b", "- a", "# a", "2026-01-01", "no", "", " ", "'"]
@@ -47,3 +48,10 @@ def test_any_text_is_attributes_or_told(text):
 def test_odd_files(text):
     with pytest.raises(UserError, match=r"attributes\.yaml: "):
         read_attributes(text, "attributes.yaml")
+
+
+def test_attributes_that_a_preset_leaves_out_stay_open():
+    found = SynthSettings(attributes={"tone": ["angry"]}).attributes
+    assert found == AttributeSets(
+        **{n: [] for n in AttributeSets.model_fields} | {"tone": ["angry"]}
+    )

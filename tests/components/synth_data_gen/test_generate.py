@@ -162,5 +162,5 @@ def test_the_service_llm_proposes_attributes_from_the_seeds(make_service, make_b
 
 
 def test_a_refused_proposal_of_attributes_says_what_to_do(make_service, make_builder):
-    with pytest.raises(UserError, match="set `attributes`"):
+    with pytest.raises(UserError, match=r"in the preset: synth\.attributes with"):
         propose_attributes(make_service(lambda _: "refused"), make_builder())
