@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not disk_is_full(error):
             raise
         return _say(
-            f"error: the disk is full ({str(error).partition(chr(10))[0]}). Free some space and run "
-            "the same command again to go on.",
+            f"error: the disk is full ({str(error).partition(chr(10))[0]}). Free some space and "
+            "run the same command again to go on.",
             _EXIT_USER_ERROR,
         )
     return 0

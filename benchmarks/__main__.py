@@ -21,6 +21,7 @@ BENCHMARKS = {
     "evaluator_hygiene": 4,
     "dedup_leaks": 1,
     "dedup": 3,
+    "launcher": 5,
     "memory": 10,
     "notebook_times": 10,
     "generation": 20,

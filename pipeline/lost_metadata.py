@@ -27,9 +27,10 @@ def check_metadata(metadata: Path, artifacts: Path) -> None:
     if metadata.exists() and metadata.stat().st_size:
         if problem := _problem(metadata):
             raise UserError(
-                f"The metadata of earlier runs, {str(metadata)!r}, are damaged ({problem}). Restore "
-                "the file from a copy. Or remove it and run the same command again: everything is "
-                "made anew, and nothing is paid for again, since replies come from the journal."
+                f"The metadata of earlier runs, {str(metadata)!r}, are damaged ({problem}). "
+                "Restore the file from a copy. Or remove it and run the same command again: "
+                "everything is made anew, and nothing is paid for again, since replies come from "
+                "the journal."
             )
     elif artifacts.is_dir() and any(artifacts.iterdir()):
         names = (artifacts.with_name(f"{artifacts.name}.{n}") for n in itertools.count(1))

@@ -64,16 +64,6 @@ def test_without_metadata_and_a_line_of_the_journal_one_reply_is_paid_for(
     assert "1 lines of" in (finished / "output" / "run.log").read_text(encoding="utf-8")
 
 
-def test_lost_artifacts_are_made_anew(finished, unbroken, run, service):
-    for name in ("SchemaGen", "LLMEvaluator"):
-        shutil.rmtree(finished / "output" / "tfx" / name)
-    before = service.asked()
-    ended = run(finished)
-    assert ended.status == 0, ended.output
-    assert service.asked() == before
-    assert result_of(finished) == result_of(unbroken)
-
-
 def test_a_damaged_model_is_told_and_trained_anew(finished, unbroken, run, service):
     flip_a_bit(only(finished, f"{MODEL}/preset/model.weights.h5"))
     shutil.rmtree(finished / "output" / "tfx" / "ResponseGen")
