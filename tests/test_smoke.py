@@ -173,23 +173,26 @@ def test_the_key_is_found_nowhere_and_prompts_not_in_logs(finished, output):
     assert not [row.prompt for row in rows if row.prompt in logs or row.output in logs]
 
 
-def test_killed_in_the_middle_the_same_command_goes_on(tmp_path, finished, output):
+def test_killed_in_the_second_round_the_same_command_goes_on(tmp_path, finished, output):
     other = tmp_path / "output"
     process = subprocess.Popen(
         command(other), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    for line in process.stderr:
-        if "Trainer is running" in line:
-            break
+    trainings = (line for line in process.stderr if " Trainer is running" in line)
+    assert next(trainings)
+    assert next(trainings)
     time.sleep(1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     journal = sum(path.stat().st_size for path in (other / "journal").glob("*.jsonl"))
     done = run(other)
     assert done.returncode == 0, done.stderr
-    first = summary_of(other)["rounds"][0]
-    cached = {node["node"] for node in first["components"] if node["cached"]}
+    first, second = summary_of(other)["rounds"]
+    assert all(node["cached"] for node in first["components"])
+    cached = {node["node"] for node in second["components"] if node["cached"]}
     assert {"CoverageExampleGen", "SynthDataGen", "Transform"} <= cached
+    assert "ResponseGen" not in cached
+    assert second["training"]["started_from"] == 1
     unbroken = summary_of(output)["rounds"][0]
     assert first["data"]["kept"] == unbroken["data"]["kept"]
     assert journal > 0
