@@ -21,7 +21,7 @@ SETTINGS = (
     "output_dir=output",
     "evaluator.gate.threshold_percent=0",
     "evaluator.baselines=[]",
-    "training.checkpoint_steps=2",
+    "training.checkpoint_steps=1",
     f"service_llm.max_concurrency={CONCURRENCY}",
 )
 # The metadata hold paths as they were given: relative ones, so that a finished run can be copied.
