@@ -3,17 +3,17 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from models import data, gemma
 from models.backend import leave_accelerators
 from models.checksums import check_files
-from models.distribution import distributed, divided
+from models.decoding import CachedDecoder, decoder
+from models.distribution import distributed
 from models.export import PRESET_DIR
 from models.features import (
     GEMMA,
@@ -23,13 +23,11 @@ from models.features import (
     template_for,
 )
 from models.files import local_copy
-from models.prefix import begins_with, begun_with, prefix_cache, shared_prefix
+from models.prefix import begins_with, shared_prefix
 from models.preprocessing import format_prompts
 from models.projections import fast_projections
 
 _progress = logging.getLogger("understudy.progress")
-
-_LENGTH_MULTIPLE = 64
 
 Sample = tuple[str, str]  # response, "stop" or "length"
 
@@ -107,15 +105,11 @@ class Generator:
         self, model: Any, template: TurnTemplate = GEMMA, temperature: float = 0.0, seed: int = 0
     ) -> None:
         self._model = model
-        self._can_share = keras.backend.backend() == "tensorflow"
         self._tokenizer = model.preprocessor.tokenizer
         self._template = template
         end = data.end_token_id(self._tokenizer, template)
         self._stop_ids = (self._tokenizer.end_token_id, end)
-        sampler = keras_sampler(temperature, seed)
-        model.compile(sampler=sampler, jit_compile=False)
-        self._model = model
-        self._step = _compiled_step(model, self._stop_ids)
+        self._decoder = decoder(model, self._stop_ids, temperature, seed)
 
     def respond(
         self, prompts: Sequence[str], max_output_tokens: int, batch_size: int
@@ -136,44 +130,30 @@ class Generator:
         answers: dict[int, Sample] = {}
         started = time.monotonic()
         with fast_projections(self._model):
-            for group, begun in self._batches(tokens, batch_size):
-                rows = [tokens[i] for i in group]
-                # A short last batch is filled up, so that its shape is that of the others.
-                rows += [rows[-1]] * (batch_size - len(rows))
-                generated = self._generate(rows, max_output_tokens, *begun)
-                answers.update(zip(group, generated, strict=False))
+            for group, generated in self._generated(tokens, max_output_tokens, batch_size):
+                answers.update(zip(group, map(self._decode, generated), strict=True))
                 _report(len(answers), len(tokens), started)
         return [answers[i] for i in range(len(tokens))]
 
-    def _batches(
-        self, tokens: list[list[int]], batch_size: int
-    ) -> Iterator[tuple[list[int], list[Any]]]:
-        """Numbers of the rows of each batch, with the cache of what they all begin with, if any."""
+    def _generated(
+        self, tokens: list[list[int]], max_output_tokens: int, batch_size: int
+    ) -> Iterator[tuple[list[int], list[list[int]]]]:
+        """Numbers of the rows of each batch, and what they go on with."""
         # Rows of one batch run until the last one stops: similar lengths waste least.
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-        prefix = shared_prefix(tokens) if self._can_share else []
-        alike = [i for i in order if prefix and begins_with(tokens[i], prefix)]
-        begun = [prefix_cache(self._model, prefix)] if alike else []
-        left = set(order) - set(alike)
-        others = [i for i in order if i in left]
-        for part, cache in ((alike, begun), (others, [])):
-            for first in range(0, len(part), batch_size):
-                yield part[first : first + batch_size], cache
-
-    def _generate(self, rows: list[list[int]], max_output_tokens: int, *begun: Any) -> list[Sample]:
-        length = max(map(len, rows)) + max_output_tokens
-        if keras.backend.backend() != "tensorflow":  # which alone compiles once for all lengths
-            length = -(-length // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-        token_ids = np.zeros((len(rows), length), "int32")
-        padding_mask = np.zeros((len(rows), length), "bool")
-        for i, row in enumerate(rows):
-            token_ids[i, : len(row)] = row
-            padding_mask[i, : len(row)] = True
-        output = keras.ops.convert_to_numpy(self._step(token_ids, padding_mask, *begun))
-        return [
-            self._decode([int(t) for t in ids[len(row) : len(row) + max_output_tokens]])
-            for ids, row in zip(output, rows, strict=True)
-        ]
+        if isinstance(self._decoder, CachedDecoder) and (prefix := shared_prefix(tokens)):
+            begun = self._decoder.prefix(prefix)
+            alike = [i for i in order if begins_with(tokens[i], prefix)]
+            for group in _groups(alike, batch_size):
+                rows = [tokens[i][len(prefix) :] for i in group]
+                yield group, self._decoder(rows, max_output_tokens, begun)
+            order = [i for i in order if not begins_with(tokens[i], prefix)]
+        for group in _groups(order, batch_size):
+            rows = [tokens[i] for i in group]
+            # A short last batch is filled up, so that its shape is that of the others.
+            missing = batch_size - len(rows) if self._decoder.compiles_shapes else 0
+            generated = self._decoder(rows + [rows[-1]] * missing, max_output_tokens)
+            yield group, generated[: len(group)]
 
     def _decode(self, ids: list[int]) -> Sample:
         stop = next((i for i, token in enumerate(ids) if token in self._stop_ids), None)
@@ -181,54 +161,9 @@ class Generator:
         return str(_as_text(text)), "length" if stop is None else "stop"
 
 
-def keras_sampler(temperature: float, seed: int) -> Any:
-    """KerasHub's sampler for a temperature."""
-    import keras_hub
-
-    if temperature == 0:
-        return keras_hub.samplers.GreedySampler()
-    return keras_hub.samplers.RandomSampler(seed=seed, temperature=temperature)
-
-
-def _compiled_step(model: Any, stop_ids: tuple[int, ...]) -> Callable[..., Any]:
-    """KerasHub's generation loop as a function of `token_ids` and `padding_mask`.
-
-    On TensorFlow it takes a third argument, the cache of a prefix that all rows begin with.
-    """
-    if keras.backend.backend() != "tensorflow":
-        function = model.make_generate_function()
-        return lambda token_ids, padding_mask: function(
-            divided({"token_ids": token_ids, "padding_mask": padding_mask}), stop_token_ids=stop_ids
-        )["token_ids"]
-
-    # Of unknown length, so that one trace (16 to 30 s) serves batches of all lengths.
-    tokens = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool)]
-
-    @tf.function(input_signature=tokens)
-    def step(token_ids: Any, padding_mask: Any) -> Any:
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        return model.generate_step(inputs, stop_token_ids=stop_ids)["token_ids"]
-
-    @tf.function(autograph=False)  # it would warn of the context below, and has nothing to convert
-    def step_after_prefix(token_ids: Any, padding_mask: Any, cache: Any) -> Any:
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        with begun_with(model, cache):
-            return model.generate_step(inputs, stop_token_ids=stop_ids)["token_ids"]
-
-    def either(token_ids: Any, padding_mask: Any, *begun: Any) -> Any:
-        if not begun:
-            return step(token_ids, padding_mask)
-        (cache,) = begun
-        traced = step_after_prefix.get_concrete_function(*tokens, _of_any_prefix(cache))
-        return traced(tf.constant(token_ids), tf.constant(padding_mask), cache)
-
-    return either
-
-
-def _of_any_prefix(cache: Any) -> tf.TensorSpec:
-    shape = [*cache.shape]
-    shape[3] = None
-    return tf.TensorSpec(shape, cache.dtype)
+def _groups(numbers: list[int], size: int) -> Iterator[list[int]]:
+    for first in range(0, len(numbers), size):
+        yield numbers[first : first + size]
 
 
 def _as_text(value: Any) -> str:

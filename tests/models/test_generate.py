@@ -1,10 +1,15 @@
-import pytest
+from unittest import mock
 
-from models import generate
+import numpy as np
+import pytest
+from keras_hub.samplers import GreedySampler
+
+from models import cached_attention, data, decoding, generate
+from models.decoding import CachedDecoder, KerasHubDecoder
 from models.errors import ModelError
 from models.features import GEMMA, TurnTemplate, follows_instructions, template_for
 from models.generate import Generator, generate_fn
-from models.prefix import prefix_cache, shared_prefix
+from models.prefix import shared_prefix
 from tests.models.tuning import PAIRS, PRESET
 
 PROMPTS = [prompt for prompt, _ in PAIRS]
@@ -66,16 +71,9 @@ def test_no_prompts_give_no_responses(generator):
 def test_the_model_is_asked_with_the_tokens_that_it_was_trained_on(tuned, monkeypatch):
     asked = []
 
-    def record(model, stop_ids):
-        def step(token_ids, padding_mask):
-            asked.extend(
-                ids[mask].tolist() for ids, mask in zip(token_ids, padding_mask, strict=True)
-            )
-            return token_ids
-
-        return step
-
-    monkeypatch.setattr(generate, "_compiled_step", record)
+    monkeypatch.setattr(
+        CachedDecoder, "__call__", lambda self, rows, limit: asked.extend(rows) or rows
+    )
     Generator(tuned.model).respond(PROMPTS, 4, 1)
     trained_on = [list(row.tokens[: row.response_start]) for row in tuned.rows]
     assert asked == sorted(trained_on, key=len)
@@ -95,17 +93,76 @@ def few_shot_prompts():
     return [*alike[:4], "another beginning", *alike[4:], f"Message: {shown}"]
 
 
-@pytest.mark.parametrize("family", ["gemma3", "gemma2", "gemma", "mistral", "llama2", "llama3"])
+FAMILIES = ["gemma3", "gemma2", "gemma", "mistral", "llama2", "llama3"]
+N_GENERATED = 20
+WINDOW = 12  # tokens, fewer than the prompts have
+
+
+def random_model(family, cache_dir):
+    from models import gemma
+
+    return gemma.load_model(gemma.resolve_preset(f"random:{family}-tiny", cache_dir), "float32")
+
+
+def narrow(model, window):
+    """Let the layers that see a window of tokens see a short one."""
+    for block in model.backbone.transformer_layers:
+        if getattr(block, "sliding_window", None):
+            block.sliding_window = window
+        elif getattr(getattr(block, "attention", None), "use_sliding_window_attention", False):
+            block.attention.sliding_window_size = window
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_tokens_are_those_of_keras_hubs_own_loop(family, tiny_cache):
+    model = random_model(family, tiny_cache)
+    narrow(model, WINDOW)
+    start = model.preprocessor.tokenizer.start_token_id
+    rng = np.random.default_rng(5)
+    rows = [
+        [start, *rng.integers(10, model.backbone.vocabulary_size, length).tolist()]
+        for length in (3, 0, 40, 17, 25)
+    ]
+    never = (model.backbone.vocabulary_size,)
+    wanted = KerasHubDecoder(model, never, GreedySampler())(rows, N_GENERATED)
+    found = CachedDecoder(model.backbone, never, None)(rows, N_GENERATED)
+    assert found == wanted
+    assert len({tuple(row) for row in found}) > 1
+
+
+def test_a_loop_ends_when_every_row_has_stopped(tuned):
+    model = tuned.model
+    rows = [list(row.tokens[: row.response_start]) for row in tuned.rows]
+    stop = data.end_token_id(model.preprocessor.tokenizer, GEMMA)
+    responses = [list(row.tokens[row.response_start :]) for row in tuned.rows]
+    found = CachedDecoder(model.backbone, (stop,), None)(rows, 100)
+    assert {len(row) for row in found} == {max(map(len, responses))}
+    assert [row[: len(wanted)] for row, wanted in zip(found, responses, strict=True)] == responses
+
+
+def test_one_trace_serves_batches_of_all_shapes(tiny):
+    decode = CachedDecoder(tiny.backbone, (), None)
+    with mock.patch.object(cached_attention, "_window", wraps=cached_attention._window) as traced:
+        for rows, limit in (([[2, 5]], 3), ([[2, 5, 6], [2]], 3), ([[2], [2], [2]], 7)):
+            assert np.shape(decode(rows, limit)) == (len(rows), limit)
+            assert traced.call_count == 2 * len(tiny.backbone.transformer_layers)
+
+
+def test_an_unknown_family_takes_keras_hubs_own_loop(tuned, monkeypatch):
+    monkeypatch.setattr(decoding, "is_known", lambda backbone: False)
+    generator = Generator(tuned.model)
+    assert isinstance(generator._decoder, KerasHubDecoder)
+    assert generator.respond(PROMPTS, 24, 3) == [(text, "stop") for text in OUTPUTS]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_shared_beginning_is_computed_once_and_changes_no_response(
     family, tiny_cache, few_shot_prompts, monkeypatch
 ):
-    from models import gemma
-
-    model = gemma.load_model(gemma.resolve_preset(f"random:{family}-tiny", tiny_cache), "float32")
+    model = random_model(family, tiny_cache)
     begun = []
-    monkeypatch.setattr(
-        generate, "prefix_cache", lambda m, p: begun.append(p) or prefix_cache(m, p)
-    )
+    prefix = CachedDecoder.prefix
+    monkeypatch.setattr(CachedDecoder, "prefix", lambda self, p: begun.append(p) or prefix(self, p))
     template = template_for(f"random:{family}-tiny")
     together = Generator(model, template).respond(few_shot_prompts, 12, 4)
     assert len(begun) == 1

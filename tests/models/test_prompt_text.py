@@ -75,7 +75,7 @@ def response_gen(prompts, template, tuned, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(generate.data, "encode", encode)
-        patch.setattr(generate, "_compiled_step", lambda model, stops: lambda ids, mask: ids)
+        patch.setattr(generate.CachedDecoder, "__call__", lambda self, rows, limit: rows)
         patch.setattr(generate.data, "end_token_id", lambda tokenizer, template: 1)
         generate.Generator(tuned.model, template).respond(prompts, 1, len(prompts))
     return [text.encode() for text in asked]
