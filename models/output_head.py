@@ -1,7 +1,10 @@
 """A faster output head for models whose output weights are their token embeddings."""
 
+import math
 import types
 from typing import Any
+
+_MOST_PARTS = 64
 
 
 def use_fast_output_head(embedding: Any) -> None:
@@ -29,9 +32,26 @@ def _call(self: Any, inputs: Any, reverse: bool = False) -> Any:
     table = tf.cast(tf.convert_to_tensor(self.embeddings), self.compute_dtype)
     hidden = tf.cast(inputs, self.compute_dtype)
     flat = tf.reshape(hidden, [-1, self.output_dim])
-    logits = tf.matmul(flat, table, transpose_b=True)
+    if inputs.shape[1] == 1:
+        logits = _of_few_rows(flat, table, self.input_dim)
+    else:
+        logits = tf.matmul(flat, table, transpose_b=True)
     logits = tf.reshape(logits, tf.concat([tf.shape(hidden)[:-1], [self.input_dim]], axis=0))
     logits.set_shape([*inputs.shape[:-1], self.input_dim])
     if self.logit_soft_cap is not None:
         logits = tf.tanh(logits / self.logit_soft_cap) * self.logit_soft_cap
     return logits
+
+
+def _of_few_rows(rows: Any, table: Any, n_pieces: int) -> Any:
+    """One product for each part of the table: half the time of a whole one, for a token a row.
+
+    TensorFlow's product of two matrices in float32 first copies the larger one; that of a batch of
+    them reads it where it lies.
+    """
+    import tensorflow as tf
+
+    parts = math.gcd(n_pieces, _MOST_PARTS)
+    blocks = tf.reshape(table, [parts, n_pieces // parts, -1])
+    logits = tf.matmul(rows[tf.newaxis], blocks, transpose_b=True)
+    return tf.reshape(tf.transpose(logits, [1, 0, 2]), [-1, n_pieces])

@@ -22,8 +22,10 @@ def embedding(dtype="float32", soft_cap=None, tied=True):
     return layer
 
 
+@pytest.mark.parametrize("tokens", [5, 1], ids=["many tokens", "one token"])
 @pytest.mark.parametrize("soft_cap", [None, 3.0], ids=["plain", "soft cap"])
-def test_the_logits_are_those_of_kerashub(hidden, soft_cap):
+def test_the_logits_are_those_of_kerashub(hidden, soft_cap, tokens):
+    hidden = hidden[:, :tokens]
     layer = embedding(soft_cap=soft_cap)
     expected = np.asarray(layer(hidden, reverse=True))
     use_fast_output_head(layer)
