@@ -24,7 +24,7 @@ BENCHMARKS = {
     "launcher": 5,
     "memory": 10,
     "notebook_times": 10,
-    "generation": 20,
+    "generation": 15,
     "training": 30,
     "quota": 40,
     "warm_start": 40,

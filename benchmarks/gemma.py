@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks import processes
 from components.coverage_example_gen.reader import read_coverage
 from models import data, gemma
 from models.features import GEMMA
+from models.gguf_export import GGUF_FILE, export_gguf
 from models.transformers_export import export_transformers
 
 PRESET = "packaged:gemma3-270m"
@@ -32,6 +33,14 @@ def checkpoint() -> str:
         model = gemma.load_model(gemma.resolve_preset(PRESET, CACHE_DIR), "float32")
         export_transformers(model, folder, GEMMA)
     return str(folder)
+
+
+def gguf_file(folder: str, dtype: str) -> str:
+    """The packaged Gemma as a GGUF file of float32 or bfloat16."""
+    kind: Literal["f32", "bf16"] = "f32" if dtype == "float32" else "bf16"
+    model = gemma.load_model(gemma.resolve_preset(PRESET, CACHE_DIR), "float32")
+    export_gguf(model, Path(folder), GEMMA, gguf_type=kind, sequence_length=512)
+    return str(Path(folder) / GGUF_FILE)
 
 
 def peer(script: str, *arguments: str) -> dict[str, Any]:

@@ -21,16 +21,22 @@ def main() -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         checkpoint, dtype=getattr(torch, dtype)
     )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     _generate(model, job["prompts"][: job["batch_size"]], job)
-    started = time.monotonic()
+    started, cpu_started = time.monotonic(), time.process_time()
     answers: list[list[int]] = []
     for first in range(0, len(job["prompts"]), job["batch_size"]):
         answers += _generate(model, job["prompts"][first : first + job["batch_size"]], job)
-    seconds = time.monotonic() - started
-    texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
-    tokens = sum(len(ids) for ids in answers)
-    print(json.dumps({"texts": texts, "tokens": tokens, "tokens_per_second": tokens / seconds}))
+    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
+    tokens = sum(map(len, answers))
+    print(
+        json.dumps(
+            {
+                "answers": answers,
+                "tokens_per_second": tokens / seconds,
+                "cpu_ms_per_token": 1000 * cpu_seconds / tokens,
+            }
+        )
+    )
 
 
 def _generate(model: Any, prompts: list[list[int]], job: dict[str, Any]) -> list[list[int]]:
