@@ -1,11 +1,12 @@
 """The DAG: what a configuration adds to it, and what its cache can see."""
 
 import pytest
+from tfx.utils import dependency_utils
 
 from components.llm_evaluator.labels import write_labels
 from components.llm_evaluator.requests import Candidate
 from pipeline.config import load_config
-from pipeline.pipeline import create_pipeline
+from pipeline.pipeline import LOCAL_BEAM_ARGS, create_pipeline
 
 
 @pytest.fixture
@@ -91,3 +92,9 @@ def test_the_cache_notices_that_labels_were_added_to_the_same_file(nodes, tmp_pa
     assert nodes()["LLMEvaluator"].exec_properties["labels_version"] == ""
     first, same, other = version("yes"), version("yes"), version("no")
     assert first == same != other
+
+
+def test_tfx_does_not_pack_itself_for_workers_on_this_machine(monkeypatch):
+    monkeypatch.setattr(dependency_utils, "build_ephemeral_package", pytest.fail)
+    arguments = list(LOCAL_BEAM_ARGS)
+    assert dependency_utils.make_beam_dependency_flags(arguments) == arguments

@@ -14,8 +14,9 @@ from components.coverage_example_gen.reader import read_coverage
 from components.errors import UserError
 from components.examples_io import read_coverage as read_artifact
 from components.examples_io import read_examples
+from pipeline.pipeline import LOCAL_BEAM_ARGS
 
-BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
+BEAM_ARGS = list(LOCAL_BEAM_ARGS)
 
 
 @pytest.fixture
