@@ -6,15 +6,18 @@ begin at once, each at its own position, and leaves a layer's cache where it is;
 of some families. `KerasHubDecoder` serves every other model.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from models.backend import has_accelerator
 from models.cached_attention import Cache, empty_caches, forward, is_known
 from models.distribution import divided
+from models.output_head import has_fast_output_head, packed_logits, packed_table
 
 Caches = tuple[Cache, ...]
 
@@ -70,6 +73,10 @@ class KerasHubDecoder:
 
         self._step = step
 
+    def ready(self) -> contextlib.AbstractContextManager[None]:
+        """See `CachedDecoder`; here nothing is made ready."""
+        return contextlib.nullcontext()
+
     def __call__(self, rows: Sequence[Sequence[int]], max_output_tokens: int) -> list[list[int]]:
         """What the rows go on with; see `CachedDecoder`."""
         length = max(map(len, rows)) + max_output_tokens
@@ -102,18 +109,35 @@ class CachedDecoder:
         self._stop_ids = stop_ids
         self._sampler = sampler
         self._nothing = empty_caches(backbone, 1)
+        embedding = backbone.token_embedding
+        self._packs = has_fast_output_head(embedding) and not has_accelerator()
+        self._ready: list[Any] | None = None
         caches = tf.nest.map_structure(_of_any_length, self._nothing)
         tokens = tf.TensorSpec((None, None), tf.int32)
         lengths, limit = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
         # Without autograph, which finds nothing to convert and warns of what it cannot read.
         self._generated = tf.function(
-            self._generate, input_signature=[tokens, lengths, limit, caches], autograph=False
+            self._generate,
+            input_signature=[tokens, lengths, limit, caches, *map(_spec, self._tables())],
+            autograph=False,
         )
         self._filled = tf.function(
             lambda token_ids, prefix: self._fill(token_ids, prefix)[1],
             input_signature=[tokens, caches],
             autograph=False,
         )
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """While the context is open, the weights are not read anew for every batch."""
+        self._ready = self._tables()
+        try:
+            yield
+        finally:
+            self._ready = None
+
+    def _tables(self) -> list[Any]:
+        return [packed_table(self._backbone.token_embedding)] if self._packs else []
 
     def prefix(self, token_ids: Sequence[int]) -> Caches:
         """The caches of tokens that rows begin with."""
@@ -138,7 +162,8 @@ class CachedDecoder:
         for ids, row in zip(token_ids, rows, strict=True):
             ids[: len(row)] = row
         limit = np.int32(max_output_tokens)
-        generated = self._generated(token_ids, lengths, limit, prefix or self._nothing)
+        tables = self._tables() if self._ready is None else self._ready
+        generated = self._generated(token_ids, lengths, limit, prefix or self._nothing, *tables)
         found: list[list[int]] = generated.numpy()[:, :max_output_tokens].tolist()
         return found
 
@@ -156,7 +181,9 @@ class CachedDecoder:
         caches = tf.nest.map_structure(with_room, prefix)
         return forward(self._backbone, token_ids, positions, caches)
 
-    def _generate(self, token_ids: Any, lengths: Any, limit: Any, prefix: Caches) -> Any:
+    def _generate(
+        self, token_ids: Any, lengths: Any, limit: Any, prefix: Caches, *tables: Any
+    ) -> Any:
         begun = tf.shape(prefix[0][0])[2]
         hidden, caches = self._fill(token_ids, prefix)
         # A row's padding lies in its cache, too, but a row sees only what lies before its position,
@@ -164,14 +191,14 @@ class CachedDecoder:
         caches = tf.nest.map_structure(
             lambda cache: tf.pad(cache, [(0, 0), (0, 0), (0, limit), (0, 0)]), caches
         )
-        token = self._next(tf.gather(hidden, lengths - 1, batch_dims=1))
+        token = self._next(tf.gather(hidden, lengths - 1, batch_dims=1), *tables)
 
         def going_on(_: Any, generated: Any, done: Any, *__: Any) -> Any:
             return (tf.shape(generated)[1] < limit) & ~tf.reduce_all(done)
 
         def step(token: Any, generated: Any, done: Any, position: Any, caches: Any) -> Any:
             hidden, caches = forward(self._backbone, token[:, None], position[:, None], caches)
-            token = self._next(hidden[:, 0])
+            token = self._next(hidden[:, 0], *tables)
             generated = tf.concat([generated, token[:, None]], axis=1)
             return token, generated, done | self._stops(token), position + 1, caches
 
@@ -180,8 +207,12 @@ class CachedDecoder:
         shapes = (shapes[0], tf.TensorShape((None, None)), *shapes[2:])
         return tf.while_loop(going_on, step, start, shapes)[1]
 
-    def _next(self, hidden: Any) -> Any:
-        logits = self._backbone.token_embedding(hidden[:, None], reverse=True)[:, 0]
+    def _next(self, hidden: Any, *tables: Any) -> Any:
+        embedding = self._backbone.token_embedding
+        if tables:
+            logits = packed_logits(embedding, hidden, *tables)
+        else:
+            logits = embedding(hidden[:, None], reverse=True)[:, 0]
         if self._sampler is None:
             return tf.argmax(logits, axis=-1, output_type=tf.int32)
         probabilities = self._sampler.compute_probabilities(logits)
@@ -189,6 +220,10 @@ class CachedDecoder:
 
     def _stops(self, token: Any) -> Any:
         return tf.reduce_any(token[:, None] == tf.constant(self._stop_ids, tf.int32), axis=1)
+
+
+def _spec(tensor: Any) -> tf.TensorSpec:
+    return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
 def _of_any_length(cache: Any) -> tf.TensorSpec:

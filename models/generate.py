@@ -129,7 +129,7 @@ class Generator:
         tokens = [[start, *ids] for ids in data.encode(texts, self._tokenizer)]
         answers: dict[int, Sample] = {}
         started = time.monotonic()
-        with fast_projections(self._model):
+        with fast_projections(self._model), self._decoder.ready():
             for group, generated in self._generated(tokens, max_output_tokens, batch_size):
                 answers.update(zip(group, map(self._decode, generated), strict=True))
                 _report(len(answers), len(tokens), started)

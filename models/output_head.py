@@ -4,7 +4,7 @@ import math
 import types
 from typing import Any
 
-_MOST_PARTS = 64
+_PART_WIDTH = 64
 
 
 def use_fast_output_head(embedding: Any) -> None:
@@ -32,26 +32,48 @@ def _call(self: Any, inputs: Any, reverse: bool = False) -> Any:
     table = tf.cast(tf.convert_to_tensor(self.embeddings), self.compute_dtype)
     hidden = tf.cast(inputs, self.compute_dtype)
     flat = tf.reshape(hidden, [-1, self.output_dim])
-    if inputs.shape[1] == 1:
-        logits = _of_few_rows(flat, table, self.input_dim)
-    else:
-        logits = tf.matmul(flat, table, transpose_b=True)
+    logits = tf.matmul(flat, table, transpose_b=True)
     logits = tf.reshape(logits, tf.concat([tf.shape(hidden)[:-1], [self.input_dim]], axis=0))
     logits.set_shape([*inputs.shape[:-1], self.input_dim])
-    if self.logit_soft_cap is not None:
-        logits = tf.tanh(logits / self.logit_soft_cap) * self.logit_soft_cap
-    return logits
+    return _capped(self, logits)
 
 
-def _of_few_rows(rows: Any, table: Any, n_pieces: int) -> Any:
-    """One product for each part of the table: half the time of a whole one, for a token a row.
+def _capped(embedding: Any, logits: Any) -> Any:
+    import tensorflow as tf
 
-    TensorFlow's product of two matrices in float32 first copies the larger one; that of a batch of
-    them reads it where it lies.
+    cap = embedding.logit_soft_cap
+    return logits if cap is None else tf.tanh(logits / cap) * cap
+
+
+def packed_table(embedding: Any) -> Any:
+    """A copy of the output weights in the order that a processor reads fastest for few rows.
+
+    A product of few rows takes as long as reading the weights. TensorFlow's reads them in parts of
+    this shape in 0.4 of the time of the table as it lies in float32, in 0.8 in bfloat16.
+
+    Args:
+        embedding: One that `use_fast_output_head` has changed.
+
+    Returns:
+        Tensor of shape `(parts, hidden, pieces / parts)`.
     """
     import tensorflow as tf
 
-    parts = math.gcd(n_pieces, _MOST_PARTS)
-    blocks = tf.reshape(table, [parts, n_pieces // parts, -1])
-    logits = tf.matmul(rows[tf.newaxis], blocks, transpose_b=True)
-    return tf.reshape(tf.transpose(logits, [1, 0, 2]), [-1, n_pieces])
+    width = math.gcd(embedding.input_dim, _PART_WIDTH)
+    table = tf.cast(tf.convert_to_tensor(embedding.embeddings), embedding.compute_dtype)
+    parts = tf.reshape(table, [embedding.input_dim // width, width, embedding.output_dim])
+    return tf.transpose(parts, [0, 2, 1])
+
+
+def packed_logits(embedding: Any, hidden: Any, table: Any) -> Any:
+    """Logits of rows, `(rows, hidden)`, with what `packed_table` returned: `(rows, pieces)`."""
+    import tensorflow as tf
+
+    logits = tf.matmul(tf.cast(hidden, table.dtype)[tf.newaxis], table)
+    logits = tf.reshape(tf.transpose(logits, [1, 0, 2]), [-1, embedding.input_dim])
+    return _capped(embedding, logits)
+
+
+def has_fast_output_head(embedding: Any) -> bool:
+    """Whether `use_fast_output_head` has changed an embedding."""
+    return getattr(vars(embedding).get("call"), "__func__", None) is _call
