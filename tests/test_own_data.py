@@ -25,7 +25,7 @@ file = Path(sys.argv[1])
 package.assemble(file)
 parameters = xllamacpp.CommonParams()
 parameters.model.path = str(file)
-parameters.n_ctx = 1024  # which also ends replies in which it repeats itself
+parameters.n_ctx = 768  # which also ends replies in which it repeats itself
 parameters.n_parallel = 1
 parameters.cpuparams.n_threads = 1
 server = xllamacpp.Server(parameters)
@@ -46,7 +46,7 @@ synth:
   rows_per_round: 2
   prompts_per_request: 2
   examples_per_request: 2
-  max_extra_requests: 8
+  max_extra_requests: 4
   attributes:
     persona: [a parent, a craftsman]
     tone: [happy, angry]
@@ -61,8 +61,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def server_url(tmp_path):
     """Of a server with the packaged Gemma."""
+    file = tmp_path / "gemma.gguf"
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path / "gemma.gguf")],
+        [sys.executable, "-c", SERVER, str(file)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -72,6 +73,7 @@ def server_url(tmp_path):
     process.stdin.close()
     process.kill()
     process.wait()
+    file.unlink()  # 250 MB, which pytest would keep for a while
 
 
 @pytest.fixture
