@@ -39,6 +39,7 @@ def test_every_format_was_loaded_again_and_compared(written):
         "adapter.lora.h5",
         "preset",
         "generation.json",
+        "SHA256SUMS",
         *EXPORTS,
     }
     for name, found in record.items():

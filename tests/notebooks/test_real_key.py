@@ -17,6 +17,7 @@ KEY = "a-key-of-google-ai-studio"
 ASKING = ["02_synth_data_gen", "03_llm_evaluator", "04_fine_tune", "05_full_pipeline"]
 # What the preset leaves to the real service and to hours of training is done here in seconds.
 SMALL = {
+    "SERVICE_LLM__REQUESTS_PER_MINUTE": "100000",
     "SYNTH__ROWS_PER_ROUND": "24",
     "TRAINING__PRESET": "random:gemma3-tiny",
     "TRAINING__MAX_STEPS": "2",

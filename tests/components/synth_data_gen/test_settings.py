@@ -44,10 +44,9 @@ def test_attributes_may_stand_in_the_preset_itself(tmp_path):
     [
         (None, r"synth.attributes: received '.*'. .*cannot be read.*give the path of a YAML file"),
         ("[unclosed", r"synth.attributes.*cannot be read"),
-        ("attributes: {persona: [a]}", r"synth.attributes.difficulty: missing"),
         (yaml.safe_dump({**VALUES, "mood": ["a"]}), r"synth.attributes.mood: unknown key.*persona"),
     ],
-    ids=["no-file", "no-yaml", "an-attribute-is-missing", "an-unknown-attribute"],
+    ids=["no-file", "no-yaml", "an-unknown-attribute"],
 )
 def test_a_file_that_cannot_be_used_is_told(tmp_path, content, message):
     path = tmp_path / "attributes.yaml"
