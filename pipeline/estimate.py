@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from components.coverage_example_gen.reader import read_coverage
 from components.llm_evaluator import estimate as evaluation
@@ -53,14 +52,14 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
         ),
         config.service_llm,
     )
-    responses: dict[str, Any] = {
-        "round": round,
-        "baselines": len(_GENERATED_BASELINES.intersection(config.evaluator.baselines)),
-        "samples": config.generation.samples,
-        "repeated": _REPEATED if form.schema is not None or form.labels else 0.0,
-    }
+    responses = evaluation.ExpectedResponses(
+        round=round,
+        baselines=len(_GENERATED_BASELINES.intersection(config.evaluator.baselines)),
+        samples=config.generation.samples,
+        repeated=_REPEATED if form.schema is not None or form.labels else 0.0,
+    )
     judged = expected_usage(
-        evaluation.expected_requests(rows, config.task, config.evaluator, **responses),
+        evaluation.expected_requests(rows, config.task, config.evaluator, responses),
         config.judge_llm,
     )
     estimate = Estimate(generated, least_minutes(generated, config.service_llm)) + Estimate(
@@ -71,7 +70,7 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
     embedded = expected_usage(
         (
             *synthesis.expected_embeddings(rows, config.synth, round=round),
-            *evaluation.expected_embeddings(rows, config.evaluator, **responses),
+            *evaluation.expected_embeddings(rows, config.evaluator, responses),
         ),
         config.embedder,
     )

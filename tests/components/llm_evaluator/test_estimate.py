@@ -2,7 +2,11 @@ from collections import Counter
 
 import pytest
 
-from components.llm_evaluator.estimate import expected_embeddings, expected_requests
+from components.llm_evaluator.estimate import (
+    ExpectedResponses,
+    expected_embeddings,
+    expected_requests,
+)
 from components.llm_evaluator.judging import judge
 from components.llm_evaluator.requests import Candidate
 from components.llm_evaluator.settings import EvaluatorSettings
@@ -25,16 +29,15 @@ TASK = Task(name="capitals", instruction="Answer.")
     ],
 )
 def test_requests_are_counted_by_what_is_asked(settings, options, expected):
-    found = expected_requests(
-        ROWS, TASK, EvaluatorSettings(**settings), **{"round": 1, "baselines": 0} | options
-    )
+    responses = ExpectedResponses(**{"round": 1, "baselines": 0} | options)
+    found = expected_requests(ROWS, TASK, EvaluatorSettings(**settings), responses)
     assert Counter(request.schema.__name__ for request, _ in found) == expected
 
 
 def test_the_requests_are_as_long_as_real_ones(service, builder):
     llm, made = service(), builder(baselines=[])
     judge([Candidate(r.prompt, r.output, r.output) for r in ROWS], llm, made, made.settings)
-    expected = expected_requests(ROWS, made.task, made.settings, round=1, baselines=0)
+    expected = expected_requests(ROWS, made.task, made.settings, ExpectedResponses(1, 0))
     assert sorted(len(r.prompt) for r, _ in expected) == sorted(len(r.prompt) for r in llm.requests)
 
 
@@ -47,7 +50,7 @@ def test_the_requests_are_as_long_as_real_ones(service, builder):
     ],
 )
 def test_vectors_are_counted_of_outputs_and_of_new_responses(options, texts):
-    options = {"round": 1, "baselines": 0} | options
-    found = list(expected_embeddings(ROWS, EvaluatorSettings(), **options))
+    responses = ExpectedResponses(**{"round": 1, "baselines": 0} | options)
+    found = list(expected_embeddings(ROWS, EvaluatorSettings(), responses))
     assert len(found) == texts
     assert {(request.prompt, reply) for request, reply in found} == {("Paris", 0)}
