@@ -14,11 +14,10 @@ from models import data, fitting, gemma
 from models.batching import n_steps, training_batches
 from models.checkpoints import Checkpoint, Checkpoints
 from models.fitting import fit
-from models.generate import Generator
 from models.hparams import TrainHParams
 from models.lora import enable_lora
 from models.schedule import schedule_of_steps
-from tests.models.tuning import PAIRS, PRESET, formatted, tune, write
+from tests.models.tuning import PAIRS, PRESET, formatted, tune
 
 
 def values(model):
@@ -241,84 +240,6 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path, caplog):
     file.write_bytes(file.read_bytes()[:100])
     assert checkpoints.load() is None
     assert str(file) in caplog.text
-
-
-def test_all_weights_can_be_trained(tiny_preset, tiny):
-    tuned = tune(tiny_preset, method="full", max_steps=2, learning_rate=1e-3)
-    n_weights = sum(int(np.prod(v.shape)) for v in tiny.backbone.variables)
-    assert tuned.facts["trainable_weights"] == n_weights
-    changed = [
-        not np.array_equal(a, b)
-        for a, b in zip(tuned.model.backbone.variables, tiny.backbone.variables, strict=True)
-    ]
-    assert all(changed)
-
-
-def test_factors_beside_8_bit_weights_learn_and_are_merged_into_them(tiny_preset, tmp_path):
-    tuned = tune(tiny_preset, quantization="int8", exports=(), epochs=15)
-    kernels = {v.dtype for v in tuned.model.backbone.variables if v.path.endswith("kernel")}
-    assert "int8" in kernels
-    assert tuned.facts["eval_loss"] < 0.8 * tuned.facts["eval_loss_before"]
-    write(tuned, tmp_path, tiny_preset, quantization="int8", exports=())
-    reloaded = gemma.load_model(str(tmp_path / "preset"), "float32")
-    assert kernels == {v.dtype for v in reloaded.backbone.variables if v.path.endswith("kernel")}
-    prompts = [prompt for prompt, _ in PAIRS]
-    answers = Generator(reloaded).respond(prompts, 8, 4)
-    assert answers == Generator(tuned.model).respond(prompts, 8, 4)
-
-
-@pytest.mark.parametrize(
-    ("targets", "count"), [("query-value", 2), ("attention", 4), ("all-linear", 7)]
-)
-def test_the_targets_are_the_projections_that_get_factors(tiny, targets, count):
-    enable_lora(tiny, TrainHParams(preset=PRESET, lora_targets=targets, lora_rank=3))
-    factors = tiny.backbone.trainable_variables
-    assert len(factors) == 2 * 2 * count
-    assert {v.shape[-1] for v in factors if v.path.endswith("lora_kernel_a")} == {3}
-    assert {v.shape[0] for v in factors if v.path.endswith("lora_kernel_b")} == {3}
-
-
-def test_alpha_scales_what_the_factors_do(tiny_preset):
-    outputs = {}
-    inputs = {"token_ids": np.arange(2, 14)[None], "padding_mask": np.ones((1, 12), "bool")}
-    for alpha in (None, 4, 8):
-        model = gemma.load_model(tiny_preset, "float32")
-        enable_lora(model, TrainHParams(preset=PRESET, lora_rank=4, lora_alpha=alpha))
-        for number, v in enumerate(model.backbone.trainable_variables):
-            # alpha 8 with half the factor is alpha 4
-            part = 0.5 if alpha == 8 and "lora_kernel_b" in v.path else 1.0
-            rng = np.random.default_rng(number)
-            v.assign(part * rng.normal(0, 0.1, v.shape))
-        outputs[alpha] = np.asarray(model(inputs))
-    np.testing.assert_allclose(outputs[4], outputs[None], atol=1e-5)
-    np.testing.assert_allclose(outputs[8], outputs[None], atol=1e-5)
-
-
-def test_dropout_acts_while_training_only_and_the_seed_decides_it(tiny_preset):
-    changes = {"max_steps": 6, "lora_dropout": 0.5, "lora_targets": "all-linear"}
-    one, again = (tune(tiny_preset, **changes) for _ in range(2))
-    without = tune(tiny_preset, **{**changes, "lora_dropout": 0.0})
-    assert one.facts["losses"] == again.facts["losses"]
-    assert one.facts["losses"][2:] != without.facts["losses"][2:]
-    inputs, _ = next(data.batches(one.rows, 2, None))
-    inputs.pop("positions")
-    np.testing.assert_array_equal(one.model(inputs, training=True), one.model(inputs))
-
-
-def test_the_expectation_of_dropout_is_the_layer_without_it(tiny):
-    from models.projections import fast_projections
-
-    enable_lora(tiny, TrainHParams(preset=PRESET, lora_rank=4, lora_alpha=8))
-    layer = next(x for x in tiny.backbone._flatten_layers() if getattr(x, "lora_enabled", False))
-    layer.lora_kernel_b.assign(np.random.default_rng(0).normal(0, 1, layer.lora_kernel_b.shape))
-    x = np.random.default_rng(1).normal(0, 1, (1, 3, 96)).astype("float32")
-    plain = np.asarray(layer(x))
-    with fast_projections(tiny, 0.3, seed=0):
-        np.testing.assert_allclose(layer(x, training=False), plain, atol=1e-5)
-        draws = np.mean([np.asarray(layer(x, training=True)) for _ in range(2000)], axis=0)
-    scale = np.abs(plain).max()
-    assert np.abs(draws - plain).max() < 0.1 * scale
-    np.testing.assert_allclose(layer(x, training=True), plain, atol=1e-5)
 
 
 def test_rows_are_drawn_alike_from_any_step_on(tiny_preset, tokenizer):

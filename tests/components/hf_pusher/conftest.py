@@ -9,6 +9,8 @@ import pytest
 from huggingface_hub.utils._xet import abort_xet_session
 
 from components.hf_pusher.contents import Source
+from components.hf_pusher.push import push_round
+from components.hf_pusher.settings import PushSettings
 from components.task import Task
 from tests.components.hf_pusher.hub_server import running_hub
 
@@ -211,11 +213,28 @@ def hub_server(request, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", not uses_xet)
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "1ms")
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")
     _forget_chunks(monkeypatch, tmp_path)
     with running_hub() as hub:
         hub.transfer = "xet" if uses_xet else "lfs"
         yield hub
     abort_xet_session()
+
+
+@pytest.fixture
+def token(monkeypatch, hub_server):
+    """The Hub's token is where the client looks for it."""
+    monkeypatch.setenv("HF_TOKEN", hub_server.token)
+
+
+@pytest.fixture
+def settings(hub_server):
+    """Where the Hub is."""
+    return PushSettings(endpoint=hub_server.url)
+
+
+def push(settings, source):
+    return push_round(settings, source, runs_on_this_machine=True)
 
 
 @pytest.fixture

@@ -6,25 +6,13 @@ import hashlib
 import pytest
 from huggingface_hub import snapshot_download
 
-from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
+from tests.components.hf_pusher.conftest import push
+
+pytestmark = pytest.mark.usefixtures("token")
 
 MODEL, DATASET, SPACE = ((kind, "me/support-triage") for kind in ("model", "dataset", "space"))
 TRANSFERS = pytest.mark.parametrize("hub_server", ["lfs", "xet"], indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def token(monkeypatch, hub_server):
-    monkeypatch.setenv("HF_TOKEN", hub_server.token)
-
-
-@pytest.fixture
-def settings(hub_server):
-    return PushSettings(endpoint=hub_server.url)
-
-
-def push(settings, source):
-    return push_round(settings, source, runs_on_this_machine=True)
 
 
 def test_each_repository_gets_one_private_commit_and_the_tag(settings, source, hub_server):
