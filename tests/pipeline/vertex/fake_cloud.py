@@ -1,11 +1,14 @@
 """Vertex AI, Cloud Storage and a registry on loopback, as far as the commands ask them."""
 
+import base64
 import json
 import re
 import threading
 import urllib.parse
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import google_crc32c
 
 _JOBS = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/pipelineJobs(?:/([^/?]+))?$")
 _SCHEDULES = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/schedules(?:/([^/?]+))?$")
@@ -118,6 +121,8 @@ class FakeCloud:
         name = urllib.parse.unquote(match[2])
         if objects is None or name not in objects:
             return _error(404, f"No such object: {match[1]}/{name}")
+        if query.get("alt") != ["media"]:
+            return 200, {}, self._resource(match[1], name)
         generation = str(self.generations[match[1], name])
         return 200, {"X-Goog-Generation": generation}, objects[name]
 
@@ -141,7 +146,16 @@ class FakeCloud:
             return _error(412, "At least one of the pre-conditions did not hold.")
         self.buckets[bucket][name] = content
         self.generations[bucket, name] = generation + 1
-        return 200, {}, {"name": name, "generation": str(generation + 1)}
+        return 200, {}, self._resource(bucket, name)
+
+    def _resource(self, bucket, name):
+        """What the service tells of an object; clients compare the checksum with their own."""
+        checksum = google_crc32c.Checksum(self.buckets[bucket][name]).digest()
+        return {
+            "name": name,
+            "generation": str(self.generations[bucket, name]),
+            "crc32c": base64.b64encode(checksum).decode(),
+        }
 
     def _dataflow(self, method, match, query, body):
         if method == "POST":
