@@ -32,12 +32,15 @@ server = xllamacpp.Server(parameters)
 print(server.listening_address, flush=True)
 sys.stdin.read()
 """
-INSTRUCTION = "Answer with one word, positive or negative: how does the customer like the product?"
+INSTRUCTION = "Answer the customer's review in one friendly sentence."
 REVIEWS = (
-    ("The lamp is bright and was cheap. I would buy it again.", "positive"),
-    ("It broke after two days and nobody answers the phone.", "negative"),
-    ("Best kettle I ever had, quiet and quick.", "positive"),
-    ("The colour is nothing like in the picture. I am disappointed.", "negative"),
+    (
+        "The lamp is bright and was cheap.",
+        "Thank you, we are glad that the lamp suits you.",
+    ),
+    ("It broke after two days.", "We are sorry, please send it back and we will replace it."),
+    ("Best kettle I ever had.", "Thank you, it is lovely to hear that you like the kettle."),
+    ("The colour is wrong.", "We are sorry about the colour, we will send you the right one."),
 )
 # The smallest first run: a few rows, one round, and a tiny model to tune.
 REST_OF_THE_PRESET = """
@@ -46,7 +49,8 @@ synth:
   rows_per_round: 2
   prompts_per_request: 2
   examples_per_request: 2
-  max_extra_requests: 4
+  max_extra_requests: 20
+  temperature: 0.7
   attributes:
     persona: [a parent, a craftsman]
     tone: [happy, angry]
