@@ -1,0 +1,75 @@
+"""A single job: compiled, submitted, with parameters."""
+
+import json
+
+import kubeflow_runner
+from tests.kubeflow_commands.jobs import SECRET
+
+
+def test_compile_writes_the_job_and_says_what_is_in_it(run, tmp_path):
+    file = tmp_path / "job.json"
+    status, told, errors = run("compile", f"--output={file}")
+    assert (status, errors) == (0, "")
+    assert json.loads(file.read_text())["pipelineSpec"]["pipelineInfo"]["name"] == "support-triage"
+    assert str(file) in told
+    assert "Runtime parameters: coverage_dir, evaluator" in told
+
+
+def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_of_this_shell")
+    status, told, _ = run(
+        "submit",
+        "--parameter=round=3",
+        "--parameter=history_uri=gs://team-bucket/old/synthetic",
+        "--parameter=training={epochs: 3}",
+        vertex__service_account="tasks@team.iam.gserviceaccount.com",
+        vertex__network="projects/123/global/networks/private",
+        vertex__reserved_ip_ranges="[tasks]",
+        vertex__labels="{cost-centre: support}",
+        vertex__enable_caching="false",
+    )
+    assert status == 0
+    [(job_id, job)] = cloud.jobs.items()
+    assert job["name"] == f"projects/team/locations/europe-west4/pipelineJobs/{job_id}"
+    assert job_id.startswith("support-triage-20")
+    assert job["serviceAccount"] == "tasks@team.iam.gserviceaccount.com"
+    assert job["network"] == "projects/123/global/networks/private"
+    assert job["reservedIpRanges"] == ["tasks"]
+    labels = {"cost-centre": "support", "pipeline": "support-triage", "started-by": "submit"}
+    assert labels.items() <= job["labels"].items()
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://team-bucket/pipelines"
+    values = job["runtimeConfig"]["parameterValues"]
+    training = json.loads(values.pop("training"))
+    assert (training["epochs"], training["batch_size"]) == (3, 16), "the preset's, but for one"
+    assert values == {
+        "round": 3,
+        "history_uri": "gs://team-bucket/old/synthetic",
+    }
+    assert "round" in job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"].values()
+    assert not any(task["cachingOptions"].get("enableCache") for task in tasks)
+    [name] = cloud.buckets["team-bucket"]
+    uploaded = json.loads(cloud.buckets["team-bucket"][name])
+    assert uploaded["pipelineSpec"]["deploymentSpec"] == job["pipelineSpec"]["deploymentSpec"]
+    assert f"gs://team-bucket/{name}" in told
+    assert f"/pipelines/runs/{job_id}?project=team" in told
+    assert SECRET in json.dumps(job)
+    assert "hf_of_this_shell" not in json.dumps(job), "a secret's value is never in a job"
+
+
+def test_a_parameter_that_the_job_does_not_have_is_refused(run, cloud):
+    status, _, errors = run("submit", "--parameter=rounds=3")
+    assert status == 2
+    assert "no parameter 'rounds'" in errors
+    assert "coverage_dir, evaluator" in errors
+    status, _, errors = run("submit", "--parameter=training={epochs: many}")
+    assert status == 2
+    assert "--parameter training cannot be used: epochs: received 'many'" in errors
+    assert not cloud.jobs
+
+
+def test_missing_settings_are_all_named(capsys):
+    assert kubeflow_runner.main(["compile"]) == 2
+    errors = capsys.readouterr().err
+    for key in ("vertex.project", "vertex.pipeline_root", "vertex.image", "service_llm"):
+        assert key in errors

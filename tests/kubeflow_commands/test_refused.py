@@ -1,0 +1,132 @@
+"""What Google Cloud or the containers refuse, and what mends it."""
+
+import pytest
+
+from tests.kubeflow_commands.jobs import REGISTRY_PATH, fail, finish, state
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "expected"),
+    [
+        pytest.param(
+            "pipelineJobs",
+            (403, "Permission 'aiplatform.pipelineJobs.create' denied on resource '//x'"),
+            "--role=roles/aiplatform.user",
+            id="no role",
+        ),
+        pytest.param(
+            "pipelineJobs",
+            (403, "Vertex AI API has not been used in project 1 before or it is disabled. Enable "
+                  "it by visiting https://console.cloud.google.com/apis/api/"
+                  "aiplatform.googleapis.com/overview"),
+            "gcloud services enable aiplatform.googleapis.com --project=team",
+            id="API disabled",
+        ),
+        pytest.param(
+            "pipelineJobs",
+            (403, "You do not have permission to act as service account: tasks@x"),
+            "--role=roles/iam.serviceAccountUser",
+            id="act as",
+        ),
+        pytest.param(
+            "pipelineJobs",
+            (429, "Quota exceeded for quota metric 'Pipeline jobs'"),
+            "gcloud beta quotas",
+            id="quota",
+        ),
+        pytest.param(
+            "storage/v1/b/team-bucket/o$",
+            (403, "x does not have storage.objects.list access to the Google Cloud Storage bucket"),
+            "--role=roles/storage.objectUser",
+            id="closed bucket",
+        ),
+        pytest.param(
+            "manifests", (403, "denied"), "--role=roles/artifactregistry.reader", id="closed image"
+        ),
+    ],
+)  # fmt: skip
+def test_what_google_cloud_refuses_is_told_with_the_command_that_mends_it(
+    run, cloud, path, answer, expected
+):
+    cloud.refusals[path] = answer
+    status, _, errors = run("submit")
+    assert status == 2
+    assert expected in errors, errors
+    assert "Traceback" not in errors
+
+
+def test_a_bucket_that_does_not_exist_is_told_with_the_command_that_makes_it(run, cloud):
+    status, _, errors = run("run", vertex__pipeline_root="gs://nobody-has-it/x")
+    assert status == 2
+    assert "gcloud storage buckets create gs://nobody-has-it --project=team" in errors
+    assert not cloud.jobs
+
+
+def test_an_image_that_does_not_exist_is_told_before_anything_is_submitted(run, cloud):
+    image = f"{cloud.host}/{REGISTRY_PATH}:other"
+    status, _, errors = run("run", vertex__image=image)
+    assert status == 2
+    assert f"deploy/build.sh {image}" in errors
+    assert not cloud.jobs
+
+
+@pytest.mark.parametrize(
+    ("preset", "values", "expected"),
+    [
+        pytest.param(
+            "offline", {}, ["UNDERSTUDY_STANDIN_URL", "packaged:", "push.destination"], id="offline"
+        ),
+        pytest.param("gemini", {}, ["vertex.secrets.GEMINI_API_KEY"], id="a key of the shell"),
+        pytest.param(
+            "vertex", {"vertex.secrets": "{}"}, ["vertex.secrets.HF_TOKEN"], id="no token"
+        ),
+        pytest.param(
+            "vertex",
+            {"vertex.trainer_image": None},
+            ["vertex.accelerator_type is 'NVIDIA_L4'", "TARGETS='pipeline cuda' deploy/build.sh"],
+            id="an accelerator without CUDA",
+        ),
+    ],
+)
+def test_what_cannot_work_in_the_containers_is_told_at_once(run, cloud, preset, values, expected):
+    region = {} if preset == "vertex" else {"vertex.region": "europe-west4"}
+    project = {} if preset == "vertex" else {"service_llm.vertex_project": None}
+    status, _, errors = run("run", preset=preset, **values, **region, **project)
+    assert status == 2
+    for part in expected:
+        assert part in errors, errors
+    assert not cloud.requests
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        pytest.param(
+            "The following quota metrics exceed quota limits: custom_model_training_nvidia_l4",
+            "gcloud beta quotas preferences create",
+            id="quota",
+        ),
+        pytest.param("Failed to pull image: manifest unknown", "deploy/build.sh", id="image"),
+        pytest.param(
+            "Permission 'artifactregistry.repositories.downloadArtifacts' denied on resource",
+            "--role=roles/artifactregistry.reader",
+            id="registry",
+        ),
+        pytest.param("Replica exited with code 137", "vertex.memory_limit_gib", id="memory"),
+    ],
+)
+def test_a_failed_round_names_the_task_and_what_mends_it_and_is_tried_again(
+    run, cloud, message, command
+):
+    cloud.on_create = lambda job: fail(job, message)
+    status, _, errors = run("run")
+    assert status == 2
+    assert f"Trainer: {message}" in errors
+    assert command in errors
+    assert "console.cloud.google.com" in errors
+    assert state(cloud)["attempt"] == 2
+    cloud.on_create = lambda job: finish(cloud, job)
+    status, told, _ = run("run")
+    assert status == 0, told
+    numbers = [j["runtimeConfig"]["parameterValues"]["round"] for j in cloud.jobs.values()]
+    assert numbers == [1, 1, 2, 3]
