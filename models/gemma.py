@@ -72,11 +72,11 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     """
     import keras
 
-    from models.loading import no_random_weights
+    from models.loading import lean_loading
     from models.output_head import use_fast_output_head
 
     try:
-        with no_random_weights():
+        with lean_loading():
             model = _from_preset(preset, dtype)
     except Exception as error:
         raise ModelError(

@@ -1,27 +1,66 @@
-"""Loading weights without drawing them at random first."""
+"""Loading weights with little more memory than they take."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_LARGE_BYTES = 2**24  # of a variable that is assigned in parts, and of a part
 
 
 @contextlib.contextmanager
-def no_random_weights() -> Iterator[None]:
-    """Weights begin as zeros: their values are read from a preset next.
+def lean_loading() -> Iterator[None]:
+    """Weights begin as zeros, not at random, and large ones are assigned in parts.
 
-    Drawing Gemma's embeddings takes three times their memory, which TensorFlow's allocator keeps.
+    Drawing Gemma's embeddings takes three times their memory. Assigning them at once takes a tensor
+    and a second buffer of the variable beside what was read, and TensorFlow's allocator keeps them.
     """
     variable = keras.Variable
-    initialize = variable._initialize_with_initializer
+    initialize, assign = variable._initialize_with_initializer, variable.assign
 
     def initialize_weight(self: Any, initializer: Any) -> None:
         is_weight = len(self.shape or ()) > 1 and keras.backend.is_float_dtype(self.dtype)
         initialize(self, keras.initializers.Zeros() if is_weight else initializer)
 
+    def assign_weight(self: Any, value: Any) -> Any:
+        if not (_is_lean(self, value) and _assign_in_parts(self, value)):
+            return assign(self, value)
+        return self._value
+
     variable._initialize_with_initializer = initialize_weight
+    variable.assign = assign_weight
     try:
         yield
     finally:
         variable._initialize_with_initializer = initialize
+        variable.assign = assign
+
+
+def _is_lean(variable: Any, value: Any) -> bool:
+    """Whether a large array is for a variable of TensorFlow's on the CPU."""
+    if keras.backend.backend() != "tensorflow" or not isinstance(value, np.ndarray):
+        return False
+    is_large = value.nbytes > _LARGE_BYTES and value.shape == tuple(variable.shape)
+    return is_large and "CPU" in getattr(variable._value, "device", "")
+
+
+def _assign_in_parts(variable: Any, value: Array) -> bool:
+    """Write into the variable's own buffer; returns whether it has arrived there.
+
+    `assign` of a slice is no way: it makes each later read of the variable copy it. Reading a
+    variable copies nothing, and `InplaceUpdate` changes the buffer it is given, which its
+    documentation does not promise: so what was written last is read back.
+    """
+    import tensorflow as tf
+
+    buffer = tf.convert_to_tensor(variable._value)
+    n_rows = max(1, _LARGE_BYTES * len(value) // value.nbytes)
+    for start in range(0, len(value), n_rows):
+        part = tf.cast(value[start : start + n_rows], buffer.dtype)
+        rows = tf.range(start, start + len(part))
+        tf.raw_ops.InplaceUpdate(x=buffer, i=rows, v=part)
+    return bool(tf.reduce_all(variable._value[-1] == part[-1]))

@@ -1,0 +1,58 @@
+"""Weights that are loaded in parts are the weights."""
+
+import keras
+import numpy as np
+import pytest
+
+from models import gemma, loading
+
+
+def _weights(model):
+    return {weight.path: np.array(weight.value) for weight in model.backbone.weights}
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Assign whatever is larger than 2 KiB in parts of that size; what was assigned so."""
+    names, assign_in_parts = [], loading._assign_in_parts
+
+    def spy(variable, value):
+        names.append(variable.path)
+        return assign_in_parts(variable, value)
+
+    monkeypatch.setattr(loading, "_assign_in_parts", spy)
+    monkeypatch.setattr(loading, "_LARGE_BYTES", 2048)
+    return names
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_large_weights_are_assigned_in_parts(tiny_preset, parts, monkeypatch, dtype):
+    in_parts = _weights(gemma.load_model(tiny_preset, dtype))
+    assert any("token_embedding" in name for name in parts)
+    assert len(parts) > 2
+    monkeypatch.setattr(loading, "_LARGE_BYTES", 2**40)
+    at_once = _weights(gemma.load_model(tiny_preset, dtype))
+    assert in_parts.keys() == at_once.keys()
+    for name, value in at_once.items():
+        np.testing.assert_array_equal(in_parts[name], value, err_msg=name)
+        assert np.any(value != 0) or "scale" in name, name
+
+
+def test_what_does_not_arrive_in_parts_is_assigned_at_once(monkeypatch):
+    monkeypatch.setattr(loading, "_LARGE_BYTES", 16)
+    monkeypatch.setattr("tensorflow.raw_ops.InplaceUpdate", lambda x, i, v: x)
+    value = np.arange(1, 13, dtype="float32").reshape(4, 3)
+    with loading.lean_loading():
+        variable = keras.Variable(np.zeros((4, 3), "float32"))
+        variable.assign(value)
+    np.testing.assert_array_equal(variable.value, value)
+
+
+def test_keras_is_as_before(parts):
+    before = keras.Variable.assign
+    with loading.lean_loading():
+        assert keras.Variable.assign is not before
+    assert keras.Variable.assign is before
+    variable = keras.Variable(np.zeros((64, 64), "float32"))
+    variable.assign(np.ones((64, 64), "float32"))
+    assert not parts
