@@ -5,47 +5,19 @@ import re
 
 import pytest
 import yaml
-from google.cloud import aiplatform_v1
-from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.errors import UserError
 from pipeline.config import load_config, preset_names
 from pipeline.vertex.job_file import compile_job, describe
-from tests.pipeline.vertex.conftest import BUCKET, IMAGE, vertex_config
-
-TASKS = {
-    "CoverageExampleGen",
-    "SynthDataGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "Transform",
-    "Trainer",
-    "ResponseGen",
-    "BaseResponseGen",
-    "FewShotResponseGen",
-    "LLMEvaluator",
-    "HFPusher",
-}
-ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen", "FewShotResponseGen"}
-BEAM = {"CoverageExampleGen", "StatisticsGen", "Transform"}
-
-
-def _compile(tmp_path, *overrides, preset="vertex"):
-    return compile_job(vertex_config(preset, *overrides), tmp_path / "job.json")
-
-
-def _containers(job):
-    spec = job["pipelineSpec"]
-    return {
-        name: spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        for name, component in spec["components"].items()
-    }
-
-
-def _parsed(values, message):
-    return json_format.ParseDict(values, message)  # refuses unknown fields
+from tests.pipeline.vertex.compiled_job import (
+    ACCELERATED,
+    BEAM,
+    TASKS,
+    compile_preset,
+    parsed,
+)
+from tests.pipeline.vertex.conftest import IMAGE, vertex_config
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -54,9 +26,9 @@ def test_every_preset_compiles_to_a_valid_job(preset, tmp_path):
     returned = compile_job(vertex_config(preset), file)
     job = json.loads(file.read_text(encoding="utf-8"))
     assert job == returned
-    _parsed(job, pipeline_spec_pb2.PipelineJob())
-    spec = _parsed(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
-    deployment = _parsed(
+    parsed(job, pipeline_spec_pb2.PipelineJob())
+    spec = parsed(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+    deployment = parsed(
         job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig()
     )
     assert set(spec.root.dag.tasks) >= TASKS
@@ -69,7 +41,7 @@ def test_every_preset_compiles_to_a_valid_job(preset, tmp_path):
 
 def test_artifact_types_are_what_vertex_ai_accepts(tmp_path):
     titles = set()
-    for component in _compile(tmp_path)["pipelineSpec"]["components"].values():
+    for component in compile_preset(tmp_path)["pipelineSpec"]["components"].values():
         for side in ("inputDefinitions", "outputDefinitions"):
             for artifact in component.get(side, {}).get("artifacts", {}).values():
                 schema = yaml.safe_load(artifact["artifactType"]["instanceSchema"])
@@ -137,7 +109,9 @@ def test_what_one_changes_for_a_single_run_is_a_runtime_parameter_with_a_default
 
 
 def test_data_and_schema_are_read_from_the_image_unless_they_are_in_a_bucket(tmp_path):
-    job = _compile(tmp_path, "vertex.repository_dir=/srv/understudy", "coverage_dir=gs://data/x")
+    job = compile_preset(
+        tmp_path, "vertex.repository_dir=/srv/understudy", "coverage_dir=gs://data/x"
+    )
     spec = job["pipelineSpec"]
     schema = spec["root"]["dag"]["tasks"]["SchemaGen"]["inputs"]["parameters"]["schema_file"]
     assert schema["runtimeValue"]["constant"] == "/srv/understudy/pipeline/schema.pbtxt"
@@ -145,87 +119,9 @@ def test_data_and_schema_are_read_from_the_image_unless_they_are_in_a_bucket(tmp
     assert parameters["coverage_dir"]["defaultValue"] == "gs://data/x"
 
 
-def test_training_and_generation_run_on_the_accelerator_and_nothing_else_does(tmp_path):
-    job = _compile(
-        tmp_path,
-        "vertex.accelerator_type=NVIDIA_A100_80GB",
-        "vertex.accelerator_count=2",
-        "vertex.cpu_limit=24",
-        "vertex.trainer_image=gcr.io/team/cuda:1",
-    )
-    containers = _containers(job)
-    wanted = {
-        "cpuLimit": 24.0,
-        "memoryLimit": 32.0,
-        "accelerator": {"type": "NVIDIA_A100_80GB", "count": "2"},
-    }
-    for name, container in containers.items():
-        expected = wanted if name in ACCELERATED else None
-        image = "gcr.io/team/cuda:1" if name in ACCELERATED else IMAGE
-        assert container.get("resources") == expected, name
-        assert container["image"] == image, name
-
-
-def test_a_task_that_is_paid_an_accelerator_for_is_told_to_look_for_it(tmp_path):
-    wanted = {"name": "UNDERSTUDY_ACCELERATOR", "value": "NVIDIA_L4"}
-    for name, container in _containers(_compile(tmp_path)).items():
-        assert (wanted in container.get("env", [])) == (name in ACCELERATED), name
-
-
-def test_without_an_accelerator_no_task_asks_for_one(tmp_path):
-    containers = _containers(_compile(tmp_path, "vertex.accelerator_type=null"))
-    assert not any("accelerator" in c.get("resources", {}) for c in containers.values())
-    assert not any("env" in container for container in containers.values())
-
-
-def test_on_spot_machines_a_task_is_started_as_google_starts_custom_jobs(tmp_path):
-    secret = "projects/team/secrets/hf-token/versions/1"
-    overrides = (
-        "vertex.trainer_image=gcr.io/team/cuda:1",
-        "vertex.labels={team: support}",
-        "vertex.network=projects/1/global/networks/private",
-        "vertex.reserved_ip_ranges=[tasks]",
-        f"vertex.secrets={{HF_TOKEN: {secret}}}",
-    )
-    job = _compile(tmp_path, "vertex.spot_machine_type=g2-standard-8", *overrides)
-    _parsed(job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
-    ordinary = _containers(_compile(tmp_path, *overrides))
-    for name, container in _containers(job).items():
-        component = job["pipelineSpec"]["components"][name]
-        if name not in ACCELERATED:
-            assert container == ordinary[name]
-            continue
-        # As create_custom_training_job_from_component of google-cloud-pipeline-components does.
-        assert container["command"][-1].endswith("container.v1.custom_job.launcher")
-        assert container["image"].startswith("gcr.io/ml-pipeline/google-cloud-pipeline-components:")
-        assert component["outputDefinitions"]["parameters"] == {
-            "gcp_resources": {"parameterType": "STRING"}
-        }
-        flags = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
-        assert flags["--type"] == "CustomJob"
-        assert (flags["--project"], flags["--location"]) == ("team", "europe-west4")
-        custom_job = aiplatform_v1.CustomJob.from_json(flags["--payload"])
-        spec = custom_job.job_spec
-        assert spec.scheduling.strategy == aiplatform_v1.Scheduling.Strategy.SPOT
-        assert spec.service_account == "{{$.pipeline_service_account}}"
-        assert spec.network == "projects/1/global/networks/private"
-        assert list(spec.reserved_ip_ranges) == ["tasks"]
-        assert dict(custom_job.labels) == {"pipeline": "support-triage", "team": "support"}
-        [pool] = spec.worker_pool_specs
-        assert pool.replica_count == 1
-        machine = pool.machine_spec
-        assert (machine.machine_type, machine.accelerator_count) == ("g2-standard-8", 1)
-        assert machine.accelerator_type == aiplatform_v1.AcceleratorType.NVIDIA_L4
-        task, usual = pool.container_spec, ordinary[name]
-        assert (task.image_uri, list(task.command)) == (usual["image"], usual["command"])
-        usual_args = ["{{$.json_escape[1]}}" if a == "{{$}}" else a for a in usual["args"]]
-        assert list(task.args) == usual_args
-        assert [{"name": v.name, "value": v.value} for v in task.env] == usual["env"]
-
-
 def test_what_is_compiled_is_described_by_what_really_runs(tmp_path):
     told = describe(
-        _compile(
+        compile_preset(
             tmp_path,
             "vertex.trainer_image=gcr.io/team/cuda:1",
             "vertex.spot_machine_type=g2-standard-8",
@@ -233,31 +129,12 @@ def test_what_is_compiled_is_described_by_what_really_runs(tmp_path):
     )
     assert f"Images: {IMAGE}, gcr.io/team/cuda:1\n" in told
     assert "Spot machines: g2-standard-8\n" in told
-    assert "Spot machines" not in describe(_compile(tmp_path))
-
-
-def test_one_setting_moves_the_beam_components_to_dataflow(tmp_path):
-    here = _containers(_compile(tmp_path))
-    there = _containers(
-        _compile(
-            tmp_path, f"vertex.dataflow_image={IMAGE}-dataflow", "vertex.labels={team: support}"
-        )
-    )
-    for name in BEAM:
-        assert not any("Dataflow" in argument for argument in here[name]["args"])
-        assert {
-            "--runner=DataflowRunner",
-            "--project=team",
-            "--region=europe-west4",
-            f"--temp_location={BUCKET}/dataflow/temp",
-            f"--sdk_container_image={IMAGE}-dataflow",
-            "--labels=team=support",
-        } <= set(there[name]["args"])
+    assert "Spot machines" not in describe(compile_preset(tmp_path))
 
 
 def test_secrets_are_in_the_job_by_their_names_and_only_where_they_are_read(tmp_path):
     name = "projects/team/secrets/hf-token/versions/1"
-    containers = _containers(_compile(tmp_path, f"vertex.secrets={{HF_TOKEN: {name}}}"))
+    containers = containers_of(compile_preset(tmp_path, f"vertex.secrets={{HF_TOKEN: {name}}}"))
     wanted = {"name": "UNDERSTUDY_SECRETS", "value": json.dumps({"HF_TOKEN": name})}
     for reader in ("HFPusher", *ACCELERATED):
         assert wanted in containers[reader]["env"], reader
@@ -266,29 +143,11 @@ def test_secrets_are_in_the_job_by_their_names_and_only_where_they_are_read(tmp_
 
 def test_baselines_that_are_not_wanted_have_no_task(tmp_path):
     secret = "projects/team/secrets/hf-token/versions/1"
-    job = _compile(
+    job = compile_preset(
         tmp_path, "evaluator.baselines=[service]", f"vertex.secrets={{HF_TOKEN: {secret}}}"
     )
     tasks = set(job["pipelineSpec"]["root"]["dag"]["tasks"])
     assert TASKS - tasks == {"BaseResponseGen", "FewShotResponseGen"}
-
-
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_the_tasks_that_compute_with_a_model_get_the_backend(tmp_path, backend):
-    containers = _containers(_compile(tmp_path, f"training.backend={backend}"))
-    found = {
-        name
-        for name, container in containers.items()
-        if {"name": "KERAS_BACKEND", "value": "jax"} in container.get("env", [])
-    }
-    assert found == (ACCELERATED & set(containers) if backend == "jax" else set())
-
-
-def test_a_failed_task_is_started_again(tmp_path):
-    for retries in (0, 3):
-        job = _compile(tmp_path, f"vertex.task_retries={retries}")
-        for name, task in job["pipelineSpec"]["root"]["dag"]["tasks"].items():
-            assert task.get("retryPolicy", {}).get("maxRetryCount", 0) == retries, name
 
 
 @pytest.mark.parametrize(

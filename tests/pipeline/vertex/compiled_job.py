@@ -1,0 +1,39 @@
+"""A job as `compile` writes it, and what is looked up in it."""
+
+from google.protobuf import json_format
+
+from pipeline.vertex.job_file import compile_job
+from tests.pipeline.vertex.conftest import vertex_config
+
+TASKS = {
+    "CoverageExampleGen",
+    "SynthDataGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "ResponseGen",
+    "BaseResponseGen",
+    "FewShotResponseGen",
+    "LLMEvaluator",
+    "HFPusher",
+}
+ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen", "FewShotResponseGen"}
+BEAM = {"CoverageExampleGen", "StatisticsGen", "Transform"}
+
+
+def compile_preset(tmp_path, *overrides, preset="vertex"):
+    return compile_job(vertex_config(preset, *overrides), tmp_path / "job.json")
+
+
+def containers_of(job):
+    spec = job["pipelineSpec"]
+    return {
+        name: spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        for name, component in spec["components"].items()
+    }
+
+
+def parsed(values, message):
+    return json_format.ParseDict(values, message)  # refuses unknown fields

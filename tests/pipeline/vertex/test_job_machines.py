@@ -1,0 +1,129 @@
+"""The compiled job's machines: accelerators, spot machines, Dataflow."""
+
+import pytest
+from google.cloud import aiplatform_v1
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from tests.pipeline.vertex.compiled_job import (
+    ACCELERATED,
+    BEAM,
+    compile_preset,
+    containers_of,
+    parsed,
+)
+from tests.pipeline.vertex.conftest import BUCKET, IMAGE
+
+
+def test_training_and_generation_run_on_the_accelerator_and_nothing_else_does(tmp_path):
+    job = compile_preset(
+        tmp_path,
+        "vertex.accelerator_type=NVIDIA_A100_80GB",
+        "vertex.accelerator_count=2",
+        "vertex.cpu_limit=24",
+        "vertex.trainer_image=gcr.io/team/cuda:1",
+    )
+    containers = containers_of(job)
+    wanted = {
+        "cpuLimit": 24.0,
+        "memoryLimit": 32.0,
+        "accelerator": {"type": "NVIDIA_A100_80GB", "count": "2"},
+    }
+    for name, container in containers.items():
+        expected = wanted if name in ACCELERATED else None
+        image = "gcr.io/team/cuda:1" if name in ACCELERATED else IMAGE
+        assert container.get("resources") == expected, name
+        assert container["image"] == image, name
+
+
+def test_a_task_that_is_paid_an_accelerator_for_is_told_to_look_for_it(tmp_path):
+    wanted = {"name": "UNDERSTUDY_ACCELERATOR", "value": "NVIDIA_L4"}
+    for name, container in containers_of(compile_preset(tmp_path)).items():
+        assert (wanted in container.get("env", [])) == (name in ACCELERATED), name
+
+
+def test_without_an_accelerator_no_task_asks_for_one(tmp_path):
+    containers = containers_of(compile_preset(tmp_path, "vertex.accelerator_type=null"))
+    assert not any("accelerator" in c.get("resources", {}) for c in containers.values())
+    assert not any("env" in container for container in containers.values())
+
+
+def test_on_spot_machines_a_task_is_started_as_google_starts_custom_jobs(tmp_path):
+    secret = "projects/team/secrets/hf-token/versions/1"
+    overrides = (
+        "vertex.trainer_image=gcr.io/team/cuda:1",
+        "vertex.labels={team: support}",
+        "vertex.network=projects/1/global/networks/private",
+        "vertex.reserved_ip_ranges=[tasks]",
+        f"vertex.secrets={{HF_TOKEN: {secret}}}",
+    )
+    job = compile_preset(tmp_path, "vertex.spot_machine_type=g2-standard-8", *overrides)
+    parsed(job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    ordinary = containers_of(compile_preset(tmp_path, *overrides))
+    for name, container in containers_of(job).items():
+        component = job["pipelineSpec"]["components"][name]
+        if name not in ACCELERATED:
+            assert container == ordinary[name]
+            continue
+        # As create_custom_training_job_from_component of google-cloud-pipeline-components does.
+        assert container["command"][-1].endswith("container.v1.custom_job.launcher")
+        assert container["image"].startswith("gcr.io/ml-pipeline/google-cloud-pipeline-components:")
+        assert component["outputDefinitions"]["parameters"] == {
+            "gcp_resources": {"parameterType": "STRING"}
+        }
+        flags = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+        assert flags["--type"] == "CustomJob"
+        assert (flags["--project"], flags["--location"]) == ("team", "europe-west4")
+        custom_job = aiplatform_v1.CustomJob.from_json(flags["--payload"])
+        spec = custom_job.job_spec
+        assert spec.scheduling.strategy == aiplatform_v1.Scheduling.Strategy.SPOT
+        assert spec.service_account == "{{$.pipeline_service_account}}"
+        assert spec.network == "projects/1/global/networks/private"
+        assert list(spec.reserved_ip_ranges) == ["tasks"]
+        assert dict(custom_job.labels) == {"pipeline": "support-triage", "team": "support"}
+        [pool] = spec.worker_pool_specs
+        assert pool.replica_count == 1
+        machine = pool.machine_spec
+        assert (machine.machine_type, machine.accelerator_count) == ("g2-standard-8", 1)
+        assert machine.accelerator_type == aiplatform_v1.AcceleratorType.NVIDIA_L4
+        task, usual = pool.container_spec, ordinary[name]
+        assert (task.image_uri, list(task.command)) == (usual["image"], usual["command"])
+        usual_args = ["{{$.json_escape[1]}}" if a == "{{$}}" else a for a in usual["args"]]
+        assert list(task.args) == usual_args
+        assert [{"name": v.name, "value": v.value} for v in task.env] == usual["env"]
+
+
+def test_one_setting_moves_the_beam_components_to_dataflow(tmp_path):
+    here = containers_of(compile_preset(tmp_path))
+    there = containers_of(
+        compile_preset(
+            tmp_path, f"vertex.dataflow_image={IMAGE}-dataflow", "vertex.labels={team: support}"
+        )
+    )
+    for name in BEAM:
+        assert not any("Dataflow" in argument for argument in here[name]["args"])
+        assert {
+            "--runner=DataflowRunner",
+            "--project=team",
+            "--region=europe-west4",
+            f"--temp_location={BUCKET}/dataflow/temp",
+            f"--sdk_container_image={IMAGE}-dataflow",
+            "--labels=team=support",
+        } <= set(there[name]["args"])
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_the_tasks_that_compute_with_a_model_get_the_backend(tmp_path, backend):
+    containers = containers_of(compile_preset(tmp_path, f"training.backend={backend}"))
+    found = {
+        name
+        for name, container in containers.items()
+        if {"name": "KERAS_BACKEND", "value": "jax"} in container.get("env", [])
+    }
+    assert found == (ACCELERATED & set(containers) if backend == "jax" else set())
+
+
+def test_a_failed_task_is_started_again(tmp_path):
+    for retries in (0, 3):
+        job = compile_preset(tmp_path, f"vertex.task_retries={retries}")
+        for name, task in job["pipelineSpec"]["root"]["dag"]["tasks"].items():
+            assert task.get("retryPolicy", {}).get("maxRetryCount", 0) == retries, name
