@@ -15,6 +15,7 @@ from tests.pipeline.vertex.compiled_job import (
     BEAM,
     TASKS,
     compile_preset,
+    containers_of,
     parsed,
 )
 from tests.pipeline.vertex.conftest import IMAGE, vertex_config
