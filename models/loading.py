@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from models.data import Array
 
 _LARGE_BYTES = 2**24  # of a variable that is assigned in parts, and of a part
 
@@ -49,11 +49,11 @@ def _is_lean(variable: Any, value: Any) -> bool:
 
 
 def _assign_in_parts(variable: Any, value: Array) -> bool:
-    """Write into the variable's own buffer; returns whether it has arrived there.
+    """Write into the variable's own buffer; returns whether all of it has arrived there.
 
     `assign` of a slice is no way: it makes each later read of the variable copy it. Reading a
     variable copies nothing, and `InplaceUpdate` changes the buffer it is given, which its
-    documentation does not promise: so what was written last is read back.
+    documentation does not promise: so every part is read back.
     """
     import tensorflow as tf
 
@@ -61,6 +61,8 @@ def _assign_in_parts(variable: Any, value: Array) -> bool:
     n_rows = max(1, _LARGE_BYTES * len(value) // value.nbytes)
     for start in range(0, len(value), n_rows):
         part = tf.cast(value[start : start + n_rows], buffer.dtype)
-        rows = tf.range(start, start + len(part))
-        tf.raw_ops.InplaceUpdate(x=buffer, i=rows, v=part)
-    return bool(tf.reduce_all(variable._value[-1] == part[-1]))
+        end = start + len(part)
+        tf.raw_ops.InplaceUpdate(x=buffer, i=tf.range(start, end), v=part)
+        if not tf.reduce_all(variable._value[start:end] == part):
+            return False
+    return True

@@ -38,13 +38,15 @@ def test_large_weights_are_assigned_in_parts(tiny_preset, parts, monkeypatch, dt
         assert np.any(value != 0) or "scale" in name, name
 
 
-def test_what_does_not_arrive_in_parts_is_assigned_at_once(monkeypatch):
-    monkeypatch.setattr(loading, "_LARGE_BYTES", 16)
+@pytest.mark.parametrize("last_row", [0, 1], ids=["zeros at the end", "no zeros"])
+def test_what_does_not_arrive_in_parts_is_assigned_at_once(parts, monkeypatch, last_row):
     monkeypatch.setattr("tensorflow.raw_ops.InplaceUpdate", lambda x, i, v: x)
-    value = np.arange(1, 13, dtype="float32").reshape(4, 3)
+    value = np.ones((64, 64), "float32")
+    value[-1] = last_row
     with loading.lean_loading():
-        variable = keras.Variable(np.zeros((4, 3), "float32"))
+        variable = keras.Variable(np.zeros((64, 64), "float32"))
         variable.assign(value)
+    assert len(parts) == 1
     np.testing.assert_array_equal(variable.value, value)
 
 
