@@ -13,23 +13,10 @@ from pathlib import Path
 import pytest
 
 from components.coverage_example_gen.reader import read_coverage
+from tests.nodes import NODES
 
 KEY = "s3cret-key-0123456789"
 ROOT = Path(__file__).resolve().parents[1]
-COMPONENTS = [
-    "CoverageExampleGen",
-    "SynthDataGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "Transform",
-    "Trainer",
-    "ResponseGen",
-    "BaseResponseGen",
-    "FewShotResponseGen",
-    "LLMEvaluator",
-    "HFPusher",
-]
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +71,7 @@ def finished(output):
 
 def test_the_loop_shows_itself_and_says_where_everything_is(finished, output):
     assert re.search(r"Round 1: coverage rate [\d.]+ % \(holdout\)", finished.stderr)
-    for component in COMPONENTS:
+    for component in NODES:
         assert finished.stderr.count(f"  {component} finished after") == 2
     assert str(output / "report.html") in finished.stdout
     chatter = re.compile(r"WARNING|Traceback|TensorFlow|absl|httpx")
@@ -101,7 +88,7 @@ def test_the_summary_accounts_for_both_rounds(output):
     for entry in (first, second):
         holdout = entry["rates"]["tuned"]["holdout"]
         assert (holdout["total"], entry["blessed"]) == (4, False)
-        assert {node["node"] for node in entry["components"]} == set(COMPONENTS)
+        assert {node["node"] for node in entry["components"]} == set(NODES)
         assert entry["training"]["steps"] == 4
         assert entry["usage"]["total"]["calls"] > 0
         for uri in (entry["artifacts"][key] for key in ("synthetic", "report", "model")):

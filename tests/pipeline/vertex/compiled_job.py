@@ -5,20 +5,6 @@ from google.protobuf import json_format
 from pipeline.vertex.job_file import compile_job
 from tests.pipeline.vertex.conftest import vertex_config
 
-TASKS = {
-    "CoverageExampleGen",
-    "SynthDataGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "Transform",
-    "Trainer",
-    "ResponseGen",
-    "BaseResponseGen",
-    "FewShotResponseGen",
-    "LLMEvaluator",
-    "HFPusher",
-}
 ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen", "FewShotResponseGen"}
 BEAM = {"CoverageExampleGen", "StatisticsGen", "Transform"}
 

@@ -10,10 +10,10 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from components.errors import UserError
 from pipeline.config import load_config, preset_names
 from pipeline.vertex.job_file import compile_job, describe
+from tests.nodes import NODES
 from tests.pipeline.vertex.compiled_job import (
     ACCELERATED,
     BEAM,
-    TASKS,
     compile_preset,
     containers_of,
     parsed,
@@ -32,7 +32,7 @@ def test_every_preset_compiles_to_a_valid_job(preset, tmp_path):
     deployment = parsed(
         job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig()
     )
-    assert set(spec.root.dag.tasks) >= TASKS
+    assert set(spec.root.dag.tasks) >= set(NODES)
     assert {c.executor_label for c in spec.components.values()} == set(deployment.executors)
     for name, task in spec.root.dag.tasks.items():
         known = set(spec.components[name].input_definitions.parameters)
@@ -148,7 +148,7 @@ def test_baselines_that_are_not_wanted_have_no_task(tmp_path):
         tmp_path, "evaluator.baselines=[service]", f"vertex.secrets={{HF_TOKEN: {secret}}}"
     )
     tasks = set(job["pipelineSpec"]["root"]["dag"]["tasks"])
-    assert TASKS - tasks == {"BaseResponseGen", "FewShotResponseGen"}
+    assert set(NODES) - tasks == {"BaseResponseGen", "FewShotResponseGen"}
 
 
 @pytest.mark.parametrize(

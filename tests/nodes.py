@@ -1,0 +1,16 @@
+"""The nodes of a round, on this machine and on Vertex AI."""
+
+NODES = (
+    "CoverageExampleGen",
+    "SynthDataGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "ResponseGen",
+    "BaseResponseGen",
+    "FewShotResponseGen",
+    "LLMEvaluator",
+    "HFPusher",
+)
