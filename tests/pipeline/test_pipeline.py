@@ -1,5 +1,7 @@
 """The DAG: what a configuration adds to it, and what its cache can see."""
 
+import json
+
 import pytest
 from tfx.utils import dependency_utils
 
@@ -29,6 +31,16 @@ def nodes():
         return {node.id: node for node in pipeline.components}
 
     return make
+
+
+def test_the_judge_may_be_another_service_llm(nodes):
+    made = nodes("judge={provider: openai, model: other, base_url: http://127.0.0.1:1/v1}")
+    models = {
+        name: json.loads(made[name].exec_properties["service_llm"])["model"]
+        for name in ("SynthDataGen", "LLMEvaluator")
+    }
+    assert models["LLMEvaluator"] == "other"
+    assert models["SynthDataGen"] != "other"
 
 
 def test_every_baseline_is_judged_beside_the_tuned_model(nodes):

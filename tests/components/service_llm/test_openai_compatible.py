@@ -11,7 +11,8 @@ from components.service_llm.errors import (
 )
 from components.service_llm.settings import ServiceLLMSettings
 from components.service_llm.types import Request, Usage
-from tests.components.service_llm.conftest import Word, Words, openai_reply
+from pipeline.config import load_config
+from tests.components.service_llm.conftest import Word, Words, openai_reply, words
 
 
 @pytest.fixture
@@ -32,6 +33,30 @@ def test_a_reply_is_a_value_of_the_schema(ask_openai, server):
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert body["temperature"] == 0.3
     assert set(body["response_format"]["json_schema"]["schema"]["properties"]) == {"word"}
+
+
+def test_generator_and_judge_may_be_of_different_providers(ask, server, other_server):
+    other_server.respond = lambda body, number: openai_reply('{"word": "judged"}')
+    url = f"{other_server.url}/v1"
+    config = load_config(
+        "gemini",
+        [
+            f"service_llm.base_url={server.url}",
+            f"judge={{provider: openai, model: local, base_url: {url}}}",
+        ],
+        environ={},
+    )
+    answers = {}
+    for component, llm in (
+        ("SynthDataGen", config.service_llm),
+        ("LLMEvaluator", config.judge_llm),
+    ):
+        changes = llm.model_dump(include={"provider", "model", "base_url"})
+        results, _ = ask(words(2), component=component, **changes)
+        answers[component] = [result.value.word for result in results]
+    assert answers == {"SynthDataGen": ["word 0", "word 1"], "LLMEvaluator": ["judged"] * 2}
+    assert (len(server.bodies), len(other_server.bodies)) == (2, 2)
+    assert all(body["model"] == "local" for body in other_server.bodies)
 
 
 def test_why_a_reply_ended(ask_openai, server):
