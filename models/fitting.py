@@ -15,7 +15,7 @@ from models.hparams import TrainHParams
 from models.projections import fast_projections
 from models.recorder import Recorder
 from models.schedule import OfBatch, schedule_of_steps
-from models.training_model import ResponseLoss, response_model
+from models.training_model import ResponseLoss, response_states
 
 _logger = logging.getLogger(__name__)
 
@@ -68,11 +68,12 @@ class _Training:
         self._hparams = hparams
         self._steps, per_pass = n_steps(len(train_rows), hparams)
         self._eval_steps = hparams.eval_steps or per_pass
-        self._model = response_model(model)
+        self._model = response_states(model)
+        self._eval_loss = ResponseLoss(model, trains=False)
         self._schedule = schedule_of_steps(hparams, self._steps)
         accumulated = hparams.gradient_accumulation
         self._model.compile(
-            loss=ResponseLoss(),
+            loss=ResponseLoss(model),
             optimizer=keras.optimizers.AdamW(
                 OfBatch(self._schedule, accumulated),
                 weight_decay=hparams.weight_decay,
@@ -167,7 +168,7 @@ class _Training:
         return len(losses) - 1 - losses.index(min(losses)) >= self._hparams.patience
 
     def _evaluate(self) -> None:
-        loss = _eval_loss(self._model, self._eval_rows, self._hparams)
+        loss = _eval_loss(self._model, self._eval_loss, self._eval_rows, self._hparams)
         if loss is None:
             return
         known = [known for _, known in self._recorder.eval_losses]
@@ -182,10 +183,9 @@ class _Training:
 
 def _build_loss(model: keras.Model) -> None:
     """Keras' JAX trainer would take the first batch for it, and begin with the second one."""
-    shape = [1 if length is None else length for length in model.output.shape]
-    logits = keras.ops.zeros(shape)
-    labels = keras.ops.zeros(shape[:-1])
-    model.compute_loss(y=labels, y_pred=logits, sample_weight=labels)
+    labels = keras.ops.zeros(1)
+    states = keras.ops.zeros((1, model.output.shape[-1]))
+    model.compute_loss(y=labels, y_pred=states, sample_weight=labels)
 
 
 def _values(variables: Sequence[Any]) -> list[data.Array]:
@@ -193,7 +193,10 @@ def _values(variables: Sequence[Any]) -> list[data.Array]:
 
 
 def _eval_loss(
-    model: keras.Model, rows: Sequence[data.TokenizedRow], hparams: TrainHParams
+    model: keras.Model,
+    loss: ResponseLoss,
+    rows: Sequence[data.TokenizedRow],
+    hparams: TrainHParams,
 ) -> float | None:
     total = n_labels = 0.0
     passed = data.batches(rows, hparams.batch_size, None, data.pad_multiple())
@@ -201,14 +204,14 @@ def _eval_loss(
         if index == hparams.eval_batches:
             break
         weights = (labels != data.IGNORED_LABEL).astype("float32")
-        total += _batch_loss(model, divisible((inputs, labels, weights), batch_parts()))
+        total += _batch_loss(model, loss, divisible((inputs, labels, weights), batch_parts()))
         n_labels += float(weights.sum())
     return total / n_labels if n_labels else None
 
 
-def _batch_loss(model: keras.Model, batch: Batch) -> float:
+def _batch_loss(model: keras.Model, loss: ResponseLoss, batch: Batch) -> float:
     inputs, labels, weights = batch
     if keras.backend.backend() == "tensorflow":
         # Tracing takes longer than these few batches.
-        return float(ResponseLoss()(labels, model(inputs), weights))
+        return float(loss(labels, model(inputs), weights))
     return float(model.test_on_batch(inputs, labels, sample_weight=weights))

@@ -35,10 +35,11 @@ def _call(self: Any, inputs: Any, reverse: bool = False) -> Any:
     logits = tf.matmul(flat, table, transpose_b=True)
     logits = tf.reshape(logits, tf.concat([tf.shape(hidden)[:-1], [self.input_dim]], axis=0))
     logits.set_shape([*inputs.shape[:-1], self.input_dim])
-    return _capped(self, logits)
+    return capped(self, logits)
 
 
-def _capped(embedding: Any, logits: Any) -> Any:
+def capped(embedding: Any, logits: Any) -> Any:
+    """Logits after the model's soft cap, if it has one (Gemma 2)."""
     import tensorflow as tf
 
     cap = embedding.logit_soft_cap
@@ -71,7 +72,7 @@ def packed_logits(embedding: Any, hidden: Any, table: Any) -> Any:
 
     logits = tf.matmul(tf.cast(hidden, table.dtype)[tf.newaxis], table)
     logits = tf.reshape(tf.transpose(logits, [1, 0, 2]), [-1, embedding.input_dim])
-    return _capped(embedding, logits)
+    return capped(embedding, logits)
 
 
 def has_fast_output_head(embedding: Any) -> bool:

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from models import data
-from models.training_model import ResponseLoss, response_model
+from models.training_model import ResponseLoss, response_states
 from tests.models.tuning import formatted
 
 PAIRS = [
@@ -109,7 +109,7 @@ def test_the_order_is_new_in_every_pass_and_the_same_for_the_same_seed():
 
 def test_the_loss_of_a_batch_is_that_of_its_rows_alone(rows, tiny):
     """Neither the padding of a short row nor its neighbours change what it is trained on."""
-    model, loss = response_model(tiny), ResponseLoss()
+    model, loss = response_states(tiny), ResponseLoss(tiny)
 
     def summed(rows):
         inputs, labels = next(data.batches(rows, len(rows), None))
@@ -119,7 +119,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone(rows, tiny):
 
 
 def test_more_padding_leaves_the_loss_as_it_is(rows, tiny):
-    model, loss = response_model(tiny), ResponseLoss()
+    model, loss = response_states(tiny), ResponseLoss(tiny)
     inputs, labels = next(data.batches(rows, len(rows), None))
     wide, wide_labels = next(data.batches(rows, len(rows), None, 48))
     assert len(wide_labels) > len(labels)

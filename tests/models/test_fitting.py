@@ -56,10 +56,10 @@ def test_the_recorded_losses_are_those_of_the_steps(tiny_preset, tiny):
     """Batches of three rows and of one, which Keras' own mean weighs by rows."""
     frozen = tune(tiny_preset, epochs=1, learning_rate=1e-12, keep_best=False)
     hparams = TrainHParams(preset=PRESET, batch_size=3, eval_batches=1)
-    model = fitting.response_model(tiny)
+    model, of_batch = fitting.response_states(tiny), fitting.ResponseLoss(tiny)
     batches = training_batches(frozen.rows, hparams, 0)
     for loss, (inputs, labels, weights) in zip(frozen.facts["losses"], batches, strict=False):
-        expected = float(fitting.ResponseLoss()(labels, model(inputs), weights))
+        expected = float(of_batch(labels, model(inputs), weights))
         assert loss == pytest.approx(expected, abs=1e-3)
 
 

@@ -9,7 +9,7 @@ from models.errors import ModelError
 from models.generate import Generator
 from models.hparams import TrainHParams
 from models.lora import enable_lora
-from models.training_model import ResponseLoss, response_model
+from models.training_model import ResponseLoss, response_states
 from tests.models.tuning import PAIRS, PRESET, tune, write
 
 HPARAMS = TrainHParams(preset=PRESET, lora_rank=4)
@@ -18,7 +18,7 @@ HPARAMS = TrainHParams(preset=PRESET, lora_rank=4)
 def loss_and_labels(model, rows):
     inputs, labels = next(data.batches(rows, len(rows), None))
     [weights] = data.label_weights([labels])
-    loss = ResponseLoss()(labels, response_model(model)(inputs), weights)
+    loss = ResponseLoss(model)(labels, response_states(model)(inputs), weights)
     return float(loss), int((labels != data.IGNORED_LABEL).sum())
 
 

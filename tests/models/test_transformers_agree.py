@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from models import data
 from models.features import template_for
-from models.training_model import ResponseLoss, response_model
+from models.training_model import ResponseLoss, response_states
 from models.verification import PROMPTS, Verifier
 from tests.models.agreement import (
     EXPORTED,
@@ -34,9 +34,9 @@ def theirs():
 def loss_and_gradients(model, variables):
     inputs, labels = next(data.batches(rows(), 3, None))
     [weights] = data.label_weights([labels])
-    trained = response_model(model)
+    states = response_states(model)
     with tf.GradientTape() as tape:
-        loss = ResponseLoss()(labels, trained(inputs), weights)
+        loss = ResponseLoss(model)(labels, states(inputs), weights)
     return float(loss), tape.gradient(loss, [variable.value for variable in variables])
 
 

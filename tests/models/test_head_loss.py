@@ -1,0 +1,126 @@
+"""The losses taken part by part are those of all logits at once, and so are their gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import head_loss
+from models.head_loss import losses_of_logits, token_losses
+from models.output_head import use_fast_output_head
+
+N_PIECES, HIDDEN = 700, 48
+LABELS = np.array([0, 255, 256, 699, 3], "int32")  # the ends of the parts among them
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    """Two whole parts and a shorter last one."""
+    monkeypatch.setattr(head_loss, "_PIECES", 256)
+
+
+@pytest.fixture
+def states():
+    return np.random.default_rng(0).normal(size=(len(LABELS), HIDDEN)).astype("float32")
+
+
+def embedding(dtype="float32", soft_cap=None, scale=1.0):
+    import keras_hub
+
+    layer = keras_hub.layers.ReversibleEmbedding(
+        N_PIECES, HIDDEN, tie_weights=True, dtype=dtype, logit_soft_cap=soft_cap
+    )
+    layer.build((None, None))
+    rng = np.random.default_rng(1)
+    layer.embeddings.assign(rng.normal(0, scale, layer.embeddings.shape))
+    use_fast_output_head(layer)
+    layer.trainable = False
+    return layer
+
+
+def losses_and_gradients(compute, layer, states):
+    states = tf.constant(states)
+    upstream = tf.constant([1.0, -2.0, 0.5, 0.0, 3.0])  # the weights of the labels
+    with tf.GradientTape() as tape:
+        tape.watch(states)
+        losses = compute(layer, states, LABELS)
+        total = tf.reduce_sum(losses * upstream)
+    return np.asarray(losses), np.asarray(tape.gradient(total, states))
+
+
+@pytest.mark.parametrize("soft_cap", [None, 3.0], ids=["plain", "soft cap"])
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_losses_and_gradients_are_those_of_all_logits(states, soft_cap, compiled):
+    layer = embedding(soft_cap=soft_cap)
+    compute = tf.function(token_losses) if compiled else token_losses
+    losses, gradients = losses_and_gradients(compute, layer, states)
+    expected, expected_gradients = losses_and_gradients(losses_of_logits, layer, states)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradients, expected_gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_no_array_has_the_size_of_the_vocabulary(states):
+    layer = embedding()
+    computed = tf.function(lambda s: tape_gradient(layer, s)).get_concrete_function(states)
+    shapes = [
+        output.shape
+        for graph in (computed.graph, *map(loop_body, loops(computed.graph)))
+        for operation in graph.get_operations()
+        for output in operation.outputs
+    ]
+    tables = [shape for shape in shapes if shape.rank == 2 and N_PIECES in shape.as_list()]
+    assert tables, "the table itself is found"
+    assert all(shape.as_list() == [N_PIECES, HIDDEN] for shape in tables)
+
+
+def tape_gradient(layer, states):
+    with tf.GradientTape() as tape:
+        tape.watch(states)
+        losses = token_losses(layer, states, LABELS)
+    return tape.gradient(losses, states)
+
+
+def loops(graph):
+    return [operation for operation in graph.get_operations() if "While" in operation.type]
+
+
+def loop_body(operation):
+    return operation.graph._get_function(operation.get_attr("body").name).graph
+
+
+def test_large_logits_neither_overflow_nor_lose_the_label(states):
+    layer = embedding(scale=300.0)
+    losses, gradients = losses_and_gradients(token_losses, layer, states)
+    expected, expected_gradients = losses_and_gradients(losses_of_logits, layer, states)
+    assert expected.max() > 1000
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-2)
+    np.testing.assert_allclose(gradients, expected_gradients, rtol=1e-4, atol=1e-2)
+
+
+def test_a_sure_model_has_no_loss(states):
+    """Its label's logit is rounded as the sum's is: a loss below zero would be a reward."""
+    layer = embedding("bfloat16")
+    table = np.array(keras.ops.cast(layer.embeddings, "float32"))
+    table[LABELS] = 10 * states
+    layer.embeddings.assign(table)
+    losses, gradients = losses_and_gradients(token_losses, layer, states)
+    np.testing.assert_allclose(losses, 0, atol=1e-6)
+    np.testing.assert_allclose(gradients, 0, atol=0.2)
+
+
+def test_bfloat16_is_float32_within_its_precision(states):
+    layer, exact = embedding("bfloat16"), embedding()
+    losses, gradients = losses_and_gradients(token_losses, layer, states)
+    expected, expected_gradients = losses_and_gradients(losses_of_logits, exact, states)
+    np.testing.assert_allclose(losses, expected, rtol=0.02, atol=0.02)
+    largest = np.abs(expected_gradients).max()
+    np.testing.assert_allclose(gradients, expected_gradients, atol=0.02 * largest)
+
+
+def test_where_the_output_weights_are_trained_they_get_their_gradient(states):
+    layer = embedding()
+    layer.trainable = True
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(token_losses(layer, tf.constant(states), LABELS))
+    gradient = tape.gradient(total, layer.embeddings.value)
+    assert np.abs(np.asarray(gradient)).sum(axis=1).min() > 0
