@@ -104,10 +104,18 @@ def claim(root: Path) -> Iterator[OutputPaths]:
 
 def _check_writable(paths: OutputPaths) -> None:
     """Raise where something of an earlier run is another user's, or read-only."""
-    kept = (paths.metadata, paths.artifacts, paths.journal, paths.checkpoints, paths.log)
-    for path in (paths.root, *kept):
+    folders = (paths.artifacts, paths.journal, paths.checkpoints)
+    below = (folder for kept in folders for folder in _written_again(kept))
+    for path in (paths.root, paths.metadata, paths.log, *below):
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _written_again(folder: Path) -> Iterator[Path]:
+    """A folder and those below that a later run writes to: not the numbered ones of an execution."""
+    for path, names, _ in os.walk(folder):
+        yield Path(path)
+        names[:] = [name for name in names if not name.isdigit()]
 
 
 def disk_is_full(error: BaseException) -> bool:

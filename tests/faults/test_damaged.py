@@ -92,7 +92,10 @@ def test_a_damaged_model_is_not_pushed(finished, run):
     assert ended.status == 0, ended.output
 
 
-@pytest.mark.parametrize("name", ["output", "output/tfx", "output/metadata.db", "output/journal"])
+@pytest.mark.parametrize(
+    "name",
+    ["output", "output/tfx", "output/tfx/Trainer/model", "output/metadata.db", "output/journal"],
+)
 def test_what_is_read_only_is_named(finished, run, name):
     path = finished / name
     mode = path.stat().st_mode

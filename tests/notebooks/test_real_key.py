@@ -23,6 +23,8 @@ SMALL = {
     "TRAINING__MAX_STEPS": "2",
     "TRAINING__EXPORTS": "[]",
     "GENERATION__MAX_OUTPUT_TOKENS": "8",
+    "GENERATION__BATCH_SIZE": "64",
+    "EVALUATOR__BASELINES": '["service"]',
     "COVERAGE_DIR": "data/coverage/smoke",
 }
 
@@ -67,7 +69,7 @@ def test_the_preset_and_a_key_are_all_it_takes(name, gemini, executed, monkeypat
         monkeypatch.setenv(f"UNDERSTUDY__{variable}", value)
     (cell,) = tagged(read(name), "parameters")
     assert '"gemini"' in cell.source, "the cell names the preset"
-    parameters = {"ROUNDS": 1} if name.startswith("05") else {}
+    parameters = {"ROUNDS": 1, "ROWS": 24} if name.startswith("05") else {}
     notebook, found = executed(
         name,
         {"model": "config.service_llm.model", "stand_in": "'UNDERSTUDY_STANDIN_URL' in os.environ"},
