@@ -112,7 +112,7 @@ def _check_writable(paths: OutputPaths) -> None:
 
 
 def _written_again(folder: Path) -> Iterator[Path]:
-    """A folder and those below that a later run writes to: not the numbered ones of an execution."""
+    """A folder and those below that a later run writes to; numbered ones are an execution's."""
     for path, names, _ in os.walk(folder):
         yield Path(path)
         names[:] = [name for name in names if not name.isdigit()]
