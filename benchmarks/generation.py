@@ -4,7 +4,8 @@
 have the same weights, prompts and threads. Decoding is greedy, the programs answer the same prompts
 in batches sorted by length (llama.cpp: as many at once), after a first batch that is not counted.
 Each figure is the median of the runs, which alternate between the programs. CPU time depends less
-on what else the machine does. "same tokens" counts the responses that are ours, token for token.
+on what else the machine does. "same tokens" counts the responses that are ours, token for token;
+"as in float32" those that are ours in float32, which tells how much bfloat16's rounding changes.
 """
 
 import argparse
@@ -25,6 +26,8 @@ _PROMPTS = 32
 _BATCH = 8
 _MAX_OUTPUT_TOKENS = 48
 
+Answer = list[int]  # the tokens of a response
+
 
 def main() -> None:
     """Measures and prints the table, or is the process that is measured."""
@@ -38,15 +41,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         job = str(Path(folder) / "job.json")
         _write_job(job)
-        print(
-            "| dtype | program | tokens / s | ratio | CPU ms / token | same tokens |\n"
-            "|---|---|---|---|---|---|"
-        )
+        columns = ("dtype", "program", "tokens / s", "ratio", "CPU ms / token", "same tokens")
+        print(f"| {' | '.join(columns)} | as in float32 |\n|{'---|' * (len(columns) + 1)}")
+        exact: list[Answer] | None = None
         for dtype in ("float32", "bfloat16"):
             # Gone after its rows, since it takes up to a gigabyte.
             with tempfile.TemporaryDirectory() as gguf_folder:
                 gguf_file = shared.gguf_file(gguf_folder, dtype)
-                _compare(dtype, job, gguf_file, arguments.runs)
+                exact = _compare(dtype, job, gguf_file, arguments.runs, exact)
 
 
 def _write_job(path: str) -> None:
@@ -70,7 +72,10 @@ def _write_job(path: str) -> None:
     Path(path).write_text(json.dumps(job), encoding="utf-8")
 
 
-def _compare(dtype: str, job: str, gguf_file: str, runs: int) -> None:
+def _compare(
+    dtype: str, job: str, gguf_file: str, runs: int, exact: list[Answer] | None
+) -> list[Answer]:
+    """Measures and prints the rows of a dtype; gives the answers that others are compared with."""
     programs: dict[str, Callable[[], dict[str, Any]]] = {
         "ours": lambda: processes.ours("generation", "--child", job, dtype),
         "transformers": lambda: shared.peer(
@@ -92,15 +97,22 @@ def _compare(dtype: str, job: str, gguf_file: str, runs: int) -> None:
         }
         for name, results in found.items()
     }
+    ours: list[Answer] = found["ours"][0]["answers"]
+    exact = exact or ours
     for name, figures in median.items():
-        rate = figures["tokens_per_second"]
-        pairs = zip(found["ours"][0]["answers"], found[name][0]["answers"], strict=True)
-        same = sum(one == other for one, other in pairs)
+        rate, answers = figures["tokens_per_second"], found[name][0]["answers"]
         print(
             f"| {dtype} | {name} | {rate:.0f} | {median['ours']['tokens_per_second'] / rate:.2f} | "
-            f"{figures['cpu_ms_per_token']:.1f} | {same} of {_PROMPTS} |",
+            f"{figures['cpu_ms_per_token']:.1f} | {_equal(answers, ours)} | "
+            f"{_equal(answers, exact)} |",
             flush=True,
         )
+    return exact
+
+
+def _equal(answers: list[Answer], others: list[Answer]) -> str:
+    same = sum(one == other for one, other in zip(answers, others, strict=True))
+    return f"{same} of {len(answers)}"
 
 
 def _generate(job_file: str, dtype: str) -> dict[str, Any]:

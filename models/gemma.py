@@ -70,27 +70,32 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     Raises:
         ModelError: KerasHub cannot load the preset.
     """
-    import keras
-
-    from models.loading import lean_loading
+    from models.loading import lean_loading, quick_collections
     from models.output_head import use_fast_output_head
 
-    try:
-        with lean_loading():
-            model = _from_preset(preset, dtype)
-    except Exception as error:
-        raise ModelError(
-            f"The preset {preset!r} cannot be loaded ({type(error).__name__}: {error}). Give a "
-            "folder with a KerasHub preset, a built-in name, hf://… or kaggle://…; Gemma on Kaggle "
-            "and on the Hub needs its license accepted and a login."
-        ) from error
-    if quantization != "none":
-        # The embeddings stay as they are: no gradient passes through the logits of 8 bits.
-        for layer in model.backbone._flatten_layers(include_self=False):
-            if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
-                layer.quantize(quantization)
+    with quick_collections():
+        try:
+            with lean_loading():
+                model = _from_preset(preset, dtype)
+        except Exception as error:
+            raise ModelError(
+                f"The preset {preset!r} cannot be loaded ({type(error).__name__}: {error}). Give a "
+                "folder with a KerasHub preset, a built-in name, hf://… or kaggle://…; Gemma on "
+                "Kaggle and on the Hub needs its license accepted and a login."
+            ) from error
+        if quantization != "none":
+            _quantize(model.backbone, quantization)
     use_fast_output_head(model.backbone.token_embedding)
     return model
+
+
+def _quantize(backbone: Any, quantization: str) -> None:
+    import keras
+
+    # The embeddings stay as they are: no gradient passes through the logits of 8 bits.
+    for layer in backbone._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
+            layer.quantize(quantization)
 
 
 def _from_preset(preset: str, dtype: str) -> Any:

@@ -1,10 +1,13 @@
 """Weights that are loaded in parts are the weights."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
 
 from models import gemma, loading
+from models.projections import dense_layers
 
 
 def _weights(model):
@@ -58,3 +61,14 @@ def test_keras_is_as_before(parts):
     variable = keras.Variable(np.zeros((64, 64), "float32"))
     variable.assign(np.ones((64, 64), "float32"))
     assert not parts
+
+
+def test_keras_collections_while_quantizing_see_the_new_objects_only(tiny_preset, monkeypatch):
+    frozen, collect = [], gc.collect
+    monkeypatch.setattr(gc, "collect", lambda *args: frozen.append(gc.get_freeze_count()))
+    model = gemma.load_model(tiny_preset, "float32", "int8")
+    monkeypatch.setattr(gc, "collect", collect)
+    n_quantized = sum(layer.quantization_mode == "int8" for layer in dense_layers(model.backbone))
+    assert len(frozen) >= n_quantized > 0, "Keras collects at every weight"
+    assert min(frozen) > 100_000, "what was there before is left out"
+    assert gc.get_freeze_count() == 0
