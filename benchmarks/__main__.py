@@ -27,7 +27,7 @@ BENCHMARKS = {
     "generation": 15,
     "training": 30,
     "quota": 40,
-    "warm_start": 40,
+    "warm_start": 60,
     "aimed": 45,
 }
 _LONG_MINUTES = 30

@@ -35,7 +35,11 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+        return f"{self:.1f}"
+
+    def __format__(self, spec: str) -> str:
+        mean, low, high = (format(value, f"+{spec}") for value in self)
+        return f"{mean} [{low}, {high}]"
 
 
 def interval(values: Sequence[float]) -> Interval:

@@ -1,6 +1,6 @@
 """Round 2 trained from the base model or from round 1's: which is better per minute?
 
-`python -m benchmarks.warm_start` prints Markdown tables; it takes about 40 minutes. For each seed
+`python -m benchmarks.warm_start` prints Markdown tables; it takes about an hour. For each seed
 number SynthDataGen makes two rounds of the demo task's rows with the stand-in, and the packaged
 Gemma is trained on the first. Round 2 is then trained on all rows from both starts, in turns, for a
 quarter of a pass and for a whole one. Minutes are those of `fit`, with tracing and the measurement
@@ -99,7 +99,10 @@ def _tables(found: Sequence[dict[str, Any]]) -> str:
             interval([r["round_2"][one][key] - r["round_2"][other][key] for r in found])
             for key in ("cpu_minutes", "eval_loss", "right_percent")
         ]
-        cells = " | ".join(str(difference) for difference in differences)
+        cells = " | ".join(
+            format(difference, digits)
+            for difference, digits in zip(differences, (".1f", ".3f", ".1f"), strict=True)
+        )
         lines.append(f"| {one} minus {other} | {cells} |")
     return "\n".join(lines)
 
