@@ -2,12 +2,13 @@
 PRESET ?= offline
 SET ?=
 VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Byte code is kept: without it TensorFlow, Keras and TFX import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench notebooks docs compile space lock clean
+.PHONY: help setup run test slow check format bench notebooks docs compile space lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +19,11 @@ setup: ## Install the locked packages into .venv (all other targets do it first)
 run: setup ## Run the pipeline on this machine: PRESET=offline, SET="--set key=value"
 	@$(VENV)/python local_runner.py run --preset $(PRESET) $(SET)
 
-test: setup ## Run all tests
-	@$(VENV)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: setup ## Run the tests but for the slow ones
+	@$(PYTEST) -m "not slow"
+
+slow: setup ## Run the slow tests: the packaged Gemma, whole runs, notebooks
+	@$(PYTEST) -m slow
 
 check: setup ## Lint, format, types and import rules
 	@$(VENV)/ruff check .

@@ -1,13 +1,8 @@
-"""What all tests share: their order, and a browser."""
+"""What all tests share: a browser."""
 
 import pytest
 
 from tests.browser import Browser, installed
-
-
-def pytest_collection_modifyitems(items):
-    """The slow ones first: with several processes none is left alone with them at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture
