@@ -63,6 +63,7 @@ class ServiceLLM:
         self._limiter = limiter_for(settings)
         self._limiter.count_earlier(journal.earlier(self._reader.service))
         self._sender = Sender(settings, self._limiter, self._left_usd)
+        self._has_kept = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -91,9 +92,7 @@ class ServiceLLM:
         more = True
         try:
             while more or under_way:
-                while (
-                    more and waiting < _MOST_WAITING and len(under_way) < self._limiter.concurrency
-                ):
+                while more and waiting < _MOST_WAITING and len(under_way) < self._room():
                     request = next(source, None)
                     if request is None:
                         more = False
@@ -131,6 +130,10 @@ class ServiceLLM:
         self._thread.join()
         self._loop.close()
 
+    def _room(self) -> int:
+        """Requests that may be under way: one, until it is known that a reply can be kept."""
+        return self._limiter.concurrency if self._has_kept else 1
+
     def _finish(self, under_way: set[Future[Result]]) -> None:
         """Send nothing more, and wait for the replies to what was sent: they are paid for."""
         if not under_way:
@@ -167,6 +170,7 @@ class ServiceLLM:
             reply = await self._sender.send(attempt, permitted if number == 1 else lambda: None)
             value, entry = self._reader.read(request, reply)
             await asyncio.wrap_future(self._journal.append(entry))
+            self._has_kept = True
             usage += entry.usage
             if entry.error != BAD_OUTPUT:
                 break

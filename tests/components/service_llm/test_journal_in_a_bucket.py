@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import urllib.parse
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ class Bucket:
         self.objects = {}
         self.lost_answers = 0  # uploads that succeed, but are answered with 503
         self.status = None  # of every answer, where it is set
+        self.seconds = 0.0  # until an upload is answered
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,6 +38,7 @@ class Bucket:
                 parts = BytesParser().parsebytes(b"Content-Type: " + kind + b"\r\n\r\n" + data)
                 metadata, content = (p.get_payload(decode=True) for p in parts.get_payload())
                 name = json.loads(metadata)["name"]
+                time.sleep(outer.seconds)
                 if outer.status:
                     self.answer(outer.status, {"error": {"message": "not allowed"}})
                 elif query.get("ifGenerationMatch") == ["0"] and name in outer.objects:
@@ -161,7 +164,16 @@ def test_a_bucket_that_may_not_be_used_is_told(bucket, journal, status):
             use()
 
 
-def test_a_bucket_that_fails_in_the_middle_of_a_run_is_told(bucket, settings, server):
+@pytest.mark.parametrize("answered_before", [False, True])
+def test_a_bucket_that_fails_in_the_middle_of_a_run_is_told(
+    bucket, settings, server, tmp_path, answered_before
+):
+    """Also where the limiter knows from another component that the service can take a crowd."""
+    if answered_before:
+        with open_service_llm(settings(), journal_uri=str(tmp_path), component="b", round=1) as llm:
+            list(llm.map(words(1)))
+        server.bodies.clear()
+    bucket.seconds = 0.3  # in which a crowd of requests could be sent
     server.respond = lambda body, number: (
         setattr(bucket, "status", 403) or gemini_reply('{"word": "a"}')
     )
