@@ -69,7 +69,7 @@ class _Training:
         self._steps, per_pass = n_steps(len(train_rows), hparams)
         self._eval_steps = hparams.eval_steps or per_pass
         self._model = response_states(model)
-        self._eval_loss = ResponseLoss(model, trains=False)
+        self._loss = ResponseLoss(model, trains=False)
         self._schedule = schedule_of_steps(hparams, self._steps)
         accumulated = hparams.gradient_accumulation
         self._model.compile(
@@ -168,7 +168,7 @@ class _Training:
         return len(losses) - 1 - losses.index(min(losses)) >= self._hparams.patience
 
     def _evaluate(self) -> None:
-        loss = _eval_loss(self._model, self._eval_loss, self._eval_rows, self._hparams)
+        loss = _eval_loss(self._model, self._loss, self._eval_rows, self._hparams)
         if loss is None:
             return
         known = [known for _, known in self._recorder.eval_losses]

@@ -72,6 +72,7 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
     """
     from models.loading import lean_loading, quick_collections
     from models.output_head import use_fast_output_head
+    from models.projections import dense_layers
 
     with quick_collections():
         try:
@@ -84,18 +85,11 @@ def load_model(preset: str, dtype: str, quantization: str = "none") -> Any:
                 "Kaggle and on the Hub needs its license accepted and a login."
             ) from error
         if quantization != "none":
-            _quantize(model.backbone, quantization)
+            # The embeddings stay as they are: no gradient passes through the logits of 8 bits.
+            for layer in dense_layers(model.backbone):
+                layer.quantize(quantization)
     use_fast_output_head(model.backbone.token_embedding)
     return model
-
-
-def _quantize(backbone: Any, quantization: str) -> None:
-    import keras
-
-    # The embeddings stay as they are: no gradient passes through the logits of 8 bits.
-    for layer in backbone._flatten_layers(include_self=False):
-        if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
-            layer.quantize(quantization)
 
 
 def _from_preset(preset: str, dtype: str) -> Any:
