@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import ml_dtypes
 import numpy as np
+from keras.src.saving import saving_lib
 
 from models.data import Array
 
@@ -15,30 +17,38 @@ _LARGE_BYTES = 2**24  # of a variable that is assigned in parts, and of a part
 
 @contextlib.contextmanager
 def lean_loading() -> Iterator[None]:
-    """Weights begin as zeros, not at random, and large ones are assigned in parts.
+    """Weights begin as zeros, not at random, and large ones are read and assigned in parts.
 
-    Drawing Gemma's embeddings takes three times their memory. Assigning them at once takes a tensor
-    and a second buffer of the variable beside what was read, and TensorFlow's allocator keeps them.
+    Drawing Gemma's embeddings takes three times their memory. Reading them at once takes it twice,
+    and assigning them so a tensor and a second buffer, which TensorFlow's allocator keeps.
     """
-    variable = keras.Variable
+    variable, store = keras.Variable, saving_lib.H5IOStore
     initialize, assign = variable._initialize_with_initializer, variable.assign
+    read = store.__getitem__
 
     def initialize_weight(self: Any, initializer: Any) -> None:
         is_weight = len(self.shape or ()) > 1 and keras.backend.is_float_dtype(self.dtype)
         initialize(self, keras.initializers.Zeros() if is_weight else initializer)
 
     def assign_weight(self: Any, value: Any) -> Any:
-        if not (_is_lean(self, value) and _assign_in_parts(self, value)):
-            return assign(self, value)
-        return self._value
+        if _is_lean(self, value) and _assign_in_parts(self, value):
+            return self._value
+        return assign(self, np.asarray(value) if isinstance(value, _StoredArray) else value)
+
+    def read_weight(self: Any, key: str) -> Any:
+        dataset = saving_lib.safe_get_h5_dataset(self._h5_entry_group, key)
+        is_large = getattr(dataset, "nbytes", 0) > _LARGE_BYTES
+        return _StoredArray(dataset) if is_large else read(self, key)
 
     variable._initialize_with_initializer = initialize_weight
     variable.assign = assign_weight
+    store.__getitem__ = read_weight
     try:
         yield
     finally:
         variable._initialize_with_initializer = initialize
         variable.assign = assign
+        store.__getitem__ = read
 
 
 @contextlib.contextmanager
@@ -55,15 +65,38 @@ def quick_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+class _StoredArray:
+    """An array of an open HDF5 file, of which rows are read when they are wanted."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        # Keras writes the bytes of bfloat16, and their name beside them.
+        self._dtype = ml_dtypes.bfloat16 if dataset.attrs.get("dtype") == "bfloat16" else None
+        self.shape: tuple[int, ...] = dataset.shape
+        self.nbytes: int = dataset.nbytes
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Array:
+        read = self._dataset[rows]
+        return read if self._dtype is None else read.view(self._dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+
 def _is_lean(variable: Any, value: Any) -> bool:
     """Whether a large array is for a variable of TensorFlow's on the CPU."""
-    if keras.backend.backend() != "tensorflow" or not isinstance(value, np.ndarray):
+    if keras.backend.backend() != "tensorflow":
+        return False
+    if not isinstance(value, np.ndarray | _StoredArray):
         return False
     is_large = value.nbytes > _LARGE_BYTES and value.shape == tuple(variable.shape)
     return is_large and "CPU" in getattr(variable._value, "device", "")
 
 
-def _assign_in_parts(variable: Any, value: Array) -> bool:
+def _assign_in_parts(variable: Any, value: Array | _StoredArray) -> bool:
     """Write into the variable's own buffer; returns whether all of it has arrived there.
 
     `assign` of a slice is no way: it makes each later read of the variable copy it. Reading a

@@ -28,16 +28,49 @@ def parts(monkeypatch):
     return names
 
 
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def stored_preset(request, tiny_preset, tmp_path_factory):
+    """A preset whose file holds weights of that dtype."""
+    folder = tmp_path_factory.mktemp(request.param)
+    gemma.load_model(tiny_preset, request.param).save_to_preset(str(folder))
+    return str(folder)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_large_weights_are_assigned_in_parts(tiny_preset, parts, monkeypatch, dtype):
-    in_parts = _weights(gemma.load_model(tiny_preset, dtype))
+def test_large_weights_are_assigned_in_parts(stored_preset, parts, monkeypatch, dtype):
+    in_parts = _weights(gemma.load_model(stored_preset, dtype))
     assert any("token_embedding" in name for name in parts)
     assert len(parts) > 2
     monkeypatch.setattr(loading, "_LARGE_BYTES", 2**40)
-    at_once = _weights(gemma.load_model(tiny_preset, dtype))
-    assert in_parts.keys() == at_once.keys()
-    for name, value in at_once.items():
-        np.testing.assert_array_equal(in_parts[name], value, err_msg=name)
+    _assert_same(in_parts, _weights(gemma.load_model(stored_preset, dtype)))
+
+
+def test_large_weights_are_read_in_parts(stored_preset, parts, monkeypatch):
+    read, read_rows = [], loading._StoredArray.__getitem__
+
+    def spy(self, rows):
+        read.append(read_rows(self, rows))
+        return read[-1]
+
+    monkeypatch.setattr(loading._StoredArray, "__getitem__", spy)
+    gemma.load_model(stored_preset, "float32")
+    embeddings = [array for array in read if array.ndim == 2]
+    assert len(embeddings) > 2
+    assert max(array.nbytes for array in embeddings) <= 2048
+
+
+def test_other_variables_take_all_that_is_stored(stored_preset, parts, monkeypatch):
+    monkeypatch.setattr(loading, "_is_lean", lambda variable, value: False)
+    at_once = _weights(gemma.load_model(stored_preset, "float32"))
+    assert not parts
+    monkeypatch.setattr(loading, "_LARGE_BYTES", 2**40)
+    _assert_same(at_once, _weights(gemma.load_model(stored_preset, "float32")))
+
+
+def _assert_same(weights, others):
+    assert weights.keys() == others.keys()
+    for name, value in others.items():
+        np.testing.assert_array_equal(weights[name], value, err_msg=name)
         assert np.any(value != 0) or "scale" in name, name
 
 
