@@ -1,6 +1,6 @@
 """Cross-entropies of response tokens from the states before the output head."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -43,6 +43,19 @@ def losses_of_logits(embedding: Any, states: Any, labels: Any) -> Any:
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
+class _Seen(NamedTuple):
+    """What is known of each token after some of the vocabulary, float32 of a row each.
+
+    The label is kept apart from all other pieces: where the model is sure of it, its share of 0.999
+    would hide what the others pull in the rounding of bfloat16.
+    """
+
+    label_logit: Any
+    largest: Any  # logit of the others
+    total: Any  # of the others' exp(logit - largest)
+    mean: Any  # of the others' output weights, times `total`: (tokens, hidden)
+
+
 def _in_parts(embedding: Any, states: Any, labels: Any) -> Any:
     import tensorflow as tf
 
@@ -53,38 +66,47 @@ def _in_parts(embedding: Any, states: Any, labels: Any) -> Any:
     def losses(states: Any) -> Any:
         rows = tf.cast(states, dtype)
 
-        def part(first: Any, running: Any) -> Any:
+        def part(first: Any, seen: _Seen) -> Any:
             weights = tf.cast(table[first : first + _PIECES], dtype)
-            logits = tf.cast(tf.matmul(rows, weights, transpose_b=True), tf.float32)
-            logits = capped(embedding, logits)
-            label_logit, largest, total, mean = running
-            at = labels - first
-            is_here = tf.logical_and(at >= 0, at < tf.shape(weights)[0])
-            found = tf.gather(logits, tf.where(is_here, at, 0), batch_dims=1)
-            larger = tf.maximum(largest, tf.reduce_max(logits, axis=1, keepdims=True))
-            shares, kept = tf.exp(logits - larger), tf.exp(largest - larger)
-            pulled = tf.matmul(tf.cast(_uncapped(embedding, shares, logits), dtype), weights)
-            return first + _PIECES, (
-                tf.where(is_here, found, label_logit),
-                larger,
-                total * kept + tf.reduce_sum(shares, axis=1, keepdims=True),
-                mean * kept + tf.cast(pulled, tf.float32),
-            )
+            return first + _PIECES, _with_part(embedding, rows, weights, labels - first, seen)
 
         column = tf.zeros_like(rows[:, :1], tf.float32)
-        start = (column[:, 0], column + tf.float32.min, column, tf.zeros_like(rows, tf.float32))
-        _, (label_logit, largest, total, mean) = tf.while_loop(
+        start = _Seen(column, column + tf.float32.min, column, tf.zeros_like(rows, tf.float32))
+        _, seen = tf.while_loop(
             lambda first, _: first < embedding.input_dim, part, (0, start), parallel_iterations=1
         )
-        own = tf.cast(tf.gather(table, labels), tf.float32)
-        direction = mean / total - _uncapped(embedding, own, label_logit[:, tf.newaxis])
+        odds = seen.largest + tf.math.log(seen.total) - seen.label_logit
+        own = tf.cast(tf.cast(tf.gather(table, labels), dtype), tf.float32)
+        own = _uncapped(embedding, own, seen.label_logit)
+        direction = tf.sigmoid(odds) * (seen.mean / seen.total - own)
 
         def gradient(upstream: Any) -> Any:
             return tf.cast(upstream[:, tf.newaxis] * direction, states.dtype)
 
-        return largest[:, 0] + tf.math.log(total[:, 0]) - label_logit, gradient
+        return tf.math.softplus(odds[:, 0]), gradient
 
     return losses(states)
+
+
+def _with_part(embedding: Any, rows: Any, weights: Any, labels: Any, seen: _Seen) -> _Seen:
+    """What is known after one more part of the vocabulary; labels count from its first piece."""
+    import tensorflow as tf
+
+    logits = tf.cast(tf.matmul(rows, weights, transpose_b=True), tf.float32)
+    logits = capped(embedding, logits)
+    tokens = tf.where(tf.logical_and(labels >= 0, labels < tf.shape(weights)[0]))
+    places = tf.concat([tokens, tf.cast(tf.gather(labels, tokens), tf.int64)], axis=1)
+    own = tf.gather_nd(logits, places)
+    others = tf.tensor_scatter_nd_update(logits, places, tf.fill(tf.shape(own), tf.float32.min))
+    largest = tf.maximum(seen.largest, tf.reduce_max(others, axis=1, keepdims=True))
+    shares, kept = tf.exp(others - largest), tf.exp(seen.largest - largest)
+    pulled = tf.matmul(tf.cast(_uncapped(embedding, shares, logits), rows.dtype), weights)
+    return _Seen(
+        tf.tensor_scatter_nd_update(seen.label_logit, tokens, own[:, tf.newaxis]),
+        largest,
+        seen.total * kept + tf.reduce_sum(shares, axis=1, keepdims=True),
+        seen.mean * kept + tf.cast(pulled, tf.float32),
+    )
 
 
 def _uncapped(embedding: Any, gradients: Any, logits: Any) -> Any:
