@@ -64,8 +64,10 @@ def _cpu_model() -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor()
-    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    return found.group(1) if found else platform.processor()
+    facts = dict(re.findall(r"^([^\t:]+?)\s*: (.+)$", text.split("\n\n")[0], re.MULTILINE))
+    name = facts.get("model name", platform.processor())
+    # Generations of a processor may share a name, and differ in speed by half.
+    return f"{name} (family {facts['cpu family']})" if "cpu family" in facts else name
 
 
 def sections(text: str) -> dict[str, str]:

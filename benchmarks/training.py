@@ -2,8 +2,9 @@
 
 `python -m benchmarks.training` prints a Markdown table; it takes about half an hour. Rates count
 tokens that are not padding. "usual" is PEFT as people run it (batches padded in the order of the
-rows, logits at all positions); "same tricks" sorts by length and computes the logits of responses
-only. Each figure is the median of the runs, which alternate between the programs.
+rows, logits at all positions); "same tricks" takes the Trainer's own batches, of rows of similar
+length, and computes the logits of responses only. Each figure is the median of the runs, which
+alternate between the programs.
 """
 
 import argparse
@@ -55,14 +56,14 @@ def _write_job(path: str) -> None:
     from models import data, gemma
 
     model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), "float32")
-    coverage = list(shared.tokenized_coverage(model.preprocessor.tokenizer))
+    coverage = shared.tokenized_coverage(model.preprocessor.tokenizer)
     rng = np.random.default_rng(0)
-    rows = [coverage[i] for i in rng.permutation(len(coverage))[: _STEPS * _BATCH]]
+    # The first batches of a pass over all rows, as the Trainer makes them.
+    groups = data.groups(coverage, _BATCH, rng)
+    batches = [group for group in groups if len(group) == _BATCH][:_STEPS]
+    rows = [row for group in batches for row in group]
+    rows = [rows[i] for i in rng.permutation(len(rows))]
     unsorted = [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
-    by_length = sorted(rows, key=lambda row: len(row.tokens))
-    batches = [by_length[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
-    batches = [batches[i] for i in rng.permutation(len(batches))]
-    assert len(batches) == data.n_batches(len(rows), _BATCH)
     job = {
         "threads": processes.THREADS,
         "rank": _RANK,

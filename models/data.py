@@ -143,10 +143,7 @@ def batches(
     rng: np.random.Generator | None,
     multiple: int = 1,
 ) -> Iterator[tuple[dict[str, Array], Array]]:
-    """One pass over the rows, batches of rows of similar length.
-
-    Rows are shuffled, sorted by length within stretches of many batches, and the batches shuffled:
-    little padding, and an order that is new in every pass.
+    """One pass over the rows as what a model is given.
 
     Args:
         rows: What `tokenize` kept.
@@ -159,18 +156,28 @@ def batches(
         `positions` int32 of shape `(responses,)`, where in the flattened batch the model predicts a
         response token; labels int32 of the same shape, `IGNORED_LABEL` where it was rounded up.
     """
+    for group in groups(rows, batch_size, rng):
+        yield _pad(group, multiple)
+
+
+def groups(
+    rows: Sequence[TokenizedRow], batch_size: int, rng: np.random.Generator | None
+) -> list[list[TokenizedRow]]:
+    """The rows of each batch of one pass.
+
+    Rows are shuffled, sorted by length within stretches of many batches, and the batches shuffled:
+    little padding, and an order that is new in every pass.
+    """
     order = np.arange(len(rows))
     if rng is not None:
         rng.shuffle(order)
     stretch = 32 * batch_size
-    groups: list[Array] = []
+    found: list[list[TokenizedRow]] = []
     for start in range(0, len(order), stretch):
-        part = sorted(order[start : start + stretch], key=lambda i: len(rows[i].tokens))
-        groups += [np.array(part[i : i + batch_size]) for i in range(0, len(part), batch_size)]
-    if rng is not None:
-        rng.shuffle(groups)
-    for group in groups:
-        yield _pad([rows[i] for i in group], multiple)
+        part = [rows[i] for i in order[start : start + stretch]]
+        part.sort(key=lambda row: len(row.tokens))
+        found += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    return found if rng is None else [found[i] for i in rng.permutation(len(found))]
 
 
 def _pad(rows: Sequence[TokenizedRow], multiple: int) -> tuple[dict[str, Array], Array]:

@@ -1,6 +1,7 @@
 """The results file keeps the sections of benchmarks that are not run again."""
 
 import importlib
+import platform
 
 import pytest
 
@@ -25,6 +26,22 @@ def test_a_misspelled_name_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         runner.main()
     assert "there is no benchmark 'qouta'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        (
+            "cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: A CPU: fast\n\nmodel name\t: B\n",
+            "A CPU: fast (family 26)",
+        ),
+        ("processor\t: 0\nmodel name\t: ARM\n", "ARM"),
+        ("", platform.processor()),
+    ],
+)
+def test_the_processor_is_named_with_its_generation(monkeypatch, cpuinfo, expected):
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path, encoding: cpuinfo)
+    assert runner._cpu_model() == expected
 
 
 @pytest.mark.parametrize("name", runner.BENCHMARKS)
