@@ -12,6 +12,7 @@ from models.batching import Batch, dataset, divisible, n_steps, training_batches
 from models.checkpoints import Checkpoint, Checkpoints
 from models.distribution import batch_parts
 from models.hparams import TrainHParams
+from models.lean_gradients import lean_gradients
 from models.projections import fast_projections
 from models.recorder import Recorder
 from models.schedule import OfBatch, schedule_of_steps
@@ -47,7 +48,8 @@ def fit(
         step of the checkpoint, or None), `tokens` (without padding), `tokens_per_second` (without
         the first batch, which compiles), `trainable_weights`.
     """
-    with fast_projections(model, hparams.lora_dropout, hparams.seed) as state:
+    projections = fast_projections(model, hparams.lora_dropout, hparams.seed)
+    with lean_gradients(model), projections as state:
         training = _Training(model, train_rows, eval_rows, hparams, state)
         resumed_at = training.start(checkpoints.load() if checkpoints else None, log_dir)
         stopped_early = training.run(checkpoints)
