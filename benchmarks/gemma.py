@@ -48,7 +48,10 @@ def peer(script: str, *arguments: str) -> dict[str, Any]:
     return processes.peer(PEERS_PYTHON, script, *arguments)
 
 
-def peak_gib() -> float:
-    """The largest resident set of this process; getrusage would count its parent's, too."""
+def resident_gib(field: str) -> float:
+    """The resident set of this process, `VmRSS` now or `VmHWM` at its largest.
+
+    getrusage would count its parent's, too.
+    """
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+    return int(status.split(f"{field}:")[1].split()[0]) / 2**20

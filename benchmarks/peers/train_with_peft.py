@@ -22,11 +22,14 @@ def main() -> None:
     """Trains and prints."""
     checkpoint, rows_file, dtype, mode = sys.argv[1:]
     job = json.loads(Path(rows_file).read_text(encoding="utf-8"))
+    imported = _resident_gib("VmRSS")
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         checkpoint, dtype=getattr(torch, dtype)
     )
+    # Both programs hold it, as every training does.
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     model.config.use_cache = False
     config = peft.LoraConfig(
         r=job["rank"], lora_alpha=job["rank"], target_modules=["q_proj", "v_proj"]
@@ -52,16 +55,18 @@ def main() -> None:
                 "losses": losses,
                 "tokens_per_second": sum(tokens[1:]) / (ends[-1] - ends[0]),
                 "with_start": sum(tokens) / (ends[-1] - started),
-                "peak_gib": _peak_gib(),
+                "peak_gib": _resident_gib("VmHWM"),
+                "imported_gib": imported,
+                "vocabulary": len(tokenizer),
             }
         )
     )
 
 
-def _peak_gib() -> float:
+def _resident_gib(field: str) -> float:
     # Of this process alone; getrusage would count its parent's, too.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+    return int(status.split(f"{field}:")[1].split()[0]) / 2**20
 
 
 def _loss(model: Any, rows: list[Any], only_responses: bool) -> Any:
