@@ -1,8 +1,15 @@
-"""What all tests share: a browser."""
+"""What all tests share: a browser, and the folder of converted models."""
+
+from pathlib import Path
 
 import pytest
 
 from tests.browser import Browser, installed
+
+
+def pytest_configure():
+    """In a new clone it is missing: tests that run in a folder of their own have a link to it."""
+    (Path(__file__).parents[1] / ".cache").mkdir(exist_ok=True)
 
 
 @pytest.fixture
