@@ -52,6 +52,8 @@ def run_fn(fn_args: Any) -> None:
 
 def _train(fn_args: Any, hparams: TrainHParams) -> None:
     started = time.monotonic()
+    # Making a preset that is not in the cache yet draws random numbers, too.
+    gemma.resolve_preset(hparams.preset, hparams.cache_dir)
     keras.utils.set_random_seed(hparams.seed)
     dtype = gemma.resolve_dtype(hparams.dtype)
     start = fn_args.base_model or ""

@@ -77,3 +77,12 @@ def test_a_training_that_failed_after_its_last_step_is_not_trained_again(
     facts = json.loads((folder / "training.json").read_text())
     assert facts["resumed_at"] == facts["steps"] == len(facts["losses"]) == 4
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_preset_that_is_made_first_changes_nothing(run_trainer, tmp_path):
+    def losses(cache_dir):
+        folder = run_trainer(PAIRS, [], cache_dir=str(cache_dir))
+        return json.loads((folder / "training.json").read_text(encoding="utf-8"))["losses"]
+
+    made, found = losses(tmp_path), losses(tmp_path)
+    assert made == found
