@@ -52,12 +52,12 @@ def run_fn(fn_args: Any) -> None:
 
 def _train(fn_args: Any, hparams: TrainHParams) -> None:
     started = time.monotonic()
-    # Making a preset that is not in the cache yet draws random numbers, too.
-    gemma.resolve_preset(hparams.preset, hparams.cache_dir)
+    # Before the seed: making a preset that is not in the cache yet draws random numbers, too.
+    preset = gemma.resolve_preset(hparams.preset, hparams.cache_dir)
     keras.utils.set_random_seed(hparams.seed)
     dtype = gemma.resolve_dtype(hparams.dtype)
     start = fn_args.base_model or ""
-    model = _trainable_model(hparams, dtype, start)
+    model = _trainable_model(hparams, preset, dtype, start)
     check_exports(model, hparams)
     template = template_for(hparams.preset)
     train, evaluation = (
@@ -102,7 +102,7 @@ def _train(fn_args: Any, hparams: TrainHParams) -> None:
         hparams=hparams,
         # The file of the factors has their scale in it.
         load_base=lambda: _trainable_model(
-            hparams.model_copy(update={"lora_alpha": None}), dtype, start=""
+            hparams.model_copy(update={"lora_alpha": None}), preset, dtype, start=""
         ),
     )
     facts |= {"exports": exports, "seconds": round(time.monotonic() - started, 1)}
@@ -112,25 +112,20 @@ def _train(fn_args: Any, hparams: TrainHParams) -> None:
         checkpoints.clear()
 
 
-def _trainable_model(hparams: TrainHParams, dtype: str, start: str) -> Any:
+def _trainable_model(hparams: TrainHParams, preset: str, dtype: str, start: str) -> Any:
     if start:
         check_start(start, hparams)
     if hparams.method == "full":
         # The optimizer needs float32 weights; they are computed with in the wanted precision.
         mixed = dtype.replace("bfloat16", "mixed_bfloat16")
-        model = load_trained(start, mixed) if start else _base_model(hparams, mixed)
+        model = load_trained(start, mixed) if start else gemma.load_model(preset, mixed)
         check_trainable(model.backbone)
         return model
-    model = _base_model(hparams, dtype)
+    model = gemma.load_model(preset, dtype, hparams.quantization)
     enable_lora(model, hparams)
     if start:
         load_factors(model, start)
     return model
-
-
-def _base_model(hparams: TrainHParams, dtype: str) -> Any:
-    preset = gemma.resolve_preset(hparams.preset, hparams.cache_dir)
-    return gemma.load_model(preset, dtype, hparams.quantization)
 
 
 def _versions() -> dict[str, str]:
