@@ -1,5 +1,6 @@
 """The training itself: steps, eval losses, the best weights, checkpoints."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,11 @@ from models.checkpoints import Checkpoint, Checkpoints
 from models.distribution import batch_parts
 from models.hparams import TrainHParams
 from models.lean_gradients import lean_gradients
+from models.memory import GivesBackAfterTracing
 from models.projections import fast_projections
 from models.recorder import Recorder
 from models.schedule import OfBatch, schedule_of_steps
+from models.shared_blocks import shared_blocks
 from models.training_model import ResponseLoss, response_states
 
 _logger = logging.getLogger(__name__)
@@ -52,7 +55,9 @@ def fit(
     with lean_gradients(model), projections as state:
         training = _Training(model, train_rows, eval_rows, hparams, state)
         resumed_at = training.start(checkpoints.load() if checkpoints else None, log_dir)
-        stopped_early = training.run(checkpoints)
+        # Its functions would not keep the state of the dropout of LoRA's inputs.
+        with contextlib.nullcontext() if state else shared_blocks(model):
+            stopped_early = training.run(checkpoints)
         return {**training.finish(), "stopped_early": stopped_early, "resumed_at": resumed_at}
 
 
@@ -112,6 +117,7 @@ class _Training:
     def run(self, checkpoints: Checkpoints | None) -> bool:
         """Train to the end; returns whether it came early."""
         batches = training_batches(self._rows, self._hparams, self._done)
+        callbacks = [self._recorder, GivesBackAfterTracing()]
         accumulated = self._hparams.gradient_accumulation
         while self._done < self._steps and not self._is_out_of_patience():
             stop = self._next_stop(checkpoints is not None)
@@ -122,7 +128,7 @@ class _Training:
                     steps_per_epoch=count,
                     epochs=1,
                     verbose=0,
-                    callbacks=[self._recorder],
+                    callbacks=callbacks,
                 )
             if stop % self._eval_steps == 0 or stop == self._steps:
                 self._evaluate()

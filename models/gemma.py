@@ -1,7 +1,6 @@
 """Loading a causal language model in KerasHub."""
 
 import functools
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +109,3 @@ def _from_preset(preset: str, dtype: str) -> Any:
 def _is_quantized(preset: str) -> bool:
     config = Path(preset) / "config.json"
     return config.is_file() and '"DTypePolicyMap"' in config.read_text(encoding="utf-8")
-
-
-def free_memory() -> None:
-    """Give back what models of this process held; the next component loads its own."""
-    import keras
-
-    keras.utils.clear_session()
-    gc.collect()

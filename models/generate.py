@@ -23,6 +23,7 @@ from models.features import (
     template_for,
 )
 from models.files import local_copy
+from models.memory import free_memory
 from models.prefix import begins_with, shared_prefix
 from models.preprocessing import format_prompts
 from models.projections import fast_projections
@@ -60,7 +61,7 @@ def generate_fn(
         settings["batch_size"],
     ):
         answers = _generate(model_dir, preset, prompts, settings)
-    gemma.free_memory()
+    free_memory()
     return answers
 
 

@@ -1,4 +1,4 @@
-"""Operations of Gemma whose way back keeps less of the way there."""
+"""Operations of a model whose way back keeps less of the way there."""
 
 import contextlib
 import math
@@ -11,13 +11,14 @@ import keras
 # Of the approximation by tanh; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415
 _SLOPE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
+_MASKED = -1e9  # the logit that Keras' softmax gives what is masked
 
 
 @contextlib.contextmanager
 def lean_gradients(model: Any) -> Iterator[None]:
-    """Keep only what goes into a GELU or an RMSNorm until the backward pass.
+    """Keep one array of a gated GELU's, an RMSNorm's or a softmax's operands until the way back.
 
-    TensorFlow keeps what each of their elementary operations needs: three to five arrays instead of
+    TensorFlow keeps what each of their elementary operations needs: two to five arrays for each
     one. What is missing is computed again, which takes no longer than reading it from memory. XLA
     decides by itself what to keep; norms whose scale is trained stay as they are.
 
@@ -27,21 +28,25 @@ def lean_gradients(model: Any) -> Iterator[None]:
     if keras.backend.backend() != "tensorflow":
         yield
         return
-    norms = [
-        layer
-        for layer in model.backbone._flatten_layers(include_self=False)
-        if _is_gemmas_norm(layer) and not layer.scale.trainable
-    ]
+    calls = {id(layer): (layer, call) for layer, call in _lean_calls(model.backbone)}
     gelu = keras.activations.gelu
-    for layer in norms:
-        layer.call = types.MethodType(_norm, layer)
+    for layer, call in calls.values():
+        layer.call = types.MethodType(call, layer)
     keras.activations.gelu = _gelu
     try:
         yield
     finally:
         keras.activations.gelu = gelu
-        for layer in norms:
+        for layer, _ in calls.values():
             del layer.call
+
+
+def _lean_calls(backbone: Any) -> Iterator[tuple[Any, Any]]:
+    for layer in backbone._flatten_layers(include_self=False):
+        if _is_gemmas_norm(layer) and not layer.scale.trainable:
+            yield layer, _norm
+        elif isinstance(layer, keras.layers.Softmax) and layer.compute_dtype == "float32":
+            yield layer, _softmax
 
 
 def _is_gemmas_norm(layer: Any) -> bool:
@@ -50,23 +55,50 @@ def _is_gemmas_norm(layer: Any) -> bool:
     return is_kerashubs and type(layer).__name__ == "RMSNormalization"
 
 
+def _once_there(upstream: Any, *arrays: Any) -> list[Any]:
+    """Arrays of the way there that nothing is computed from before the gradient has arrived.
+
+    Without it TensorFlow computes at once whatever does not need the gradient, and keeps it.
+    """
+    import tensorflow as tf
+
+    with tf.control_dependencies([upstream]):
+        return [tf.identity(array) for array in arrays]
+
+
+class _Gelu:
+    """The GELU of an array by tanh, which is computed when it is multiplied with the other gate."""
+
+    def __init__(self, x: Any) -> None:
+        self._x = x
+
+    def __mul__(self, other: Any) -> Any:
+        return _gated(self._x, other)
+
+
 def _gelu(x: Any, approximate: bool = False) -> Any:
     import tensorflow as tf
 
-    if not approximate:
-        return tf.nn.gelu(x, approximate=False)
+    return _Gelu(x) if approximate else tf.nn.gelu(x, approximate=False)
+
+
+def _gated(x: Any, other: Any) -> Any:
+    import tensorflow as tf
 
     @tf.custom_gradient
-    def gelu(x: Any) -> Any:
+    def product(x: Any, other: Any) -> Any:
         def gradient(upstream: Any) -> Any:
-            square = x * x
-            tanh = tf.tanh(_SLOPE * x * (1 + _CUBIC * square))
+            late, late_other = _once_there(upstream, x, other)
+            square = late * late
+            tanh = tf.tanh(_SLOPE * late * (1 + _CUBIC * square))
+            share = 0.5 * (1 + tanh)
             slope = _SLOPE * (1 + 3 * _CUBIC * square)
-            return upstream * 0.5 * (1 + tanh + x * (1 - tanh * tanh) * slope)
+            along = share + 0.5 * late * (1 - tanh * tanh) * slope
+            return upstream * late_other * along, upstream * late * share
 
-        return tf.nn.gelu(x, approximate=True), gradient
+        return tf.nn.gelu(x, approximate=True) * other, gradient
 
-    return gelu(x)
+    return product(x, other)
 
 
 def _norm(self: Any, x: Any) -> Any:
@@ -74,18 +106,41 @@ def _norm(self: Any, x: Any) -> Any:
 
     scale = 1 + tf.cast(tf.convert_to_tensor(self.scale.value), tf.float32)
 
+    def factor(wide: Any) -> Any:
+        return tf.math.rsqrt(tf.reduce_mean(wide * wide, -1, keepdims=True) + self.epsilon)
+
     @tf.custom_gradient
     def norm(x: Any) -> Any:
+        def gradient(upstream: Any) -> Any:
+            [late] = _once_there(upstream, x)
+            late = tf.cast(late, tf.float32)
+            scaled = tf.cast(upstream, tf.float32) * scale
+            normed = late * factor(late)
+            along = tf.reduce_mean(scaled * normed, -1, keepdims=True)
+            return tf.cast(factor(late) * (scaled - normed * along), x.dtype)
+
         # In float32 whatever comes in, as KerasHub does.
         wide = tf.cast(x, tf.float32)
-        factor = tf.math.rsqrt(tf.reduce_mean(wide * wide, -1, keepdims=True) + self.epsilon)
-
-        def gradient(upstream: Any) -> Any:
-            scaled = tf.cast(upstream, tf.float32) * scale
-            normed = tf.cast(x, tf.float32) * factor
-            along = tf.reduce_mean(scaled * normed, -1, keepdims=True)
-            return tf.cast(factor * (scaled - normed * along), x.dtype)
-
-        return tf.cast(wide * factor * scale, self.compute_dtype), gradient
+        return tf.cast(wide * factor(wide) * scale, self.compute_dtype), gradient
 
     return norm(x)
+
+
+def _softmax(self: Any, inputs: Any, mask: Any = None) -> Any:
+    import tensorflow as tf
+
+    seen = None if mask is None else tf.cast(mask, "bool")
+
+    @tf.custom_gradient
+    def softmax(x: Any) -> Any:
+        shares = tf.nn.softmax(x if seen is None else tf.where(seen, x, _MASKED))
+        if seen is not None:
+            shares = tf.where(seen, shares, 0)  # in rows of which all is masked, too
+
+        def gradient(upstream: Any) -> Any:
+            pulled = shares * upstream
+            return pulled - shares * tf.reduce_sum(pulled, -1, keepdims=True)
+
+        return shares, gradient
+
+    return softmax(inputs)

@@ -19,6 +19,7 @@ from models.features import template_for
 from models.fitting import fit
 from models.hparams import TrainHParams
 from models.lora import check_trainable, enable_lora
+from models.memory import free_memory
 from models.warm_start import check_start, load_factors, load_trained
 
 
@@ -47,7 +48,7 @@ def run_fn(fn_args: Any) -> None:
     check_backend(hparams.backend)
     with distributed(hparams.distribution, hparams.model_parallel, hparams.batch_size):
         _train(fn_args, hparams)
-    gemma.free_memory()
+    free_memory()
 
 
 def _train(fn_args: Any, hparams: TrainHParams) -> None:

@@ -15,7 +15,7 @@ from tests.models.agreement import rows
 WIDTH = 12
 
 
-class OneNorm:
+class Layers:
     """A causal language model as far as it matters here."""
 
     def __init__(self, dtype="float32", trainable=False):
@@ -25,40 +25,53 @@ class OneNorm:
         self.norm.build((None, WIDTH))
         self.norm.scale.assign(np.random.default_rng(3).normal(size=WIDTH))
         self.norm.trainable = trainable
-        self.backbone = keras.Sequential([self.norm])
+        self.softmax = keras.layers.Softmax(dtype="float32")
+        self.backbone = keras.Sequential([self.norm, self.softmax])
 
 
-def inputs(scale):
-    values = np.random.default_rng(0).normal(0, scale, (2, 5, WIDTH)).astype("float32")
-    upstream = np.random.default_rng(1).normal(size=values.shape).astype("float32")
-    return tf.constant(values), tf.constant(upstream)
+def arrays(scale, *shape):
+    """Two inputs and a gradient."""
+    rng = np.random.default_rng(0)
+    return [tf.constant(rng.normal(0, s, shape), tf.float32) for s in (scale, scale, 1)]
 
 
-def value_and_gradient(compute, x, upstream):
+def value_and_gradients(compute, inputs, upstream):
     with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = compute(x)
-    return value, tape.gradient(value, x, tf.cast(upstream, value.dtype))
+        tape.watch(inputs)
+        value = compute(*inputs)
+    gradients = tape.gradient(value, inputs, tf.cast(upstream, value.dtype))
+    return [value, *(gradient for gradient in gradients if gradient is not None)]
 
 
 def operations(model):
+    """What each of them computes from two inputs, the second of which some need not."""
+    mask = np.tril(np.ones((5, WIDTH), "int32"), 3)
+    mask[0] = 0
+    mask = tf.constant(mask)
     return {
-        "gelu": lambda x: keras.activations.gelu(x, approximate=True),
-        "exact gelu": keras.activations.gelu,
-        "norm": model.norm,
+        "gated gelu": lambda x, y: keras.activations.gelu(x, approximate=True) * y,
+        "exact gelu": lambda x, y: keras.activations.gelu(x) * y,
+        "norm": lambda x, _: model.norm(x),
+        "softmax": lambda x, _: tf.cast(model.softmax(x), x.dtype),
+        "masked softmax": lambda x, y: tf.cast(model.softmax(x, mask=mask), y.dtype) * y,
     }
 
 
-@pytest.mark.parametrize("name", ["gelu", "exact gelu", "norm"])
+NAMES = tuple(operations(None))
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_values_and_gradients(name, scale, dtype):
-    exact, model = OneNorm(), OneNorm(dtype)
-    x, upstream = inputs(scale)
-    x = tf.cast(tf.cast(x, dtype), "float32")
-    expected = value_and_gradient(operations(exact)[name], x, upstream)
+    exact, model = Layers(), Layers(dtype)
+    *inputs, upstream = arrays(scale, 2, 5, WIDTH)
+    rounded = [tf.cast(array, dtype) for array in inputs]
+    expected = value_and_gradients(
+        operations(exact)[name], [tf.cast(array, "float32") for array in rounded], upstream
+    )
     with lean_gradients(model):
-        found = value_and_gradient(operations(model)[name], tf.cast(x, dtype), upstream)
+        found = value_and_gradients(operations(model)[name], rounded, upstream)
     tolerance = 1e-5 if dtype == "float32" else 0.03
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == dtype
@@ -66,33 +79,69 @@ def test_values_and_gradients(name, scale, dtype):
         np.testing.assert_allclose(tf.cast(ours, "float32"), theirs, atol=tolerance * largest)
 
 
-@pytest.mark.parametrize(("name", "numbers"), [("gelu", WIDTH), ("norm", WIDTH + 1)])
-def test_the_inputs_alone_are_kept(name, numbers):
-    model = OneNorm()
-    assert kept(operations(model)[name]) > 10 * numbers
+@pytest.mark.parametrize(
+    ("name", "n_arrays"), [("gated gelu", 2), ("norm", 1), ("masked softmax", 2)]
+)
+def test_what_is_kept(name, n_arrays):
+    model = Layers()
+    assert kept(operations(model)[name]) > n_arrays
     with lean_gradients(model):
-        assert kept(operations(model)[name]) == 10 * numbers
+        assert kept(operations(model)[name]) == n_arrays
+
+
+@pytest.mark.parametrize("name", ["gated gelu", "norm", "masked softmax"])
+def test_nothing_is_computed_again_before_the_gradient_is_there(name):
+    """It would be kept as the rest is: TensorFlow computes an operation as soon as it can."""
+    model = Layers()
+    with lean_gradients(model):
+        there, back = there_and_back(operations(model)[name])
+    waiting = {"upstream"}
+    for operation in back:  # in the order of their dependencies
+        before = [*(i.op for i in operation.inputs), *operation.control_inputs]
+        if any(known.name in waiting for known in before):
+            waiting.add(operation.name)
+    assert len(waiting) > 3
+    early = [o.name for o in back if kept_by([o], there) and o.name not in waiting]
+    assert early == []
 
 
 def kept(compute):
-    """Numbers of arrays of all 10 rows that the way back takes from the way there."""
-    spec = tf.TensorSpec((10, WIDTH), tf.float32)
-    forward = []
+    """Arrays of all 10 rows that the way back takes from the way there."""
+    there, back = there_and_back(compute)
+    return sum(shape.num_elements() for shape in kept_by(back, there)) / (10 * WIDTH)
 
-    def traced(x, upstream):
-        x = tf.identity(x)
+
+def kept_by(back, there):
+    names = {operation.name for operation in there}
+    inputs = (i for operation in back for i in operation.inputs if i.op.name in names)
+    tensors = {computed(tensor).ref() for tensor in inputs}
+    return [shape for shape in (ref.deref().shape for ref in tensors) if shape.rank == 3]
+
+
+def computed(tensor):
+    """What an identity hands on lies in memory once."""
+    while tensor.op.type == "IdentityN":
+        tensor = tensor.op.inputs[tensor.value_index]
+    return tensor
+
+
+def there_and_back(compute):
+    """The operations of a graph that compute a value, and those that compute its gradients."""
+    spec = tf.TensorSpec((2, 5, WIDTH), tf.float32)
+    n_there = []
+
+    @tf.function(input_signature=[spec, spec, tf.TensorSpec(spec.shape, name="upstream")])
+    def traced(x, other, upstream):
+        inputs = [tf.identity(x), tf.identity(other)]
         with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = compute(x)
-        forward.extend(tf.compat.v1.get_default_graph().get_operations())
-        return tape.gradient(value, x, upstream)
+            tape.watch(inputs)
+            value = compute(*inputs)
+        n_there.append(len(tf.compat.v1.get_default_graph().get_operations()))
+        return [g for g in tape.gradient(value, inputs, upstream) if g is not None]
 
-    graph = tf.function(traced).get_concrete_function(spec, spec).graph
-    there = {operation.name for operation in forward if operation.type != "Placeholder"}
-    back = [operation for operation in graph.get_operations() if operation.name not in there]
-    tensors = {i.ref() for operation in back for i in operation.inputs if i.op.name in there}
-    shapes = [ref.deref().shape for ref in tensors]
-    return sum(shape.num_elements() for shape in shapes if shape.rank and shape[0] == 10)
+    operations = traced.get_concrete_function().graph.get_operations()
+    there = [o for o in operations[: n_there[0]] if o.type != "Placeholder"]
+    return there, [o for o in operations[n_there[0] :] if o.type != "Placeholder"]
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
@@ -123,8 +172,8 @@ def gradients(model):
 
 
 def test_a_scale_that_is_trained_gets_its_gradient():
-    model = OneNorm(trainable=True)
-    x, upstream = inputs(1.0)
+    model = Layers(trainable=True)
+    x, _, upstream = arrays(1.0, 2, 5, WIDTH)
     with lean_gradients(model), tf.GradientTape() as tape:
         value = model.norm(x)
     gradient = tape.gradient(value, model.norm.scale.value, upstream)

@@ -1,0 +1,130 @@
+"""A training with blocks that are traced once is the training with each block for itself."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_hub.layers import RotaryEmbedding
+
+from models import data, gemma, tiny
+from models.hparams import TrainHParams
+from models.lora import enable_lora
+from models.shared_blocks import shared_blocks
+from models.training_model import ResponseLoss, response_states
+from tests.models.agreement import rows
+from tests.models.tuning import tune
+
+KINDS = {"gemma2-tiny": 2}  # every other block has a sliding window
+
+
+def with_factors(name, cache, **changes):
+    hparams = TrainHParams(preset="-", lora_rank=3, exports=(), **changes)
+    preset = gemma.resolve_preset(f"random:{name}", cache)
+    model = gemma.load_model(preset, "float32", hparams.quantization)
+    enable_lora(model, hparams)
+    rng = np.random.default_rng(0)
+    for variable in model.backbone.trainable_variables:
+        variable.assign(rng.normal(0, 0.2, variable.shape))
+    return model
+
+
+def traced_gradients(model):
+    """The gradients of a step as a graph, and how often a block was traced for it."""
+    inputs, labels = next(data.batches(rows(), 3, None))
+    inputs["token_ids"] %= model.backbone.vocabulary_size
+    labels %= model.backbone.vocabulary_size
+    [weights] = data.label_weights([labels])
+    variables = [variable.value for variable in model.backbone.trainable_variables]
+    states, loss, traced = response_states(model), ResponseLoss(model), []
+    for block in model.backbone.transformer_layers:
+        norm = next(
+            layer for layer in block._flatten_layers() if "norm" in type(layer).__name__.lower()
+        )
+        norm.call = counted(norm.call, traced)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            value = loss(labels, states(inputs), weights)
+        return tape.gradient(value, variables)
+
+    with shared_blocks(model):
+        gradients = [np.asarray(gradient) for gradient in step()]
+    return gradients, len(traced)
+
+
+def counted(call, traced):
+    def counting(*args, **kwargs):
+        traced.append(call)
+        return call(*args, **kwargs)
+
+    return counting
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization"), [*((name, "none") for name in tiny.NAMES), ("gemma3-tiny", "int8")]
+)
+def test_gradients_are_those_of_each_block_for_itself(name, quantization, tiny_cache, monkeypatch):
+    model = with_factors(name, tiny_cache, quantization=quantization)
+    found, n_traced = traced_gradients(model)
+    assert n_traced == KINDS.get(name, 1)
+    monkeypatch.setattr("models.shared_blocks._has_state", lambda block: True)
+    expected, n_traced = traced_gradients(with_factors(name, tiny_cache, quantization=quantization))
+    assert n_traced == len(model.backbone.transformer_layers) == 2
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.abs(theirs).max() > 0
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def layer_of(block, kind):
+    return next(layer for layer in block._flatten_layers() if isinstance(layer, kind))
+
+
+def a_wavelength(block):
+    layer_of(block, RotaryEmbedding).max_wavelength *= 2
+
+
+def a_frozen_factor(block):
+    block.attention.query_dense.trainable = False
+
+
+def another_precision(block):
+    block.pre_attention_norm.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+
+
+@pytest.mark.parametrize("change", [a_wavelength, a_frozen_factor, another_precision])
+def test_blocks_that_differ_are_not_shared(change, tiny_cache):
+    model = with_factors("gemma-tiny", tiny_cache)
+    change(model.backbone.transformer_layers[1])
+    assert traced_gradients(model)[1] == 2
+
+
+def test_blocks_with_dropout_stay_as_they_are(tiny_cache):
+    model = with_factors("gemma-tiny", tiny_cache)
+    block = model.backbone.transformer_layers[0]
+    dropout = layer_of(block, keras.layers.Dropout)
+    dropout._tracker.unlock()
+    dropout.seed_generator = keras.random.SeedGenerator(0)
+    with shared_blocks(model):
+        changed = ["call" in vars(block) for block in model.backbone.transformer_layers]
+    assert changed == [False, True]
+    assert not any("call" in vars(block) for block in model.backbone.transformer_layers)
+
+
+def test_a_call_without_a_graph_traces_nothing(tiny_cache):
+    model = with_factors("gemma3-tiny", tiny_cache)
+    tokens = {"token_ids": np.ones((1, 5)), "padding_mask": np.ones((1, 5))}
+    expected = model.backbone(tokens)
+    with shared_blocks(model), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keras, "StatelessScope", None)
+        np.testing.assert_array_equal(model.backbone(tokens), expected)
+
+
+@pytest.mark.parametrize("changes", [{"method": "full"}, {"dtype": "bfloat16"}, {}])
+def test_a_training_stays_as_it_is(changes, tiny_preset, monkeypatch):
+    shared = tune(tiny_preset, epochs=2, **changes).facts
+    monkeypatch.setattr("models.shared_blocks._has_state", lambda block: True)
+    alone = tune(tiny_preset, epochs=2, **changes).facts
+    tolerance = 2e-2 if changes.get("dtype") else 1e-4
+    assert shared["losses"][-1] < shared["losses"][0]
+    np.testing.assert_allclose(shared["losses"], alone["losses"], rtol=tolerance)
