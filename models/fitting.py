@@ -15,6 +15,7 @@ from models.distribution import batch_parts
 from models.hparams import TrainHParams
 from models.lean_gradients import lean_gradients
 from models.memory import GivesBackAfterTracing
+from models.optimizer import adamw
 from models.projections import fast_projections
 from models.recorder import Recorder
 from models.schedule import OfBatch, schedule_of_steps
@@ -81,7 +82,7 @@ class _Training:
         accumulated = hparams.gradient_accumulation
         self._model.compile(
             loss=ResponseLoss(model),
-            optimizer=keras.optimizers.AdamW(
+            optimizer=adamw(
                 OfBatch(self._schedule, accumulated),
                 weight_decay=hparams.weight_decay,
                 global_clipnorm=hparams.clip_norm,

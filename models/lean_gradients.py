@@ -3,7 +3,7 @@
 import contextlib
 import math
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -11,16 +11,20 @@ import keras
 # Of the approximation by tanh; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415
 _SLOPE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
-_MASKED = -1e9  # the logit that Keras' softmax gives what is masked
 
 
 @contextlib.contextmanager
 def lean_gradients(model: Any) -> Iterator[None]:
-    """Keep one array of a gated GELU's, an RMSNorm's or a softmax's operands until the way back.
+    """Keep only what goes into a gated GELU, an RMSNorm or an attention until the way back.
 
     TensorFlow keeps what each of their elementary operations needs: two to five arrays for each
-    one. What is missing is computed again, which takes no longer than reading it from memory. XLA
-    decides by itself what to keep; norms whose scale is trained stay as they are.
+    one, and of an attention the shares of all pairs of positions. What is missing is computed
+    again: for GELU and norms that takes no longer than reading it from memory, for attentions 2 to
+    4 % of a step. XLA decides by itself what to keep; norms whose scale is trained and attentions
+    with dropout stay as they are.
+
+    Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost",
+    https://arxiv.org/abs/1604.06174.
 
     Args:
         model: A causal language model in KerasHub.
@@ -28,25 +32,27 @@ def lean_gradients(model: Any) -> Iterator[None]:
     if keras.backend.backend() != "tensorflow":
         yield
         return
-    calls = {id(layer): (layer, call) for layer, call in _lean_calls(model.backbone)}
+    layers = model.backbone._flatten_layers(include_self=False)
+    changed = {id(layer): change for layer in layers for change in _lean(layer)}.values()
     gelu = keras.activations.gelu
-    for layer, call in calls.values():
-        layer.call = types.MethodType(call, layer)
+    for layer, name, operation in changed:
+        setattr(layer, name, operation)
     keras.activations.gelu = _gelu
     try:
         yield
     finally:
         keras.activations.gelu = gelu
-        for layer, _ in calls.values():
-            del layer.call
+        for layer, name, _ in changed:
+            delattr(layer, name)
 
 
-def _lean_calls(backbone: Any) -> Iterator[tuple[Any, Any]]:
-    for layer in backbone._flatten_layers(include_self=False):
-        if _is_gemmas_norm(layer) and not layer.scale.trainable:
-            yield layer, _norm
-        elif isinstance(layer, keras.layers.Softmax) and layer.compute_dtype == "float32":
-            yield layer, _softmax
+def _lean(layer: Any) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+    """Which method of a layer is replaced, and by what."""
+    if _is_gemmas_norm(layer) and not layer.scale.trainable:
+        yield layer, "call", types.MethodType(_norm, layer)
+    # Dropout would choose others the second time.
+    elif hasattr(layer, "_compute_attention") and not getattr(layer, "dropout", 0):
+        yield layer, "_compute_attention", _attention(layer._compute_attention)
 
 
 def _is_gemmas_norm(layer: Any) -> bool:
@@ -126,21 +132,21 @@ def _norm(self: Any, x: Any) -> Any:
     return norm(x)
 
 
-def _softmax(self: Any, inputs: Any, mask: Any = None) -> Any:
+def _attention(compute: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
-    seen = None if mask is None else tf.cast(mask, "bool")
+    def attention(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        @tf.custom_gradient
+        def of(*inputs: Any) -> Any:
+            def gradient(upstream: Any) -> Any:
+                late = _once_there(upstream, *inputs)
+                with tf.GradientTape() as tape:
+                    tape.watch(late)
+                    output = compute(*late, *args, **kwargs)
+                return tape.gradient(output, late, upstream)
 
-    @tf.custom_gradient
-    def softmax(x: Any) -> Any:
-        shares = tf.nn.softmax(x if seen is None else tf.where(seen, x, _MASKED))
-        if seen is not None:
-            shares = tf.where(seen, shares, 0)  # in rows of which all is masked, too
+            return compute(*inputs, *args, **kwargs), gradient
 
-        def gradient(upstream: Any) -> Any:
-            pulled = shares * upstream
-            return pulled - shares * tf.reduce_sum(pulled, -1, keepdims=True)
+        return of(query, key, value)
 
-        return shares, gradient
-
-    return softmax(inputs)
+    return attention

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +15,7 @@ from models.checkpoints import Checkpoint, Checkpoints
 from models.fitting import fit
 from models.hparams import TrainHParams
 from models.lora import enable_lora
+from models.optimizer import adamw
 from models.schedule import schedule_of_steps
 from tests.models.tuning import PAIRS, PRESET, formatted, tune
 
@@ -68,12 +68,11 @@ def optimizers(monkeypatch):
     """The optimizers of the trainings to come."""
     made = []
 
-    class Kept(keras.optimizers.AdamW):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            made.append(self)
+    def kept(*arguments, **options):
+        made.append(adamw(*arguments, **options))
+        return made[-1]
 
-    monkeypatch.setattr(keras.optimizers, "AdamW", Kept)
+    monkeypatch.setattr(fitting, "adamw", kept)
     return made
 
 
