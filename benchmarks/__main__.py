@@ -26,7 +26,7 @@ BENCHMARKS = {
     "notebook_times": 10,
     "generation": 15,
     "training": 15,
-    "training_sizes": 15,
+    "training_sizes": 6,
     "quota": 40,
     "warm_start": 60,
     "aimed": 45,

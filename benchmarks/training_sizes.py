@@ -1,7 +1,7 @@
 """The memory that a LoRA training of Gemma needs, by size and rows of a batch, at 1,024 tokens.
 
-`python -m benchmarks.training_sizes` prints a Markdown table; on two cores it takes about a quarter
-of an hour and 16 GiB. The weights are random in bfloat16, as memory does not depend on them. Each
+`python -m benchmarks.training_sizes` prints a Markdown table; on two cores it takes about six
+minutes and 13 GiB. The weights are random in bfloat16, as memory does not depend on them. Each
 model is a process of its own; the first GPU is used where there is one. "Tensors" is what
 TensorFlow's allocator held at most: of the device, where that is a GPU. "Process" is the largest
 resident set.
@@ -18,7 +18,7 @@ from benchmarks import processes
 
 _TOKENS = 1024
 _RANK = 8
-_STEPS = 3
+_STEPS = 2
 # KerasHub's backbone, and the sizes that the model cards and KerasHub's presets give.
 _GEMMA3 = {
     "vocabulary_size": 262_144,
