@@ -1,11 +1,11 @@
 """The Trainer against PEFT: same weights, rank, targets, rows, learning rate and threads.
 
-`python -m benchmarks.training` prints a Markdown table; it takes about half an hour. Rates count
-tokens that are not padding. "usual" is PEFT as people run it (batches padded in the order of the
-rows, logits at all positions); "same tricks" takes the Trainer's own batches, of rows of similar
-length, and computes the logits of responses only. Memory is the largest resident set, and what it
-exceeds that after the imports by. Each figure is the median of the runs, which alternate between
-the programs.
+`python -m benchmarks.training` prints a Markdown table; it takes about a quarter of an hour. Rates
+count tokens that are not padding. "usual" is PEFT as people run it (batches padded in the order of
+the rows, logits at all positions); "same tricks" takes the Trainer's own batches, of rows of
+similar length, and computes the logits of responses only. Memory is the largest resident set, and
+what it exceeds that after the imports by. Each figure is the median of the runs, which alternate
+between the programs.
 """
 
 import argparse

@@ -106,7 +106,7 @@ def train(family: str, sizes: dict[str, Any], batch: int, tokens: int) -> dict[s
     from models.lora import enable_lora
 
     gpus = tf.config.list_physical_devices("GPU")
-    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    device = tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"
     model = _random_model(family, sizes)
     parameters = model.backbone.count_params()
     hparams = TrainHParams(
@@ -120,7 +120,7 @@ def train(family: str, sizes: dict[str, Any], batch: int, tokens: int) -> dict[s
     memory = tf.config.experimental.get_memory_info("GPU:0" if gpus else "CPU:0")
     return {
         "parameters": parameters,
-        "device": details.get("device_name", "CPU"),
+        "device": device,
         "tensors_gib": memory["peak"] / 2**30,
         "process_gib": shared.resident_gib("VmHWM"),
         "tokens_per_second": facts["tokens_per_second"],
@@ -138,7 +138,7 @@ def _random_model(family: str, sizes: dict[str, Any]) -> Any:
     with lean_loading():
         backbone = getattr(keras_hub.models, f"{family}Backbone")(**sizes, dtype="bfloat16")
         for variable in backbone.weights:
-            # In the form of few numbers: drawing billions would take longer than the training.
+            # A million numbers over and over: to draw billions takes longer than the training.
             drawn = rng.normal(0, 0.02, 2**20).astype(variable.dtype)
             n_numbers = int(np.prod(variable.shape))
             variable.assign(np.resize(drawn, n_numbers).reshape(variable.shape))

@@ -1,6 +1,5 @@
 """The training itself: steps, eval losses, the best weights, checkpoints."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -56,8 +55,7 @@ def fit(
     with lean_gradients(model), projections as state:
         training = _Training(model, train_rows, eval_rows, hparams, state)
         resumed_at = training.start(checkpoints.load() if checkpoints else None, log_dir)
-        # Its functions would not keep the state of the dropout of LoRA's inputs.
-        with contextlib.nullcontext() if state else shared_blocks(model):
+        with shared_blocks(model):
             stopped_early = training.run(checkpoints)
         return {**training.finish(), "stopped_early": stopped_early, "resumed_at": resumed_at}
 

@@ -33,7 +33,7 @@ def lean_gradients(model: Any) -> Iterator[None]:
         yield
         return
     layers = model.backbone._flatten_layers(include_self=False)
-    changed = {id(layer): change for layer in layers for change in _lean(layer)}.values()
+    changed = [change for layer in layers for change in _lean(layer)]
     gelu = keras.activations.gelu
     for layer, name, operation in changed:
         setattr(layer, name, operation)
@@ -120,10 +120,11 @@ def _norm(self: Any, x: Any) -> Any:
         def gradient(upstream: Any) -> Any:
             [late] = _once_there(upstream, x)
             late = tf.cast(late, tf.float32)
+            inverse = factor(late)
             scaled = tf.cast(upstream, tf.float32) * scale
-            normed = late * factor(late)
+            normed = late * inverse
             along = tf.reduce_mean(scaled * normed, -1, keepdims=True)
-            return tf.cast(factor(late) * (scaled - normed * along), x.dtype)
+            return tf.cast(inverse * (scaled - normed * along), x.dtype)
 
         # In float32 whatever comes in, as KerasHub does.
         wide = tf.cast(x, tf.float32)

@@ -34,19 +34,19 @@ class FusedAdamW(keras.optimizers.AdamW):
         import tensorflow as tf
 
         step = tf.cast(self.iterations + 1, tf.float32)
-        powers = self.beta_1**step, self.beta_2**step
+        beta_1_power, beta_2_power = self.beta_1**step, self.beta_2**step
         for gradient, variable in zip(grads, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.value.handle,
                 m=self._momentums[index].value.handle,
                 v=self._velocities[index].value.handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
+                beta1_power=beta_1_power,
+                beta2_power=beta_2_power,
                 lr=tf.cast(learning_rate, tf.float32),
                 beta1=self.beta_1,
                 beta2=self.beta_2,
                 epsilon=self.epsilon,
-                # The gradient of embeddings is sparse.
+                # That of embeddings has the rows only that were seen.
                 grad=tf.convert_to_tensor(gradient),
             )

@@ -41,7 +41,7 @@ def shared_blocks(model: Any) -> Iterator[None]:
 
 
 def _has_state(block: Any) -> bool:
-    # The state numbers of dropout are variables, but no weights.
+    # The seed numbers of dropout, that of LoRA's inputs too, are variables, but no weights.
     return len(block.variables) != len(block.weights)
 
 

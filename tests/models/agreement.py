@@ -59,3 +59,24 @@ def with_value_factors(model: Any) -> list[Any]:
     for variable, values in zip(variables, factors([v.shape for v in variables]), strict=True):
         variable.assign(values)
     return variables
+
+
+def with_random_factors(name: str, cache_dir: str, **changes: Any) -> Any:
+    """A tiny model with LoRA of rank 3 on queries and values, no factor of which is zero."""
+    hparams = TrainHParams(preset="-", lora_rank=3, exports=(), **changes)
+    preset = gemma.resolve_preset(f"random:{name}", cache_dir)
+    model = gemma.load_model(preset, "float32", hparams.quantization)
+    enable_lora(model, hparams)
+    rng = np.random.default_rng(0)
+    for variable in model.backbone.trainable_variables:
+        variable.assign(rng.normal(0, 0.2, variable.shape))
+    return model
+
+
+def batch(model: Any) -> tuple[Any, Any, Any]:
+    """Inputs, labels and weights of one step of all `rows`, in a model's vocabulary."""
+    inputs, labels = next(data.batches(rows(), 3, None))
+    inputs["token_ids"] %= model.backbone.vocabulary_size
+    labels %= model.backbone.vocabulary_size
+    [weights] = data.label_weights([labels])
+    return inputs, labels, weights

@@ -4,15 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import data, fitting, gemma
+from models import data, fitting, gemma, training_model
 from models.batching import n_steps, training_batches
 from models.checkpoints import Checkpoint, Checkpoints
 from models.fitting import fit
+from models.head_loss import token_losses
 from models.hparams import TrainHParams
 from models.lora import enable_lora
 from models.optimizer import adamw
@@ -61,6 +63,14 @@ def test_the_recorded_losses_are_those_of_the_steps(tiny_preset, tiny):
     for loss, (inputs, labels, weights) in zip(frozen.facts["losses"], batches, strict=False):
         expected = float(of_batch(labels, model(inputs), weights))
         assert loss == pytest.approx(expected, abs=1e-3)
+
+
+def test_batches_of_all_shapes_are_traced_once(tiny_preset):
+    """Of three rows and of one; Keras' call that makes the loss's variables is no trace."""
+    with mock.patch.object(training_model, "token_losses", wraps=token_losses) as losses:
+        facts = tune(tiny_preset, epochs=3, eval_steps=2).facts
+    assert facts["steps"] == 6
+    assert losses.call_count == 1 + 1
 
 
 @pytest.fixture

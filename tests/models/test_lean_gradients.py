@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import data, gemma, tiny
-from models.hparams import TrainHParams
+from models import tiny
 from models.lean_gradients import lean_gradients
-from models.lora import enable_lora
 from models.training_model import ResponseLoss, response_states
-from tests.models.agreement import rows
+from tests.models.agreement import batch, with_random_factors
 
 WIDTH = 12
 
@@ -153,11 +151,7 @@ def there_and_back(compute):
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_a_trainings_gradients_stay_as_they_are(name, tiny_cache):
-    model = gemma.load_model(gemma.resolve_preset(f"random:{name}", tiny_cache), "float32")
-    enable_lora(model, TrainHParams(preset="-", lora_rank=3))
-    rng = np.random.default_rng(0)
-    for variable in model.backbone.trainable_variables:
-        variable.assign(rng.normal(0, 0.2, variable.shape))
+    model = with_random_factors(name, tiny_cache)
     expected = gradients(model)
     gelu = keras.activations.gelu
     with lean_gradients(model):
@@ -168,10 +162,7 @@ def test_a_trainings_gradients_stay_as_they_are(name, tiny_cache):
 
 
 def gradients(model):
-    inputs, labels = next(data.batches(rows(), 3, None))
-    inputs["token_ids"] %= model.backbone.vocabulary_size
-    labels %= model.backbone.vocabulary_size
-    [weights] = data.label_weights([labels])
+    inputs, labels, weights = batch(model)
     variables = [variable.value for variable in model.backbone.trainable_variables]
     with tf.GradientTape() as tape:
         loss = ResponseLoss(model)(labels, response_states(model)(inputs), weights)

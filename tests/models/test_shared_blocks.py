@@ -6,34 +6,19 @@ import pytest
 import tensorflow as tf
 from keras_hub.layers import RotaryEmbedding
 
-from models import data, gemma, tiny
-from models.hparams import TrainHParams
-from models.lora import enable_lora
+from models import tiny
+from models.projections import fast_projections
 from models.shared_blocks import shared_blocks
 from models.training_model import ResponseLoss, response_states
-from tests.models.agreement import rows
+from tests.models.agreement import batch, with_random_factors
 from tests.models.tuning import tune
 
 KINDS = {"gemma2-tiny": 2}  # every other block has a sliding window
 
 
-def with_factors(name, cache, **changes):
-    hparams = TrainHParams(preset="-", lora_rank=3, exports=(), **changes)
-    preset = gemma.resolve_preset(f"random:{name}", cache)
-    model = gemma.load_model(preset, "float32", hparams.quantization)
-    enable_lora(model, hparams)
-    rng = np.random.default_rng(0)
-    for variable in model.backbone.trainable_variables:
-        variable.assign(rng.normal(0, 0.2, variable.shape))
-    return model
-
-
 def traced_gradients(model):
     """The gradients of a step as a graph, and how often a block was traced for it."""
-    inputs, labels = next(data.batches(rows(), 3, None))
-    inputs["token_ids"] %= model.backbone.vocabulary_size
-    labels %= model.backbone.vocabulary_size
-    [weights] = data.label_weights([labels])
+    inputs, labels, weights = batch(model)
     variables = [variable.value for variable in model.backbone.trainable_variables]
     states, loss, traced = response_states(model), ResponseLoss(model), []
     for block in model.backbone.transformer_layers:
@@ -65,11 +50,12 @@ def counted(call, traced):
     ("name", "quantization"), [*((name, "none") for name in tiny.NAMES), ("gemma3-tiny", "int8")]
 )
 def test_gradients_are_those_of_each_block_for_itself(name, quantization, tiny_cache, monkeypatch):
-    model = with_factors(name, tiny_cache, quantization=quantization)
+    model = with_random_factors(name, tiny_cache, quantization=quantization)
     found, n_traced = traced_gradients(model)
     assert n_traced == KINDS.get(name, 1)
     monkeypatch.setattr("models.shared_blocks._has_state", lambda block: True)
-    expected, n_traced = traced_gradients(with_factors(name, tiny_cache, quantization=quantization))
+    model = with_random_factors(name, tiny_cache, quantization=quantization)
+    expected, n_traced = traced_gradients(model)
     assert n_traced == len(model.backbone.transformer_layers) == 2
     for ours, theirs in zip(found, expected, strict=True):
         assert np.abs(theirs).max() > 0
@@ -94,13 +80,13 @@ def another_precision(block):
 
 @pytest.mark.parametrize("change", [a_wavelength, a_frozen_factor, another_precision])
 def test_blocks_that_differ_are_not_shared(change, tiny_cache):
-    model = with_factors("gemma-tiny", tiny_cache)
+    model = with_random_factors("gemma-tiny", tiny_cache)
     change(model.backbone.transformer_layers[1])
     assert traced_gradients(model)[1] == 2
 
 
 def test_blocks_with_dropout_stay_as_they_are(tiny_cache):
-    model = with_factors("gemma-tiny", tiny_cache)
+    model = with_random_factors("gemma-tiny", tiny_cache)
     block = model.backbone.transformer_layers[0]
     dropout = layer_of(block, keras.layers.Dropout)
     dropout._tracker.unlock()
@@ -111,8 +97,16 @@ def test_blocks_with_dropout_stay_as_they_are(tiny_cache):
     assert not any("call" in vars(block) for block in model.backbone.transformer_layers)
 
 
+def test_blocks_with_dropout_before_their_factors_stay_as_they_are(tiny_cache):
+    model = with_random_factors("gemma3-tiny", tiny_cache)
+    for rate, stay in ((0.0, False), (0.5, True)):
+        with fast_projections(model, rate), shared_blocks(model):
+            changed = ["call" in vars(block) for block in model.backbone.transformer_layers]
+        assert changed == 2 * [not stay]
+
+
 def test_a_call_without_a_graph_traces_nothing(tiny_cache):
-    model = with_factors("gemma3-tiny", tiny_cache)
+    model = with_random_factors("gemma3-tiny", tiny_cache)
     tokens = {"token_ids": np.ones((1, 5)), "padding_mask": np.ones((1, 5))}
     expected = model.backbone(tokens)
     with shared_blocks(model), pytest.MonkeyPatch.context() as patched:
