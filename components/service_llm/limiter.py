@@ -224,12 +224,9 @@ class Limiter:
             self._accepted.popleft()
 
     def _check_day(self, now: float) -> None:
-        if self._per_day is None:
-            self._sent.clear()
-            return
         while self._sent and self._sent[0] <= now - _DAY:
             self._sent.popleft()
-        if len(self._sent) >= self._per_day:
+        if self._per_day is not None and len(self._sent) >= self._per_day:
             minutes = math.ceil((self._sent[-self._per_day] + _DAY - now) / _MINUTE)
             raise QuotaError(
                 f"All {self._per_day} requests of the day (requests_per_day) are used; the next "

@@ -178,6 +178,13 @@ def test_the_requests_of_a_day_are_bounded_over_restarts(ask, server, monkeypatc
     assert usage.calls == len(server.bodies) == 5
 
 
+def test_a_limit_that_is_set_later_counts_what_was_sent_before(ask, server):
+    ask(words(3))
+    with pytest.raises(QuotaError, match="requests_per_day"):
+        ask(words(9), requests_per_day=5)
+    assert len(server.bodies) == 5
+
+
 def test_an_overloaded_service_gets_fewer_requests_at_once(ask, server):
     under_way, refused = [0], []
     lock = threading.Lock()
