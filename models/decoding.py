@@ -17,7 +17,7 @@ import tensorflow as tf
 from models.backend import has_accelerator
 from models.cached_attention import Cache, empty_caches, forward, is_known
 from models.distribution import divided
-from models.output_head import has_fast_output_head, packed_logits, packed_table
+from models.output_head import is_worth_packing, packed_logits, packed_table
 
 Caches = tuple[Cache, ...]
 
@@ -110,7 +110,7 @@ class CachedDecoder:
         self._sampler = sampler
         self._nothing = empty_caches(backbone, 1)
         embedding = backbone.token_embedding
-        self._packs = has_fast_output_head(embedding) and not has_accelerator()
+        self._packs = is_worth_packing(embedding) and not has_accelerator()
         self._ready: list[Any] | None = None
         caches = tf.nest.map_structure(_of_any_length, self._nothing)
         tokens = tf.TensorSpec((None, None), tf.int32)
@@ -128,11 +128,11 @@ class CachedDecoder:
         )
 
     @contextlib.contextmanager
-    def ready(self) -> Iterator[None]:
-        """While the context is open, the weights are not read anew for every batch."""
+    def ready(self) -> Iterator[list[Any]]:
+        """While the context is open, what it yields is not made anew for every batch."""
         self._ready = self._tables()
         try:
-            yield
+            yield self._ready
         finally:
             self._ready = None
 

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from models import data
+from models import data, gemma
+from models.decoding import CachedDecoder
 from models.output_head import packed_logits, packed_table, use_fast_output_head
 from models.training_model import response_model
 
@@ -36,6 +37,13 @@ def test_packed_weights_give_the_same_logits(hidden, soft_cap):
     expected = np.asarray(layer(hidden, reverse=True))
     found = packed_logits(layer, hidden[:, 1], packed_table(layer))
     np.testing.assert_allclose(found, expected[:, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "copies"), [("float32", 1), ("bfloat16", 0)])
+def test_generation_copies_the_table_where_that_is_faster(tiny_preset, dtype, copies):
+    backbone = gemma.load_model(tiny_preset, dtype).backbone
+    with CachedDecoder(backbone, (), None).ready() as tables:
+        assert len(tables) == copies
 
 
 def test_bfloat16_logits_are_those_of_kerashub_within_its_precision(hidden):
