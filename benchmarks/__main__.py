@@ -25,6 +25,7 @@ BENCHMARKS = {
     "memory": 10,
     "notebook_times": 10,
     "generation": 15,
+    "output_head": 1,
     "training": 15,
     "training_sizes": 6,
     "quota": 40,

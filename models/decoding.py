@@ -17,7 +17,7 @@ import tensorflow as tf
 from models.backend import has_accelerator
 from models.cached_attention import Cache, empty_caches, forward, is_known
 from models.distribution import divided
-from models.output_head import is_worth_packing, packed_logits, packed_table
+from models.output_head import is_worth_packing, packed_logits, packed_spec, packed_table
 
 Caches = tuple[Cache, ...]
 
@@ -112,13 +112,14 @@ class CachedDecoder:
         embedding = backbone.token_embedding
         self._packs = is_worth_packing(embedding) and not has_accelerator()
         self._ready: list[Any] | None = None
+        tables = [packed_spec(embedding)] if self._packs else []
         caches = tf.nest.map_structure(_of_any_length, self._nothing)
         tokens = tf.TensorSpec((None, None), tf.int32)
         lengths, limit = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
         # Without autograph, which finds nothing to convert and warns of what it cannot read.
         self._generated = tf.function(
             self._generate,
-            input_signature=[tokens, lengths, limit, caches, *map(_spec, self._tables())],
+            input_signature=[tokens, lengths, limit, caches, *tables],
             autograph=False,
         )
         self._filled = tf.function(
@@ -128,11 +129,11 @@ class CachedDecoder:
         )
 
     @contextlib.contextmanager
-    def ready(self) -> Iterator[list[Any]]:
-        """While the context is open, what it yields is not made anew for every batch."""
+    def ready(self) -> Iterator[None]:
+        """While the context is open, the weights are not read anew for every batch."""
         self._ready = self._tables()
         try:
-            yield self._ready
+            yield
         finally:
             self._ready = None
 
@@ -220,10 +221,6 @@ class CachedDecoder:
 
     def _stops(self, token: Any) -> Any:
         return tf.reduce_any(token[:, None] == tf.constant(self._stop_ids, tf.int32), axis=1)
-
-
-def _spec(tensor: Any) -> tf.TensorSpec:
-    return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
 def _of_any_length(cache: Any) -> tf.TensorSpec:

@@ -56,6 +56,15 @@ def is_worth_packing(embedding: Any) -> bool:
     return has_fast_output_head(embedding) and embedding.compute_dtype == "float32"
 
 
+def packed_spec(embedding: Any) -> Any:
+    """Shape and type of a `packed_table`, without making one."""
+    import tensorflow as tf
+
+    width = math.gcd(embedding.input_dim, _PART_WIDTH)
+    shape = (embedding.input_dim // width, embedding.output_dim, width)
+    return tf.TensorSpec(shape, embedding.compute_dtype)
+
+
 def packed_table(embedding: Any) -> Any:
     """A copy of the output weights in the order that a processor reads fastest for few rows.
 
@@ -67,10 +76,9 @@ def packed_table(embedding: Any) -> Any:
     """
     import tensorflow as tf
 
-    width = math.gcd(embedding.input_dim, _PART_WIDTH)
+    n_parts, hidden, width = packed_spec(embedding).shape
     table = tf.cast(tf.convert_to_tensor(embedding.embeddings), embedding.compute_dtype)
-    parts = tf.reshape(table, [embedding.input_dim // width, width, embedding.output_dim])
-    return tf.transpose(parts, [0, 2, 1])
+    return tf.transpose(tf.reshape(table, [n_parts, width, hidden]), [0, 2, 1])
 
 
 def packed_logits(embedding: Any, hidden: Any, table: Any) -> Any:
