@@ -1,35 +1,39 @@
-# The doors of the project. `make help` lists them.
+# Project commands; `make help` lists them.
 PRESET ?= offline
 SET ?=
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-# Byte code is kept: without it TensorFlow, Keras and TFX import three times slower.
+# Keep byte code: without it TensorFlow, Keras and TFX import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test slow check format bench notebooks docs compile space lock clean
+.PHONY: help setup run test slow soak check format bench notebooks docs compile space serve lock sbom audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install the locked packages into .venv (all other targets do it first)
+setup: ## Install the locked packages into .venv (every other target does this first)
 	@requirements/setup.sh
 
 run: setup ## Run the pipeline on this machine: PRESET=offline, SET="--set key=value"
 	@$(VENV)/python local_runner.py run --preset $(PRESET) $(SET)
 
-test: setup ## Run the tests but for the slow ones
-	@$(PYTEST) -m "not slow"
+test: setup ## Run all but the slow tests
+	@$(PYTEST) -m "not slow and not soak"
 
-slow: setup ## Run the slow tests: the packaged Gemma, whole runs, notebooks
-	@$(PYTEST) -m slow
+slow: setup ## Run the slow tests: packaged Gemma, whole runs, notebooks
+	@$(PYTEST) -m "slow and not soak"
 
-check: setup ## Lint, format, types and import rules
+soak: setup ## Run the longest tests: the whole drill, 10,000 clients that leave
+	@$(PYTEST) -m soak
+
+check: setup ## Check lint, format, types and import rules
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports
+	@$(VENV)/python -m tools.any_share
 
 compile: PRESET := vertex
 compile: setup ## Compile the pipeline for Vertex AI Pipelines into output/vertex: SET="--set key=value"
@@ -41,19 +45,29 @@ bench: setup ## Run the benchmarks into benchmarks/RESULTS.md: NAMES="quota dedu
 notebooks: setup ## Run the notebooks and render them into docs/notebooks
 	@$(VENV)/python -m notebooks.render
 
-docs: setup ## Draw the DAG and build the documentation into output/site; a broken link fails
+docs: setup ## Draw the DAG and build the documentation into output/site; fails on a broken link
 	@$(VENV)/python -m docs.dag
-	@$(VENV)/mkdocs build --quiet
+	@$(VENV)/python -m mkdocs build --quiet
 
 space: setup ## Serve the application with the best local model
 	@$(VENV)/python local_runner.py space --preset $(PRESET) $(SET)
+
+serve: setup ## Answer in the service LLM's place when it fails: PRESET=offline, SET="--port 8100"
+	@$(VENV)/python local_runner.py serve --preset $(PRESET) $(SET)
 
 format: setup ## Format the code
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 
-lock: ## Make the locks again from pyproject.toml and requirements/*.in
+lock: ## Compile the locks from pyproject.toml and requirements/*.in, and their SBOMs
 	@requirements/lock.sh
+	@$(VENV)/python -m tools.supply_chain sbom
 
-clean: ## Remove what runs wrote (output/), not what was installed
+sbom: setup ## List what the locks hold: requirements/licenses.csv and CycloneDX files in requirements/sbom
+	@$(VENV)/python -m tools.supply_chain sbom
+
+audit: setup ## Check hashes and licenses of the locks, and known vulnerabilities with pip-audit
+	@$(VENV)/python -m tools.supply_chain audit
+
+clean: ## Remove the output of runs (output/), not the installed packages
 	@rm -rf output

@@ -18,8 +18,12 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 # Name of the module, and the minutes it takes on two cores.
 BENCHMARKS = {
     "evaluator_intervals": 1,
+    "label_intervals": 3,
+    "selection": 1,
     "evaluator_hygiene": 4,
-    "dedup_leaks": 1,
+    "form_refusals": 1,
+    "dedup_leaks": 2,
+    "own_data": 3,
     "dedup": 3,
     "launcher": 5,
     "memory": 10,
@@ -28,9 +32,13 @@ BENCHMARKS = {
     "output_head": 1,
     "training": 15,
     "training_sizes": 6,
+    "gateway": 4,
+    "serve_start": 1,
+    "switching": 3,
+    "shadow": 3,
     "quota": 40,
     "warm_start": 60,
-    "aimed": 45,
+    "aimed": 180,
 }
 _LONG_MINUTES = 30
 _PACKAGES = ("tfx", "tensorflow", "keras", "keras-hub")
@@ -73,13 +81,13 @@ def _cpu_model() -> str:
 
 
 def sections(text: str) -> dict[str, str]:
-    """The sections of a results file by the name of their benchmark."""
+    """Return the sections of a results file by the name of their benchmark."""
     parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
     return {part.split("\n", 1)[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
 
 
 def main() -> None:
-    """Runs what is named and writes the file after each."""
+    """Run the named benchmarks and write the file after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     names = parser.parse_args().names

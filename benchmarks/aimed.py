@@ -1,10 +1,12 @@
-"""Compares failure-aimed with uniform generation on the demo task: coverage gained per 1,000 calls.
+"""Compares aimed with uniform generation on the demo task: strict rate gained per 1,000 calls.
 
-Usage: python -m benchmarks.aimed [--pairs 5] [--rows 120] [--output output/benchmark-aimed]
+Usage: python -m benchmarks.aimed [--pairs 20] [--rows 120] [--output output/benchmark-aimed]
 
 For each seed number, round 1 runs once; round 2 then runs twice from its data and verdicts, once
 with aim and once without. The arms of a pair differ in nothing else: same first round, same first
-weights, same rows asked for. Rounds are small, so that the first leaves much to gain.
+weights, same rows asked for. Rounds are small, so that the first leaves much to gain. Pairs are
+added until the half-width of the difference's interval is 30 points or less, or there are `--pairs`
+of them.
 
 Each seed number is a process of its own (`benchmarks.aimed_pair`) that leaves its result in the
 output folder: what is finished is not run again.
@@ -22,6 +24,8 @@ from benchmarks import processes
 
 ARMS = {"aimed": True, "uniform": False}
 GROUPS = ("holdout", "seed", "overall")
+_MIN_PAIRS = 5  # with fewer a narrow interval is luck
+_HALF_WIDTH = 30.0  # points per 1,000 calls
 # Student's t, 97.5 % quantile by degrees of freedom.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
       2.145, 2.131, 2.120, 2.110, 2.101, 2.093)  # fmt: skip
@@ -58,7 +62,7 @@ def gains(pairs: Sequence[Mapping[str, Any]], arm: str, group: str) -> list[floa
 
 
 def table(pairs: Sequence[Mapping[str, Any]]) -> str:
-    """The intervals, a row per group of coverage prompts and a column per arm."""
+    """Format the intervals, a row per group of coverage prompts and a column per arm."""
     lines = [
         "| prompts | aimed | uniform | aimed minus uniform, paired |",
         "|---|---|---|---|",
@@ -72,20 +76,33 @@ def table(pairs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def verdict(pairs: Sequence[Mapping[str, Any]]) -> str:
-    """What the intervals say, in one sentence."""
-    aimed, uniform = (gains(pairs, arm, "overall") for arm in ARMS)
-    difference = interval([a - u for a, u in zip(aimed, uniform, strict=True)])
-    if difference.low > 0:
+    """Sum the intervals up in one sentence."""
+    found = difference(pairs)
+    if found.low > 0:
         return "Over all prompts, aiming gained more: the interval of the difference is above zero."
-    if difference.high < 0:
+    if found.high < 0:
         return "Over all prompts, aiming gained less: the interval of the difference is below zero."
     return "Over all prompts, no difference is shown: the interval of the difference holds zero."
 
 
+def difference(pairs: Sequence[Mapping[str, Any]]) -> Interval:
+    """Return the paired difference of both arms over all prompts."""
+    aimed, uniform = (gains(pairs, arm, "overall") for arm in ARMS)
+    return interval([a - u for a, u in zip(aimed, uniform, strict=True)])
+
+
+def is_narrow(pairs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the difference is known well enough to stop."""
+    if len(pairs) < _MIN_PAIRS:
+        return False
+    found = difference(pairs)
+    return (found.high - found.low) / 2 <= _HALF_WIDTH
+
+
 def main() -> None:
-    """Runs all pairs and prints a line for each, then the intervals."""
+    """Run all pairs and print a line for each, then the intervals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5, choices=range(2, 21), metavar="2..20")
+    parser.add_argument("--pairs", type=int, default=20, choices=range(2, 21), metavar="2..20")
     parser.add_argument("--rows", type=int, default=120, help="rows that a round adds")
     parser.add_argument("--output", type=Path, default=Path("output/benchmark-aimed"))
     arguments = parser.parse_args()
@@ -94,8 +111,10 @@ def main() -> None:
         processes.progress(f"aimed: pair {seed + 1} of {arguments.pairs}")
         folder = arguments.output / f"rows-{arguments.rows}" / f"seed-{seed}"
         pairs.append(processes.ours("aimed_pair", str(seed), str(arguments.rows), str(folder)))
+        if is_narrow(pairs):
+            break
     print(
-        f"{arguments.pairs} pairs, {arguments.rows} rows a round. Coverage rate in percent of all"
+        f"{len(pairs)} pairs, {arguments.rows} rows a round. Strict rate in percent of all"
         " coverage prompts, after round 1 and after either round 2:\n"
     )
     print("| pair | round 1 | aimed | uniform | calls, aimed | calls, uniform |")

@@ -10,6 +10,7 @@ left out: data validation, exports, the responses of other models. Prints one li
 import argparse
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,32 @@ from tfx.types.standard_artifacts import Examples, ModelBlessing
 from benchmarks import processes
 from benchmarks.aimed import ARMS, GROUPS
 from components.artifacts import CoverageReport, Responses
-from components.coverage_example_gen.reader import read_coverage
-from components.examples_io import read_examples, write_examples
+from components.examples_io import Features, read_examples, write_examples
 from components.llm_evaluator.executor import Executor as LLMEvaluator
-from components.records import COVERAGE_SPLITS, ResponseRow
 from components.synth_data_gen.executor import Executor as SynthDataGen
-from models import data, gemma
-from models.features import GEMMA
-from models.fitting import fit
-from models.generate import Generator
-from models.lora import enable_lora
+from core.families import GEMMA
+from core.records import COVERAGE_SPLITS, ResponseRow
+from judging.settings import GateSettings
+from models import data
+from models.generation.generate import Generator
+from models.loading.load import (
+    load_model,
+    resolve_dtype,
+    resolve_preset,
+)
+from models.training.loop import fit
+from models.training.lora import enable_lora
 from pipeline.config import Config, load_config
-from pipeline.local_service import standin_if_wanted
+from pipeline.local.standin_server import standin_if_wanted
 from pipeline.pipeline import LOCAL_BEAM_ARGS
+from task.coverage.reader import read_coverage
 
 _PRESET = "offline"
-_EVALUATOR = {"baselines": (), "judge_exact_matches": False}
+_EVALUATOR = {"baselines": (), "judge_exact_matches": False, "gate": GateSettings()}
 
 
 class Student:
-    """The packaged Gemma with LoRA factors, which can be trained anew from their first values.
+    """The packaged Gemma with LoRA factors, which can be trained again from their first values.
 
     Args:
         config: Its hyperparameters and generation settings are used; the seed number of its plans
@@ -49,13 +56,13 @@ class Student:
         self._hparams = config.training.model_copy(update={"seed": config.synth.seed})
         self._generation = config.generation
         keras.utils.set_random_seed(config.synth.seed)
-        preset = gemma.resolve_preset(self._hparams.preset, self._hparams.cache_dir)
-        self._model = gemma.load_model(preset, gemma.resolve_dtype(self._hparams.dtype))
+        preset = resolve_preset(self._hparams.preset, self._hparams.cache_dir)
+        self._model = load_model(preset, resolve_dtype(self._hparams.dtype))
         enable_lora(self._model, self._hparams)
         self._first = [(v, v.numpy()) for v in self._model.backbone.trainable_variables]
         self._generator = Generator(self._model)
 
-    def train(self, rows: dict[str, list[dict[str, Any]]]) -> None:
+    def train(self, rows: Mapping[str, Sequence[Features]]) -> None:
         """Trains from the first values on, as the Trainer does in every round."""
         for variable, value in self._first:
             variable.assign(value)
@@ -66,7 +73,7 @@ class Student:
             self._hparams,
         )
 
-    def _tokenized(self, rows: list[dict[str, Any]]) -> tuple[data.TokenizedRow, ...]:
+    def _tokenized(self, rows: Sequence[Features]) -> tuple[data.TokenizedRow, ...]:
         texts = [
             (f"{GEMMA.prefix}{row['prompt']}{GEMMA.suffix}", f"{row['output']}{GEMMA.end}")
             for row in rows
@@ -77,6 +84,7 @@ class Student:
     def respond(self, prompts: list[str]) -> list[tuple[str, str]]:
         """Response and finish of each prompt."""
         settings = self._generation
+        assert settings.max_output_tokens is not None  # the offline preset sets it
         return self._generator.respond(prompts, settings.max_output_tokens, settings.batch_size)
 
 
@@ -108,11 +116,11 @@ class Rounds:
         self._student = Student(config)
 
     def run(self, name: str, *, number: int, aim: bool, after: str = "") -> dict[str, Any]:
-        """A round that goes on from the one named `after`; empty for the first round.
+        """Run a round that continues the one named `after`; empty for the first round.
 
         Returns:
-            `rates` (percent by group of coverage prompts), `calls` (of this round's generation) and
-            `rows` (of all rounds so far).
+            `rates` (strict, in percent by group of coverage prompts), `calls` (of this round's
+            generation) and `rows` (of all rounds so far).
         """
         folder = self._folder / name
         if after:
@@ -164,8 +172,8 @@ class Rounds:
             },
         )
         text = Path(report.uri, "coverage_report.json").read_text(encoding="utf-8")
-        tuned = json.loads(text)["models"]["tuned"]
-        return {group: tuned[group]["rate_percent"] for group in GROUPS}
+        strict = json.loads(text)["strict"]["tuned"]
+        return {group: strict[group]["rate"]["rate_percent"] for group in GROUPS}
 
     def _shared_properties(self, folder: Path, number: int) -> dict[str, Any]:
         return {
@@ -184,7 +192,7 @@ def _artifact(kind: type[Any], folder: Path) -> Any:
 
 
 def main() -> None:
-    """Runs the pair unless its result is there, and prints it."""
+    """Run the pair unless its result exists, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("seed", type=int)
     parser.add_argument("rows", type=int)

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import processes
-from components.synth_data_gen.dedup import find_duplicates
-from components.synth_data_gen.text import jaccard, normalize, shingles
+from task.duplicates import find_duplicates
+from task.normalization import normalize
+from task.similarity import jaccard, shingles
 
 _THRESHOLD = 0.7
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
@@ -48,7 +49,7 @@ class Quality(NamedTuple):
 
 
 def planted_corpus(rows: int, seed: int) -> Corpus:
-    """A corpus of which a tenth are exact copies and a fifth are edited copies.
+    """Make a corpus of which a tenth are exact copies and a fifth are edited copies.
 
     Edits exchange 1 to 8 of the words, so that similarities lie on both sides of the threshold.
     """
@@ -77,7 +78,7 @@ def planted_corpus(rows: int, seed: int) -> Corpus:
 
 
 def measure(corpus: Corpus, kept: list[bool]) -> Quality:
-    """Compares a selection with the exact similarity of all planted pairs.
+    """Compare a selection with the exact similarity of all planted pairs.
 
     A pair is two texts of one family (a text and everything made from it) that are not equal and
     reach the threshold. A row was dropped wrongly when no kept row of its family is similar.
@@ -113,7 +114,7 @@ def measure(corpus: Corpus, kept: list[bool]) -> Quality:
 
 
 def run_here(texts: list[str]) -> tuple[list[bool], float]:
-    """This repository's deduplication: kept rows and seconds."""
+    """Run this repository's deduplication: kept rows and seconds."""
     start = time.perf_counter()
     kept = [duplicate is None for duplicate in find_duplicates(texts, _THRESHOLD)]
     return kept, time.perf_counter() - start
@@ -131,7 +132,7 @@ def run_distilabel(texts: list[str]) -> tuple[list[bool], float]:
 
 
 def misses(quality: Quality) -> list[str]:
-    """The limits that a selection of rows misses, in words."""
+    """Name the limits that a selection of rows misses."""
     found = []
     if quality.exact_left:
         found.append(f"{quality.exact_left} exact duplicates are left")
@@ -143,7 +144,7 @@ def misses(quality: Quality) -> list[str]:
 
 
 def main() -> None:
-    """Prints a table and the ratio."""
+    """Print a table and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -5,8 +5,9 @@ Usage: python -m benchmarks.dedup_leaks
 Leaks are hand-written paraphrases (`dedup_leaks.json`) and edits of the coverage prompts: typing
 errors, left out words, moved words, a letter written around them, another message appended. Where
 the peers' environment for embeddings is installed, they are compared by meaning as well, with the
-vectors of a small model that is served on loopback. Ends with an error where verbatim leaks or
-paraphrases are missed.
+vectors of a small model that is served on loopback. Texts that are no leaks are natural English of
+5 to 3,000 words, and short prompts that share a product's name (`leak_texts`). Ends with an error
+where leaks are missed or innocent texts are taken.
 """
 
 import contextlib
@@ -16,23 +17,29 @@ import random
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from components.records import CoverageRow
-from components.service_llm.embedding import open_embedder
-from components.service_llm.settings import EmbedderSettings
-from components.synth_data_gen.decontaminate import CoverageIndex
-from components.synth_data_gen.filters import Embed
+from benchmarks import leak_texts
+from components.synth_data_gen.filters.decontaminate import CoverageIndex
+from components.synth_data_gen.filters.prompt_filter import Embed
 from components.synth_data_gen.settings import SynthSettings
+from core.jsonl import read_rows
+from core.records import CoverageRow
+from service_llm.embedding import open_embedder
+from service_llm.settings import EmbedderSettings
 
 _DATA = Path(__file__).with_name("dedup_leaks.json")
+_DEMONSTRATION = Path(__file__).parents[1] / "data/coverage/support_triage/tickets.jsonl"
 _REPEATS = 5  # each random edit of each prompt
 _VERBATIM = "verbatim, upper case"
 _PARAPHRASE = "paraphrase, moved and exchanged words"
-_LEAST_CAUGHT = 0.9  # of each other kind of leak
+_LEAST_CAUGHT = 0.95  # of each other kind of leak
+_MOST_INNOCENT = 0.01  # of the texts that are no leaks
 EMBEDDINGS_PYTHON = os.environ.get("EMBEDDINGS_PYTHON", ".venv-embeddings/bin/python")
 _GREETING = "Hello dear support team, I hope you are doing well."
 _CLOSING = "Thank you very much in advance and kind regards, Maria Gonzalez, customer since 2019"
@@ -61,14 +68,14 @@ def fewer_words(text: str, rng: random.Random, rate: float = 0.2) -> str:
 
 
 def moved_words(text: str, rng: random.Random) -> str:
-    """Puts the text's end before its beginning."""
+    """Move the text's end before its beginning."""
     words = text.split()
     cut = rng.randrange(1, len(words))
     return " ".join(words[cut:] + words[:cut])
 
 
 def in_a_letter(text: str, rng: random.Random) -> str:
-    """Writes greeting and closing around the text, and a few typing errors into it."""
+    """Add greeting, closing and a few typing errors to the text."""
     return f"{_GREETING} {typing_errors(text, rng, 0.02)} {_CLOSING}"
 
 
@@ -104,6 +111,58 @@ def by_letters(prompts: list[str], texts: list[str]) -> list[bool]:
     return [n is not None and n.similarity >= threshold for n in near]
 
 
+class Innocent(NamedTuple):
+    """How many texts of one kind, which are no leaks, are dropped all the same."""
+
+    texts: int
+    dropped: int
+
+
+def innocent_texts() -> dict[tuple[str, str], Innocent]:
+    """Count what is dropped of texts that are no leaks, by coverage prompts and kind of text."""
+    coverage = _coverage_sets()
+    prompts, texts = leak_texts.natural_texts()
+    coverage["prompts of 40 words"] = prompts
+    found = {
+        (name, f"{length:,} words of English"): _innocent(prompts, texts[length])
+        for name, prompts in coverage.items()
+        for length in texts
+    }
+    asked, others = leak_texts.short_prompts()
+    kind = "short prompts, of which each shares a product with others"
+    found["short prompts", kind] = _innocent(asked, others)
+    demonstration = coverage["the demonstration"]
+    found["short prompts and the demonstration", kind] = _innocent([*demonstration, *asked], others)
+    return found
+
+
+def too_many_innocents(found: Mapping[tuple[str, str], Innocent]) -> list[str]:
+    """List the coverage prompts against which more than 1 % of the innocent texts are dropped."""
+    totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for (prompts, _), counted in found.items():
+        totals[prompts][0] += counted.texts
+        totals[prompts][1] += counted.dropped
+    return [
+        f"{prompts}: {dropped} of {texts}"
+        for prompts, (texts, dropped) in totals.items()
+        if dropped > _MOST_INNOCENT * texts
+    ]
+
+
+def _innocent(prompts: list[str], texts: list[str]) -> Innocent:
+    return Innocent(len(texts), sum(by_letters(prompts, texts)))
+
+
+def _coverage_sets() -> dict[str, list[str]]:
+    triples = json.loads(_DATA.read_text(encoding="utf-8"))["triples"]
+    text = _DEMONSTRATION.read_text(encoding="utf-8")
+    rows = read_rows(text, str(_DEMONSTRATION), json.loads)
+    return {
+        "support messages": [prompt for prompt, _, _ in triples],
+        "the demonstration": [row["prompt"] for row in rows],
+    }
+
+
 def by_meaning(prompts: list[str], texts: list[str], embed: Embed) -> list[bool]:
     """Which texts the comparison of vectors drops, each compared with the prompts alone."""
     vectors = np.asarray(embed([*prompts, *texts]), np.float32)
@@ -114,7 +173,7 @@ def by_meaning(prompts: list[str], texts: list[str], embed: Embed) -> list[bool]
 
 @contextlib.contextmanager
 def served_embeddings() -> Iterator[Embed | None]:
-    """An embedding model behind OpenAI's API on loopback; None where it is not installed."""
+    """Serve an embedding model by OpenAI's API on loopback; None where it is not installed."""
     if not Path(EMBEDDINGS_PYTHON).exists():
         yield None
         return
@@ -148,7 +207,7 @@ def served_embeddings() -> Iterator[Embed | None]:
 
 
 def main() -> None:
-    """Prints a row per kind of prompt."""
+    """Print a row per kind of prompt."""
     data = json.loads(_DATA.read_text(encoding="utf-8"))
     prompts, paraphrases, other_words = (
         list(column) for column in zip(*data["triples"], strict=True)
@@ -180,8 +239,13 @@ def main() -> None:
         for name in wanted
         if shares[name] < (1.0 if name == _VERBATIM else _LEAST_CAUGHT)
     ]
-    if missed:
-        raise SystemExit(f"Too few leaks are caught: {'; '.join(missed)}.")
+    innocents = innocent_texts()
+    print("\n| coverage prompts | texts that are no leaks | texts | dropped |\n|---|---|---|---|")
+    for (prompts_name, kind), counted in innocents.items():
+        print(f"| {prompts_name} | {kind} | {counted.texts} | {counted.dropped} |")
+    taken = too_many_innocents(innocents)
+    if missed or taken:
+        raise SystemExit(f"Leaks missed: {missed}; innocent texts taken: {taken}.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How often the intervals of the coverage report hold the truth, by simulation.
 
 `python -m benchmarks.evaluator_intervals` prints Markdown tables; it takes a few minutes and gives
-the same numbers every time. The intervals are those of `components.llm_evaluator`; the naive ones
-beside them ignore that samples of one prompt belong together, that the judge errs, or that two
-models answered the same prompts.
+the same numbers every time. The intervals are those of `judging`; the naive ones next to them
+ignore that samples of one prompt belong together, that the judge errs, or that two models answered
+the same prompts.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from components.llm_evaluator.calibration import JudgeErrors, corrected_rate
-from components.llm_evaluator.comparison import mcnemar_exact, ratio_limits
-from components.llm_evaluator.rates import Observed, effective_size, wilson
+from benchmarks.simulation import draw, print_head, print_row
+from judging.calibration import JudgeErrors, corrected_rate
+from judging.comparison import mcnemar_exact, ratio_limits
+from judging.rates import Observed, effective_size, wilson
 
 _FIXED_TRUTHS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # How much one prompt's samples agree beyond chance (their intra-class correlation).
@@ -34,7 +35,7 @@ class Hit(NamedTuple):
 def one_response(generator: random.Random, prompts: int) -> Hit:
     """One response for each prompt; the naive interval is Wald's."""
     truth = generator.uniform(0.05, 0.95)
-    share = _draw(generator, prompts, truth) / prompts
+    share = draw(generator, prompts, truth) / prompts
     low, high = wilson(share, prompts)
     spread = 1.96 * (share * (1 - share) / prompts) ** 0.5
     return Hit(low <= truth <= high, share - spread <= truth <= share + spread)
@@ -67,17 +68,17 @@ def several_responses(generator: random.Random, prompts: int, samples: int, alik
 def erring_judge(
     generator: random.Random, prompts: int, labels: int, judge: tuple[float, float]
 ) -> Hit:
-    """A judge that errs, measured with human labels of which six in ten are positive."""
+    """Return a judge that errs, measured with human labels of which six in ten are positive."""
     sensitivity, specificity = judge
     truth = generator.uniform(0.3, 0.9)
     seen = truth * sensitivity + (1 - truth) * (1 - specificity)
-    share = _draw(generator, prompts, seen) / prompts
+    share = draw(generator, prompts, seen) / prompts
     positives = round(0.6 * labels)
     errors = JudgeErrors(
         positives=positives,
-        found=_draw(generator, positives, sensitivity),
+        found=draw(generator, positives, sensitivity),
         negatives=labels - positives,
-        rejected=_draw(generator, labels - positives, specificity),
+        rejected=draw(generator, labels - positives, specificity),
     )
     found = corrected_rate(share, prompts, errors)
     ours = found is not None and found.low_percent <= 100 * truth <= found.high_percent
@@ -86,7 +87,7 @@ def erring_judge(
 
 
 def relative_coverage(generator: random.Random, prompts: int, together: float) -> Hit:
-    """A tuned model's coverage in percent of the service LLM's on the same prompts."""
+    """Return a tuned model's coverage in percent of the service LLM's on the same prompts."""
     own, other = generator.uniform(0.3, 0.95), generator.uniform(0.7, 0.98)
     outcomes = []
     for _ in range(prompts):
@@ -109,14 +110,14 @@ def significant(generator: random.Random, prompts: int, gain: float, runs: int) 
     """
     alarms = 0
     for _ in range(runs):
-        gained = _draw(generator, prompts, 0.1 + gain)
-        lost = _draw(generator, prompts - gained, 0.1 / (0.9 - gain))
+        gained = draw(generator, prompts, 0.1 + gain)
+        lost = draw(generator, prompts - gained, 0.1 / (0.9 - gain))
         alarms += mcnemar_exact(gained, lost) < 0.05
     return alarms / runs
 
 
 def main() -> None:
-    """Runs all simulations and prints the tables."""
+    """Run all simulations and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=4000, help="simulations for each figure")
     runs = parser.parse_args().runs
@@ -131,7 +132,7 @@ def main() -> None:
 
 
 def _one_response(runs: int) -> list[float]:
-    _head(
+    print_head(
         "One response for each prompt (Wilson)",
         "prompts", "holds the truth", "at a fixed truth, least", "most", "Wald's interval",
     )  # fmt: skip
@@ -139,7 +140,7 @@ def _one_response(runs: int) -> list[float]:
     for prompts in (20, 40, 88, 172, 500):
         ours, naive = _measured(one_response, runs, prompts=prompts)
         fixed = [held_exactly(prompts, truth) for truth in _FIXED_TRUTHS]
-        _row(prompts, ours, min(fixed), max(fixed), naive)
+        print_row(prompts, ours, min(fixed), max(fixed), naive)
         shares.append(ours)
     truths = ", ".join(f"{truth:.0%}" for truth in _FIXED_TRUTHS)
     print(f"\nThe truth is drawn from 5 to 95 %; the fixed truths are {truths}.\n")
@@ -147,7 +148,7 @@ def _one_response(runs: int) -> list[float]:
 
 
 def _several_responses(runs: int) -> list[float]:
-    _head(
+    print_head(
         "Several responses for each prompt (clustered)",
         "prompts", "responses", "alike", "holds the truth", "as if independent",
     )  # fmt: skip
@@ -156,14 +157,14 @@ def _several_responses(runs: int) -> list[float]:
         ours, naive = _measured(
             several_responses, runs, prompts=prompts, samples=samples, alike=_ALIKE[alike]
         )
-        _row(prompts, samples, alike, ours, naive)
+        print_row(prompts, samples, alike, ours, naive)
         shares.append(ours)
     print()
     return shares
 
 
 def _erring_judge(runs: int) -> list[float]:
-    _head(
+    print_head(
         "Rates corrected by human labels",
         "judge", "labels", "prompts", "holds the truth", "uncorrected",
     )  # fmt: skip
@@ -172,21 +173,21 @@ def _erring_judge(runs: int) -> list[float]:
         ours, naive = _measured(
             erring_judge, runs, prompts=prompts, labels=labels, judge=_JUDGES[judge]
         )
-        _row(judge, labels, prompts, ours, naive)
+        print_row(judge, labels, prompts, ours, naive)
         shares.append(ours)
     print()
     return shares
 
 
 def _relative_coverage(runs: int) -> list[float]:
-    _head(
+    print_head(
         "Coverage in percent of the service LLM's",
         "prompts", "answers that stand or fall together", "holds the truth", "as if independent",
     )  # fmt: skip
     shares = []
     for prompts, together in itertools.product((40, 88, 172), (0.0, 0.5, 0.9)):
         ours, naive = _measured(relative_coverage, runs, prompts=prompts, together=together)
-        _row(prompts, f"{together:.0%}", ours, naive)
+        print_row(prompts, f"{together:.0%}", ours, naive)
         shares.append(ours)
     print()
     return shares
@@ -194,32 +195,19 @@ def _relative_coverage(runs: int) -> list[float]:
 
 def _paired_test(runs: int) -> None:
     gains = (0.0, 0.1, 0.2)
-    _head(
+    print_head(
         "Changes between rounds that the paired test calls more than noise (p < 0.05)",
         "prompts", "no change", "10 points better", "20 points better",
     )  # fmt: skip
     for prompts in (40, 88, 172, 500):
         found = (significant(random.Random(prompts), prompts, gain, runs) for gain in gains)
-        _row(prompts, *found)
+        print_row(prompts, *found)
 
 
 def _measured(simulate: Callable[..., Hit], runs: int, **setting: Any) -> Iterator[float]:
     generator = random.Random(1)
     hits = [simulate(generator, **setting) for _ in range(runs)]
     return (sum(values) / runs for values in zip(*hits, strict=True))
-
-
-def _head(title: str, *columns: str) -> None:
-    print(f"**{title}**\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-
-
-def _row(*cells: str | int | float) -> None:
-    texts = (f"{cell:.1%}" if isinstance(cell, float) else str(cell) for cell in cells)
-    print(f"| {' | '.join(texts)} |", flush=True)
-
-
-def _draw(generator: random.Random, count: int, share: float) -> int:
-    return sum(generator.random() < share for _ in range(count))
 
 
 if __name__ == "__main__":

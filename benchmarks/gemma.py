@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks import processes
-from components.coverage_example_gen.reader import read_coverage
-from models import data, gemma
-from models.features import GEMMA
-from models.gguf_export import GGUF_FILE, export_gguf
-from models.transformers_export import export_transformers
+from core.families import GEMMA
+from models import data
+from models.export.gguf_file import GGUF_FILE, export_gguf
+from models.export.transformers_checkpoint import export_transformers
+from models.loading.load import load_model, resolve_preset
+from task.coverage.reader import read_coverage
 
 PRESET = "packaged:gemma3-270m"
 CACHE_DIR = ".cache"
@@ -17,7 +18,7 @@ PEERS_PYTHON = os.environ.get("PEERS_PYTHON", ".venv-peers/bin/python")
 
 
 def tokenized_coverage(tokenizer: Any) -> tuple[data.TokenizedRow, ...]:
-    """The demo's coverage pairs as training rows."""
+    """Return the demo's coverage pairs as training rows."""
     pairs = read_coverage("data/coverage/support_triage")
     texts = [
         (f"{GEMMA.prefix}{pair.prompt}{GEMMA.suffix}", f"{pair.output}{GEMMA.end}")
@@ -27,29 +28,29 @@ def tokenized_coverage(tokenizer: Any) -> tuple[data.TokenizedRow, ...]:
 
 
 def checkpoint() -> str:
-    """The packaged Gemma as a transformers checkpoint, written once."""
+    """Return the packaged Gemma as a transformers checkpoint, written once."""
     folder = Path(CACHE_DIR) / "benchmarks" / "gemma3-270m-transformers"
     if not (folder / "tokenizer_config.json").exists():
-        model = gemma.load_model(gemma.resolve_preset(PRESET, CACHE_DIR), "float32")
+        model = load_model(resolve_preset(PRESET, CACHE_DIR), "float32")
         export_transformers(model, folder, GEMMA)
     return str(folder)
 
 
 def gguf_file(folder: str, dtype: str) -> str:
-    """The packaged Gemma as a GGUF file of float32 or bfloat16."""
+    """Write the packaged Gemma as a GGUF file of float32 or bfloat16."""
     kind: Literal["f32", "bf16"] = "f32" if dtype == "float32" else "bf16"
-    model = gemma.load_model(gemma.resolve_preset(PRESET, CACHE_DIR), "float32")
+    model = load_model(resolve_preset(PRESET, CACHE_DIR), "float32")
     export_gguf(model, Path(folder), GEMMA, gguf_type=kind, sequence_length=512)
     return str(Path(folder) / GGUF_FILE)
 
 
 def peer(script: str, *arguments: str) -> dict[str, Any]:
-    """What a script of `peers` prints."""
+    """Return what a script of `peers` prints."""
     return processes.peer(PEERS_PYTHON, script, *arguments)
 
 
 def resident_gib(field: str) -> float:
-    """The resident set of this process, `VmRSS` now or `VmHWM` at its largest.
+    """Return the resident set of this process, `VmRSS` now or `VmHWM` at its largest.
 
     getrusage would count its parent's, too.
     """

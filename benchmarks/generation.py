@@ -5,7 +5,7 @@ have the same weights, prompts and threads. Decoding is greedy, the programs ans
 in batches sorted by length (llama.cpp: as many at once), after a first batch that is not counted.
 Each figure is the median of the runs, which alternate between the programs. CPU time depends less
 on what else the machine does. "same tokens" counts the responses that are ours, token for token;
-"as in float32" those that are ours in float32, which tells how much bfloat16's rounding changes.
+"as in float32" those that are ours in float32, which shows how much bfloat16's rounding changes.
 """
 
 import argparse
@@ -52,11 +52,12 @@ def main() -> None:
 
 
 def _write_job(path: str) -> None:
-    from components.coverage_example_gen.reader import read_coverage
-    from models import data, gemma
-    from models.features import GEMMA
+    from core.families import GEMMA
+    from models import data
+    from models.loading.load import load_model, resolve_preset
+    from task.coverage.reader import read_coverage
 
-    model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), "float32")
+    model = load_model(resolve_preset(shared.PRESET, shared.CACHE_DIR), "float32")
     tokenizer = model.preprocessor.tokenizer
     raw = [pair.prompt for pair in read_coverage("data/coverage/support_triage")][:_PROMPTS]
     encoded = data.encode([f"{GEMMA.prefix}{p}{GEMMA.suffix}" for p in raw], tokenizer)
@@ -118,8 +119,8 @@ def _equal(answers: list[Answer], others: list[Answer]) -> str:
 def _generate(job_file: str, dtype: str) -> dict[str, Any]:
     import tensorflow as tf
 
-    from models import gemma
-    from models.generate import Generator
+    from models.generation.generate import Generator
+    from models.loading.load import load_model, resolve_preset
 
     class Recording(Generator):
         """Keeps the tokens that the responses are made of."""
@@ -132,7 +133,7 @@ def _generate(job_file: str, dtype: str) -> dict[str, Any]:
     tf.config.threading.set_intra_op_parallelism_threads(processes.THREADS)
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     answers: list[list[int]] = []
-    model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), dtype)
+    model = load_model(resolve_preset(shared.PRESET, shared.CACHE_DIR), dtype)
     generator = Recording(model)
     limits = job["max_output_tokens"], job["batch_size"]
     generator.respond(job["raw"][: job["batch_size"]], *limits)

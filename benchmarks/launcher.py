@@ -21,7 +21,7 @@ _LIMITS_SECONDS = {"smoke run": 60, "the same from the cache": 25}
 
 
 def main() -> None:
-    """Runs everything in turns and prints the table."""
+    """Run everything in turns and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats

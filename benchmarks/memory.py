@@ -12,8 +12,8 @@ import tempfile
 import time
 
 from benchmarks.quota import requests, server
-from components.service_llm.client import open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
+from service_llm.client import open_service_llm
+from service_llm.settings import ServiceLLMSettings
 
 _COUNT = 100_000
 _STEP = 20_000

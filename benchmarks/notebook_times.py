@@ -1,8 +1,8 @@
 """How long each notebook takes from top to bottom, offline, as it is in the repository.
 
 `python -m benchmarks.notebook_times` prints a Markdown table; it takes about ten minutes. Converted
-models are in the cache already, everything else is made anew. "CPU" is the time of all processes on
-all processors: on a machine that does other things too, it tells more than the seconds.
+models are cached already, everything else is made again. "CPU" is the time of all processes on
+all processors: on a machine that is busy with other things, too, it says more than the seconds.
 """
 
 import argparse
@@ -16,7 +16,7 @@ _LIMIT_SECONDS = 180
 
 
 def main() -> None:
-    """Runs the notebooks and prints the table."""
+    """Run the notebooks and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=names(), help="default: all of them")
     print(f"| notebook | seconds | CPU seconds | below {_LIMIT_SECONDS} s |")

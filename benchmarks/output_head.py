@@ -1,8 +1,9 @@
-"""Generation's logits with the output weights packed in parts, and with the weights as they lie.
+"""Generation's logits with packed output weights, and with weights in their stored layout.
 
 `python -m benchmarks.output_head` prints a Markdown table; it takes about a minute and 9 GiB. The
 weights are random, in the sizes of Gemma's embeddings; both ways take turns in one process, and
-each figure is the median of the turns. `models.output_head.is_worth_packing` decides by it.
+each figure is the median of the turns.
+`models.tensorflow_patches.packed_output_table.is_worth_packing` decides by it.
 """
 
 import statistics
@@ -22,7 +23,7 @@ def main() -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(processes.THREADS)
-    print("| model | dtype | packed, ms | as it lies, ms | ratio |\n|---|---|---|---|---|")
+    print("| model | dtype | packed, ms | stored, ms | ratio |\n|---|---|---|---|---|")
     for dtype in ("float32", "bfloat16"):
         for name, (pieces, hidden) in SIZES.items():
             processes.progress(f"output_head, {name}, {dtype}")
@@ -44,11 +45,15 @@ def measure(pieces: int, hidden: int, dtype: str) -> tuple[float, float]:
     import numpy as np
     import tensorflow as tf
 
-    from models.output_head import packed_logits, packed_table, use_fast_output_head
+    from models.tensorflow_patches.packed_output_table import (
+        packed_logits,
+        packed_table,
+        untranspose_output_head,
+    )
 
     embedding = keras_hub.layers.ReversibleEmbedding(pieces, hidden, dtype=dtype)
     embedding.build((None, None))
-    use_fast_output_head(embedding)
+    untranspose_output_head(embedding)
     rows = tf.cast(np.random.default_rng(0).normal(size=(_ROWS, hidden)), dtype)
     table = packed_table(embedding)
 

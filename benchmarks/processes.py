@@ -12,7 +12,7 @@ PEERS_DIR = Path(__file__).with_name("peers")
 
 
 def measure(command: list[str]) -> dict[str, Any]:
-    """What a process prints as JSON in its last line.
+    """Return what a process prints as JSON in its last line.
 
     Raises:
         SystemExit: It failed, or the peers are not installed.
@@ -28,15 +28,15 @@ def measure(command: list[str]) -> dict[str, Any]:
 
 
 def peer(python: str, script: str, *arguments: str) -> dict[str, Any]:
-    """What a script of `peers` prints, run by the interpreter of its environment."""
+    """Return what a script of `peers` prints, run by the interpreter of its environment."""
     return measure([python, str(PEERS_DIR / script), *arguments])
 
 
 def ours(module: str, *arguments: str) -> dict[str, Any]:
-    """What a module of this package prints when it is the process that is measured."""
+    """Return what a module of this package prints as the measured process."""
     return measure([sys.executable, "-m", f"benchmarks.{module}", *arguments])
 
 
 def progress(text: str) -> None:
-    """Say what is going on, beside the results on stdout."""
+    """Report progress, separate from the results on stdout."""
     print(text, file=sys.stderr, flush=True)

@@ -21,10 +21,10 @@ from typing import NamedTuple, Self
 
 import pydantic
 
-from components.service_llm.blocks import block
-from components.service_llm.client import open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Request
+from service_llm.blocks import block
+from service_llm.client import open_service_llm
+from service_llm.settings import ServiceLLMSettings
+from service_llm.types import Request
 
 _MINUTE = 60.0
 _LATENCIES = (0.0, 2.0, 20.0)
@@ -49,7 +49,7 @@ class Case(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The case of `LATENCY:CONFIGURED[:REAL]`; with a `t` in front, of tokens."""
+        """Parse the case `LATENCY:CONFIGURED[:REAL]`; with a `t` in front, of tokens."""
         latency, configured, *real = text.removeprefix("t").split(":")
         return cls(float(latency), int(configured), int(*real or [configured]), text[0] == "t")
 
@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
 
 
 def measure(case: Case, minutes: int) -> Outcome:
-    """Sends requests as fast as the client does for some minutes."""
+    """Send requests as fast as the client does for some minutes."""
     limit = "tokens_per_minute" if case.tokens else "requests_per_minute"
     with (
         server(latency_seconds=case.latency_seconds, **{limit: case.real}) as url,
@@ -93,7 +93,7 @@ def requests(longest: int = 0) -> Iterator[Request]:
     """Endless different requests of the stand-in's cheapest kind.
 
     Args:
-        longest: Words to put into a message at most; every request has another number of them.
+        longest: Maximum words of a message; every request has another number of them.
     """
     for number in itertools.count():
         parts = {
@@ -107,7 +107,7 @@ def requests(longest: int = 0) -> Iterator[Request]:
 
 @contextlib.contextmanager
 def server(**options: float) -> Iterator[str]:
-    """The URL of a stand-in in a process of its own, with options of `python -m standin`."""
+    """Run a stand-in in its own process, with options of `python -m standin`; yield its URL."""
     command = [sys.executable, "-m", "standin", "--port", "0"]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]

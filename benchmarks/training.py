@@ -55,9 +55,10 @@ def main() -> None:
 
 
 def _write_job(path: str) -> None:
-    from models import data, gemma
+    from models import data
+    from models.loading.load import load_model, resolve_preset
 
-    model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), "float32")
+    model = load_model(resolve_preset(shared.PRESET, shared.CACHE_DIR), "float32")
     coverage = shared.tokenized_coverage(model.preprocessor.tokenizer)
     rng = np.random.default_rng(0)
     # The first batches of a pass over all rows, as the Trainer makes them.
@@ -111,10 +112,11 @@ def _train(rows_file: str, dtype: str) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    from models import data, gemma
-    from models.fitting import fit
+    from models import data
     from models.hparams import TrainHParams
-    from models.lora import enable_lora
+    from models.loading.load import load_model, resolve_preset
+    from models.training.loop import fit
+    from models.training.lora import enable_lora
 
     importlib.import_module("keras_hub")  # loading the model would import it
     imported = shared.resident_gib("VmRSS")
@@ -131,11 +133,11 @@ def _train(rows_file: str, dtype: str) -> dict[str, Any]:
         warmup_fraction=0,
     )
     keras.utils.set_random_seed(0)
-    model = gemma.load_model(gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR), dtype)
+    model = load_model(resolve_preset(shared.PRESET, shared.CACHE_DIR), dtype)
     enable_lora(model, hparams)
     started = time.monotonic()
     # The batches of the job in their order, so that all programs see the same.
-    with mock.patch("models.fitting.training_batches", return_value=_weighted(batches)):
+    with mock.patch("models.training.loop.training_batches", return_value=_weighted(batches)):
         facts = fit(model, [row for part in batches for row in part], (), hparams)
     seconds = time.monotonic() - started
     return {

@@ -2,13 +2,14 @@
 
 `python -m benchmarks.training_sizes` prints a Markdown table; on two cores it takes about six
 minutes and 13 GiB. The weights are random in bfloat16, as memory does not depend on them. Each
-model is a process of its own; the first GPU is used where there is one. "Tensors" is what
-TensorFlow's allocator held at most: of the device, where that is a GPU. "Process" is the largest
+model is a process of its own; the first GPU is used where there is one. "Tensors" is the
+peak of TensorFlow's allocator: of the device, where that is a GPU. "Process" is the largest
 resident set.
 """
 
 import argparse
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def main() -> None:
 
 
 def train(family: str, sizes: dict[str, Any], batch: int, tokens: int) -> dict[str, Any]:
-    """A few steps of a training with random weights and rows.
+    """Train a few steps with random weights and rows.
 
     Args:
         family: `Gemma` or `Gemma3`.
@@ -96,14 +97,15 @@ def train(family: str, sizes: dict[str, Any], batch: int, tokens: int) -> dict[s
         tokens: Tokens of a row.
 
     Returns:
-        `parameters`, `device`, `tensors_gib`, `process_gib`, `tokens_per_second`, and the `losses`.
+        `parameters`, `device`, `tensors_gib` (NaN where TensorFlow does not count them),
+        `process_gib`, `tokens_per_second`, and the `losses`.
     """
     import tensorflow as tf
 
     from models import data
-    from models.fitting import fit
     from models.hparams import TrainHParams
-    from models.lora import enable_lora
+    from models.training.loop import fit
+    from models.training.lora import enable_lora
 
     gpus = tf.config.list_physical_devices("GPU")
     device = tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"
@@ -117,11 +119,14 @@ def train(family: str, sizes: dict[str, Any], batch: int, tokens: int) -> dict[s
     ids = rng.integers(0, sizes["vocabulary_size"], (_STEPS * batch, tokens + 1))
     rows = [data.TokenizedRow(tuple(row), tokens - tokens // 4) for row in ids.tolist()]
     facts = fit(model, rows, (), hparams)
-    memory = tf.config.experimental.get_memory_info("GPU:0" if gpus else "CPU:0")
+    try:
+        peak = tf.config.experimental.get_memory_info("GPU:0" if gpus else "CPU:0")["peak"]
+    except ValueError:  # without oneDNN, whose allocator counts: on processors that are older
+        peak = math.nan
     return {
         "parameters": parameters,
         "device": device,
-        "tensors_gib": memory["peak"] / 2**30,
+        "tensors_gib": peak / 2**30,
         "process_gib": shared.resident_gib("VmHWM"),
         "tokens_per_second": facts["tokens_per_second"],
         "losses": facts["losses"],
@@ -131,18 +136,18 @@ def train(family: str, sizes: dict[str, Any], batch: int, tokens: int) -> dict[s
 def _random_model(family: str, sizes: dict[str, Any]) -> Any:
     import keras_hub
 
-    from models.loading import lean_loading
-    from models.output_head import use_fast_output_head
+    from models.tensorflow_patches.in_place_loading import in_place_loading
+    from models.tensorflow_patches.packed_output_table import untranspose_output_head
 
     rng = np.random.default_rng(0)
-    with lean_loading():
+    with in_place_loading():
         backbone = getattr(keras_hub.models, f"{family}Backbone")(**sizes, dtype="bfloat16")
         for variable in backbone.weights:
             # A million numbers over and over: to draw billions takes longer than the training.
             drawn = rng.normal(0, 0.02, 2**20).astype(variable.dtype)
             n_numbers = int(np.prod(variable.shape))
             variable.assign(np.resize(drawn, n_numbers).reshape(variable.shape))
-    use_fast_output_head(backbone.token_embedding)
+    untranspose_output_head(backbone.token_embedding)
     return getattr(keras_hub.models, f"{family}CausalLM")(backbone=backbone, preprocessor=None)
 
 

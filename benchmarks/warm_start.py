@@ -44,7 +44,7 @@ _DATA_ONLY = (
 
 
 def main() -> None:
-    """Runs the seed numbers and prints the tables, or is the process of one of them."""
+    """Run the seeds and print the tables, or be the process of one of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=_SEEDS, help="at least 2")
     parser.add_argument("--output", type=Path, default=Path("output/benchmark-warm-start"))
@@ -57,7 +57,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         folder = arguments.output.resolve() / f"seed-{seed}"
         result = folder / "result.json"
-        if not result.exists():  # an interrupted benchmark goes on
+        if not result.exists():  # an interrupted benchmark resumes
             processes.progress(f"warm_start: seed {seed + 1} of {arguments.seeds}")
             values = processes.ours(
                 "warm_start", "--child", str(seed), "--output", str(folder.resolve())
@@ -110,9 +110,13 @@ def _tables(found: Sequence[dict[str, Any]]) -> str:
 def _run(seed: int, folder: Path) -> dict[str, Any]:
     import keras
 
-    from models import gemma
-    from models.generate import Generator
-    from models.lora import enable_lora
+    from models.generation.generate import Generator
+    from models.loading.load import (
+        load_model,
+        resolve_dtype,
+        resolve_preset,
+    )
+    from models.training.lora import enable_lora
     from pipeline.config import load_config
 
     first, second, evaluation = _rounds(seed, folder)
@@ -120,8 +124,8 @@ def _run(seed: int, folder: Path) -> dict[str, Any]:
         update={"seed": seed, "eval_batches": _EVAL_BATCHES, "checkpoint_steps": None}
     )
     keras.utils.set_random_seed(seed)
-    preset = gemma.resolve_preset(shared.PRESET, shared.CACHE_DIR)
-    model = gemma.load_model(preset, gemma.resolve_dtype("auto"))
+    preset = resolve_preset(shared.PRESET, shared.CACHE_DIR)
+    model = load_model(preset, resolve_dtype("auto"))
     enable_lora(model, hparams)
     trained = _Trained(model, Generator(model), hparams, evaluation)
     fresh = trained.factors()
@@ -141,9 +145,9 @@ def _rounds(seed: int, folder: Path) -> list[list[tuple[str, str]]]:
     """Prompts and outputs: train rows of round 1, of both rounds, and eval rows of both."""
     from components.examples_io import read_examples
     from pipeline.config import load_config
-    from pipeline.local_run import LocalRounds
-    from pipeline.local_service import standin_if_wanted
-    from pipeline.output_dir import claim
+    from pipeline.local.output_dir import claim
+    from pipeline.local.run import LocalRounds
+    from pipeline.local.standin_server import standin_if_wanted
 
     config = load_config(
         "offline", [*_DATA_ONLY, f"synth.seed={seed}", f"output_dir={folder}"], environ={}
@@ -153,7 +157,7 @@ def _rounds(seed: int, folder: Path) -> list[list[tuple[str, str]]]:
         first = rounds.submit(1, "", "")
         second = rounds.submit(2, first.synthetic_uri, first.report_uri)
     return [
-        [(row["prompt"], row["output"]) for row in read_examples(uri, split)]
+        [(str(row["prompt"]), str(row["output"])) for row in read_examples(uri, split)]
         for uri, split in (
             (first.synthetic_uri, "train"),
             (second.synthetic_uri, "train"),
@@ -168,7 +172,7 @@ class _Trained:
     def __init__(
         self, model: Any, generator: Any, hparams: Any, evaluation: list[tuple[str, str]]
     ) -> None:
-        from components.coverage_example_gen.reader import read_coverage
+        from task.coverage.reader import read_coverage
 
         self._model = model
         self._generator = generator
@@ -185,9 +189,9 @@ class _Trained:
         for variable, value in zip(variables, factors, strict=True):
             variable.assign(value)
 
-    def train(self, pairs: list[tuple[str, str]], *, passes: float) -> dict[str, float]:
-        from models.batching import n_steps
-        from models.fitting import fit
+    def train(self, pairs: list[tuple[str, str]], *, passes: float) -> dict[str, float | None]:
+        from models.training.batching import n_steps
+        from models.training.loop import fit
 
         rows = self._tokenized(pairs)
         whole, _ = n_steps(len(rows), self._hparams)
@@ -203,7 +207,7 @@ class _Trained:
         }
 
     def _right_percent(self) -> float:
-        from components.llm_evaluator.scorers import json_fields
+        from judging.scorers import json_fields
 
         prompts = [pair.prompt for pair in self._holdout]
         samples = self._generator.respond(prompts, _MAX_OUTPUT_TOKENS, _GENERATED_AT_ONCE)
@@ -214,8 +218,8 @@ class _Trained:
         return 100 * statistics.fmean(right)
 
     def _tokenized(self, pairs: list[tuple[str, str]]) -> Any:
+        from core.families import GEMMA
         from models import data
-        from models.features import GEMMA
 
         texts = [(f"{GEMMA.prefix}{p}{GEMMA.suffix}", f"{o}{GEMMA.end}") for p, o in pairs]
         tokenizer = self._model.preprocessor.tokenizer

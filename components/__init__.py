@@ -1,13 +1,13 @@
 """The custom TFX components.
 
 Vertex AI Pipelines resolves an artifact type by its `TYPE_NAME` as an import path, so the types are
-reachable here; they are loaded on first use, because `components.service_llm` and the plain Python
+reachable here; they are loaded on first use, because `service_llm` and the plain Python
 beside each executor must import without TFX.
 """
 
 from typing import Any
 
-_ARTIFACT_TYPES = ("CoverageReport", "Responses")
+_ARTIFACT_TYPES = ("CoverageReport", "Exports", "Responses")
 
 
 def __getattr__(name: str) -> Any:

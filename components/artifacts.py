@@ -4,18 +4,42 @@ Typed `PROPERTIES` do not compile for Vertex AI Pipelines, so values travel as c
 behind Python properties.
 """
 
+from collections.abc import Sequence
+
 from tfx.types import artifact
 from tfx.types.system_artifacts import Dataset, Metrics
+from tfx.types.system_artifacts import Model as SystemModel
 
 
 class Responses(artifact.Artifact):
     """A model's answers to every coverage prompt.
 
-    Files: `responses.jsonl`, one `components.records.ResponseRow` per line.
+    Files: `responses.jsonl`, one `core.records.ResponseRow` per line.
     """
 
     TYPE_NAME = "components.Responses"
     TYPE_ANNOTATION = Dataset
+
+
+class Exports(artifact.Artifact):
+    """A blessed model in the formats of other programs.
+
+    Files: a folder for each format; `exports.json`, by format how it compared with the model when
+    it was loaded again; `SHA256SUMS`. There is none where the model was not blessed, or no format
+    was wanted.
+    """
+
+    TYPE_NAME = "components.Exports"
+    TYPE_ANNOTATION = SystemModel
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The names of the folders."""
+        return tuple(self.get_string_custom_property("formats").split())
+
+    @formats.setter
+    def formats(self, names: Sequence[str]) -> None:
+        self.set_string_custom_property("formats", " ".join(names))
 
 
 class CoverageReport(artifact.Artifact):

@@ -7,14 +7,19 @@ copy those of an earlier artifact as they are.
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import apache_beam as beam
 from tfx.dsl.io import fileio
+from tfx.types.artifact import Artifact
 
 from components import examples_io
+from components.examples_io import Features
+from core.jsonl import read_rows
 
 _SHARD_ROWS = 10_000
+
+_Step = TypeVar("_Step")
 
 MakePipeline = Callable[[], beam.Pipeline]
 
@@ -28,7 +33,7 @@ class Split(NamedTuple):
     """
 
     copied: Sequence[str]
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Features]
 
 
 class _Decoding(NamedTuple):
@@ -39,13 +44,13 @@ class _Decoding(NamedTuple):
 class _Writing(NamedTuple):
     target: str
     copied: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Features]
 
 
 def read_shards(
     make_pipeline: MakePipeline, shards: Sequence[str], scratch: str
-) -> list[list[dict[str, Any]]]:
-    """The rows of each shard.
+) -> list[list[Features]]:
+    """Read the rows of each shard.
 
     Args:
         make_pipeline: Gives a Beam pipeline.
@@ -61,15 +66,15 @@ def read_shards(
     found = []
     for step in steps:
         with fileio.open(step.target, "rb") as file:
-            found.append([json.loads(line) for line in file.read().splitlines()])
+            found.append(read_rows(file.read().decode(), step.target, json.loads))
     fileio.rmtree(scratch)
     return found
 
 
 def write_splits(
-    make_pipeline: MakePipeline, artifact: Any, splits: Mapping[str, Split], span: int
+    make_pipeline: MakePipeline, artifact: Artifact, splits: Mapping[str, Split], span: int
 ) -> None:
-    """Writes the splits of an Examples artifact and stamps its properties.
+    """Write the splits of an Examples artifact and stamp its properties.
 
     Args:
         make_pipeline: Gives a Beam pipeline.
@@ -94,7 +99,9 @@ def write_splits(
     examples_io.stamp(artifact, list(splits), span)
 
 
-def _run(make_pipeline: MakePipeline, steps: Sequence[Any], step_fn: Callable[[Any], None]) -> None:
+def _run(
+    make_pipeline: MakePipeline, steps: Sequence[_Step], step_fn: Callable[[_Step], None]
+) -> None:
     with make_pipeline() as pipeline:
         # A reshuffle, or all shards would be handled by the worker that creates them.
         _ = (

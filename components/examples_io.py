@@ -1,4 +1,4 @@
-"""Reads and writes Examples artifacts as plain rows; what the rows mean is left to the callers.
+"""Reads and writes Examples artifacts as plain rows; the callers know what the rows mean.
 
 TensorFlow is imported where it is used, so importing this module costs nothing.
 """
@@ -6,16 +6,23 @@ TensorFlow is imported where it is used, so importing this module costs nothing.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-from components.errors import UserError
-from components.records import COVERAGE_SPLITS, CoverageRow
+from core.errors import UserError
+from core.records import COVERAGE_SPLITS, LOOP_SPLITS, TEST_SPLIT, CoverageRow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from tfx.types.artifact import Artifact
+
+Feature: TypeAlias = str | int | float | list[str] | list[int] | list[float] | None
+Features: TypeAlias = Mapping[str, Feature]
 
 _BATCH = 1024  # records fetched at once; one at a time costs 40 times as long
 
 
-def read_examples(uri: str, split: str) -> list[dict[str, Any]]:
-    """Reads one split of an Examples artifact.
+def read_examples(uri: str, split: str) -> list[Features]:
+    """Read one split of an Examples artifact.
 
     Args:
         uri: The artifact's URI, local or `gs://`.
@@ -31,8 +38,20 @@ def read_examples(uri: str, split: str) -> list[dict[str, Any]]:
     return [row for shard in shards(uri, split) for row in read_shard(shard)]
 
 
+def has_split(uri: str, split: str) -> bool:
+    """Whether an Examples artifact has a split, be it without rows."""
+    import tensorflow as tf
+
+    return bool(tf.io.gfile.glob(os.path.join(uri, f"Split-{split}", "*")))
+
+
+def coverage_splits(uri: str) -> tuple[str, ...]:
+    """Return the splits of coverage Examples; those of earlier versions have no `test`."""
+    return COVERAGE_SPLITS if has_split(uri, TEST_SPLIT) else LOOP_SPLITS
+
+
 def shards(uri: str, split: str) -> list[str]:
-    """The files of one split of an Examples artifact, in order.
+    """List the files of one split of an Examples artifact, in order.
 
     Raises:
         UserError: The split does not exist or holds no file.
@@ -48,8 +67,8 @@ def shards(uri: str, split: str) -> list[str]:
     return files
 
 
-def read_shard(path: str) -> list[dict[str, Any]]:
-    """The rows of one file; see `read_examples`."""
+def read_shard(path: str) -> list[Features]:
+    """Read the rows of one file; see `read_examples`."""
     import tensorflow as tf
 
     records = tf.data.TFRecordDataset(path, compression_type="GZIP").batch(_BATCH)
@@ -61,9 +80,9 @@ def read_shard(path: str) -> list[dict[str, Any]]:
 
 
 def write_examples(
-    artifact: Any, rows_by_split: Mapping[str, Sequence[Mapping[str, Any]]], span: int
+    artifact: "Artifact", rows_by_split: Mapping[str, Sequence[Features]], span: int
 ) -> None:
-    """Writes rows under an Examples artifact's URI and stamps its properties.
+    """Write rows under an Examples artifact's URI and stamp its properties.
 
     Args:
         artifact: The `standard_artifacts.Examples` to fill.
@@ -80,7 +99,7 @@ def write_examples(
 
 
 def require_rows(counts: Mapping[str, int]) -> None:
-    """Raises UserError where a split has no row; Transform cannot read an empty split."""
+    """Raise UserError where a split has no row; Transform cannot read an empty split."""
     empty = [split for split, count in counts.items() if not count]
     if empty or not counts:
         raise UserError(
@@ -90,12 +109,12 @@ def require_rows(counts: Mapping[str, int]) -> None:
 
 
 def shard_path(uri: str, split: str, number: int, shards: int) -> str:
-    """Where the file `number` of `shards` of a split lies."""
+    """Return the path of file `number` of `shards` of a split."""
     return os.path.join(uri, f"Split-{split}", f"data_tfrecord-{number:05}-of-{shards:05}.gz")
 
 
-def write_shard(path: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes rows as one file; see `write_examples`."""
+def write_shard(path: str, rows: Iterable[Features]) -> None:
+    """Write rows as one file; see `write_examples`."""
     import tensorflow as tf
 
     tf.io.gfile.makedirs(os.path.dirname(path))
@@ -104,8 +123,8 @@ def write_shard(path: str, rows: Iterable[Mapping[str, Any]]) -> None:
             writer.write(serialized)
 
 
-def stamp(artifact: Any, splits: Sequence[str], span: int) -> None:
-    """Sets the properties by which TFX reads an Examples artifact."""
+def stamp(artifact: "Artifact", splits: Sequence[str], span: int) -> None:
+    """Set the properties by which TFX reads an Examples artifact."""
     from tfx.types import artifact_utils
 
     artifact.split_names = artifact_utils.encode_split_names(list(splits))
@@ -117,8 +136,8 @@ def stamp(artifact: Any, splits: Sequence[str], span: int) -> None:
     artifact.set_string_custom_property("file_format", "tfrecords_gzip")
 
 
-def serialize(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """The rows as serialized tf.Examples, one value per feature."""
+def serialize(rows: Iterable[Features]) -> Iterator[bytes]:
+    """Serialize rows as tf.Examples, one value per feature."""
     import tensorflow as tf
 
     for row in rows:
@@ -138,28 +157,33 @@ def serialize(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
         yield example.SerializeToString(deterministic=True)
 
 
-def read_coverage(uri: str, splits: Sequence[str] = COVERAGE_SPLITS) -> list[CoverageRow]:
-    """The rows of a coverage Examples artifact, split by split.
+def read_coverage(uri: str, splits: Sequence[str] | None = None) -> list[CoverageRow]:
+    """Read the rows of a coverage Examples artifact, split by split; by default of all it has.
 
     Raises:
         UserError: A split does not exist.
     """
-    return [coverage_row(row, split) for split in splits for row in read_examples(uri, split)]
+    return [
+        coverage_row(row, split)
+        for split in splits or coverage_splits(uri)
+        for row in read_examples(uri, split)
+    ]
 
 
-def coverage_row(features: Mapping[str, Any], split: str) -> CoverageRow:
-    """The coverage row that a tf.Example of the coverage Examples holds."""
+def coverage_row(features: Features, split: str) -> CoverageRow:
+    """Return the coverage row in a tf.Example of the coverage Examples."""
     return CoverageRow(
-        id=features["id"],
-        prompt=features["prompt"],
-        output=features["output"],
+        id=str(features["id"]),
+        prompt=str(features["prompt"]),
+        output=str(features["output"]),
         split=split,
-        tags=tuple(json.loads(features.get("tags") or "[]")),
+        tags=tuple(json.loads(str(features.get("tags") or "[]"))),
+        references=tuple(json.loads(str(features.get("references") or "[]"))),
     )
 
 
-def _row(example: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {}
+def _row(example: "tf.train.Example") -> Features:
+    row: dict[str, Feature] = {}
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
         values = list(getattr(feature, kind).value) if kind else []

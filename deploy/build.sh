@@ -6,6 +6,7 @@
 #          The images for accelerators and for Dataflow get the suffixes -cuda and -dataflow.
 # Options: REGION, BUCKET, REPOSITORY, TOKEN_SECRET (see deploy/common.sh)
 #          TARGETS="pipeline cuda dataflow" (default: "pipeline cuda")
+#          RUN_AS=0 runs the tasks as root, where the user 1000 cannot write to the mounted bucket
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deploy/common.sh
@@ -29,7 +30,7 @@ for target in $TARGETS; do
   gcloud builds submit . --config=deploy/cloudbuild.yaml --region="$REGION" \
     --service-account="projects/$PROJECT/serviceAccounts/$BUILD_ACCOUNT" \
     --gcs-source-staging-dir="$BUCKET/build" \
-    --substitutions="_TARGET=$target,_IMAGE=$(name_of "$target")" >&2
+    --substitutions="_TARGET=$target,_IMAGE=$(name_of "$target"),_RUN_AS=${RUN_AS:-1000}" >&2
 done
 
 cat <<EOF

@@ -5,6 +5,7 @@
 # Options: REGION, BUCKET, REPOSITORY, TOKEN_SECRET (see deploy/common.sh)
 #          DATAFLOW=1       also prepare Dataflow (vertex.dataflow_image)
 #          SPOT=1           also prepare spot machines (vertex.spot_machine_type)
+#          TAG_BUILDS=1     also let builds start runs (deploy/ci/tag.yaml)
 #          SUBMITTER=...    who may start runs, as user:NAME@EXAMPLE.COM (default: yourself)
 # The project needs a billing account, and you need the role Owner (or the administrator roles of
 # IAM, service usage, storage, Artifact Registry and Secret Manager) while this script runs.
@@ -94,6 +95,11 @@ grant_build() {
   on_project --member="$build" --role=roles/logging.logWriter
   on_bucket --member="$build" --role=roles/storage.objectUser
   on_repository --member="$build" --role=roles/artifactregistry.writer
+  if [ -n "${TAG_BUILDS:-}" ]; then # a build starts runs as a person does
+    on_project --member="$build" --role=roles/aiplatform.user
+    on_bucket --member="$build" --role=roles/storage.legacyBucketReader
+    on_account "$TASKS_ACCOUNT" --member="$build" --role=roles/iam.serviceAccountUser
+  fi
 }
 
 grant_submitter() {

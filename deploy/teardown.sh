@@ -3,6 +3,7 @@
 #
 # Usage:   PROJECT=my-team CONFIRM=my-team deploy/teardown.sh
 # Options: REGION, BUCKET, REPOSITORY, TOKEN_SECRET (see deploy/common.sh)
+# It first ends the running jobs and deletes the schedules whose pipeline root is in BUCKET.
 # It leaves the enabled APIs, the records of runs in Vertex AI, and your own roles; they cost nothing.
 set -euo pipefail
 here="$(dirname "$0")"
@@ -22,6 +23,13 @@ remove() { # $1: what for; then the gcloud command
   fi
 }
 
+# Jobs would otherwise run on without their bucket, and cost money.
+TOKEN="$(gcloud auth print-access-token)" python3 "$here/end_jobs.py" "$PROJECT" "$REGION" "$BUCKET" ||
+  say "Look for what still runs: https://console.cloud.google.com/vertex-ai/pipelines/runs?project=$PROJECT"
+for job in "scheduler jobs delete understudy-loop --location" "run jobs delete understudy-loop --region"; do
+  # shellcheck disable=SC2086  # words of a command
+  remove "what ${job%% *} did for the loop" $job="$REGION"
+done
 remove "the bucket $BUCKET" storage rm --recursive "$BUCKET"
 remove "the images of $REPOSITORY" artifacts repositories delete "$REPOSITORY" --location="$REGION"
 remove "the secret $TOKEN_SECRET" secrets delete "$TOKEN_SECRET"
@@ -29,8 +37,10 @@ for role in roles/aiplatform.user roles/logging.logWriter roles/dataflow.develop
   remove "$role of the tasks" projects remove-iam-policy-binding "$PROJECT" \
     --member="serviceAccount:$TASKS_ACCOUNT" --role="$role" --condition=None
 done
-remove "roles/logging.logWriter of the builds" projects remove-iam-policy-binding "$PROJECT" \
-  --member="serviceAccount:$BUILD_ACCOUNT" --role=roles/logging.logWriter --condition=None
+for role in roles/aiplatform.user roles/logging.logWriter; do
+  remove "$role of the builds" projects remove-iam-policy-binding "$PROJECT" \
+    --member="serviceAccount:$BUILD_ACCOUNT" --role="$role" --condition=None
+done
 remove "the account of the tasks" iam service-accounts delete "$TASKS_ACCOUNT"
 remove "the account of the builds" iam service-accounts delete "$BUILD_ACCOUNT"
-say "If there are schedules left (python kubeflow_runner.py unschedule): https://console.cloud.google.com/vertex-ai/pipelines/schedules?project=$PROJECT"
+say "To look for what is left: https://console.cloud.google.com/vertex-ai/pipelines/schedules?project=$PROJECT"

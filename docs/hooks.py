@@ -1,4 +1,4 @@
-"""What mkdocs does besides: finds the decisions, and follows links out of docs/ to the code."""
+"""Extends mkdocs: lists decisions, writes reference pages, and links to the code."""
 
 import logging
 import os
@@ -7,19 +7,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mkdocs.structure.files import File
+
+from pipeline.cli.explain import settings_page
+from pipeline.cli.parser import command_pages
+
 _LOG = logging.getLogger("mkdocs.hooks")
 _DECISIONS = "Decisions"
+_COMMANDS = "commands"
 _LIST_MARK = "<!-- the decisions -->"
 _FENCE = re.compile(r"^ *(```|~~~)")
 _LINK = re.compile(r"(?<!!)\[([^]]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)")
 
 
 def on_config(config: Any) -> Any:
-    """Put every page of docs/decisions into the navigation, in order."""
+    """Put every decision and every command into the navigation, in order."""
     for entry in config["nav"]:
+        for part in entry.get("Run it", ()) if isinstance(entry, dict) else ():
+            if isinstance(part, dict) and "Commands" in part:
+                part["Commands"] = [f"{_COMMANDS}/{name}" for name in command_pages()]
         if isinstance(entry, dict) and _DECISIONS in entry:
             entry[_DECISIONS] = ["decisions/index.md", *_decisions(Path(config["docs_dir"]))]
     return config
+
+
+def on_files(files: Any, *, config: Any) -> Any:
+    """Add the pages that are written from the code: settings and commands."""
+    commands = {f"{_COMMANDS}/{name}": text for name, text in command_pages().items()}
+    for name, text in {"settings.md": settings_page(), **commands}.items():
+        files.append(File.generated(config, name, content=text))
+    return files
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:

@@ -3,13 +3,13 @@
 import importlib.util
 import os
 
-from models.errors import ModelError
+from core.errors import ModelError
 
 BACKEND_VARIABLE = "KERAS_BACKEND"
 
 
 def choose_backend(name: str) -> None:
-    """Let this process run on one of Keras' backends; to be called before Keras is loaded.
+    """Set the Keras backend of this process; to be called before Keras is loaded.
 
     Args:
         name: `tensorflow` or `jax`.
@@ -56,7 +56,7 @@ def leave_accelerators() -> None:
 
 
 def has_accelerator() -> bool:
-    """Whether the backend computes on something else than CPUs."""
+    """Return whether the backend computes on something else than CPUs."""
     import keras
 
     if keras.backend.backend() == "jax":

@@ -1,4 +1,4 @@
-"""Whether the files of a trained model are still those that the Trainer wrote.
+"""Checksums of a trained model's files.
 
 A damaged weight loads as well as a sound one and would only make the model worse.
 """
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from models.errors import ModelError
+from core.artifact_files import CHECKSUMS
+from core.errors import ModelError
 
-CHECKSUMS_FILE = "SHA256SUMS"  # as `sha256sum --check` reads it
 _CHUNK_BYTES = 1 << 22
 
 
@@ -19,22 +19,22 @@ def write_checksums(folder: Path) -> None:
     """Write the SHA-256 of every file below a folder into it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_sha256(str(p))}  {p.relative_to(folder).as_posix()}\n" for p in files]
-    (folder / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def check_files(model_dir: str, *parts: str) -> None:
     """Raise unless files of a model are as they were written.
 
     Args:
-        model_dir: What a Trainer wrote, a local folder or `gs://` URI. Without checksums, as
+        model_dir: Output of a Trainer, a local folder or `gs://` URI. Without checksums, as
             earlier versions wrote it, nothing is checked.
-        *parts: Beginnings of the paths that are checked.
+        *parts: Prefixes of the paths that are checked.
 
     Raises:
-        ModelError: A file is missing or another one.
+        ModelError: A file is missing or has changed.
     """
     try:
-        with tf.io.gfile.GFile(os.path.join(model_dir, CHECKSUMS_FILE), "rb") as file:
+        with tf.io.gfile.GFile(os.path.join(model_dir, CHECKSUMS), "rb") as file:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except tf.errors.NotFoundError:
         return
@@ -45,7 +45,7 @@ def check_files(model_dir: str, *parts: str) -> None:
                 f"The file {path!r} of the model at {model_dir} is not as the Trainer wrote it: it "
                 "is damaged. Restore it from a copy. Or remove the folder "
                 f"{os.path.dirname(model_dir)} and run the same command again: the model is "
-                "trained anew, and nothing is paid for again."
+                "trained again, and nothing is paid for again."
             )
 
 

@@ -2,12 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
-from models.errors import ModelError
-from models.features import GEMMA, PROMPT_TEXT, RESPONSE_TEXT, TurnTemplate
+from core.errors import ModelError
+from core.families import GEMMA
+from core.family import ChatTemplate
+from models.preprocessing import PROMPT_TEXT, RESPONSE_TEXT
+
+if TYPE_CHECKING:
+    from keras_hub.tokenizers import Tokenizer
 
 IGNORED_LABEL = -1
 # XLA compiles a program for every shape, so its shapes are few.
@@ -39,13 +45,11 @@ class TokenizedRows:
 
 
 def read_texts(file_patterns: Sequence[str]) -> list[tuple[str, str]]:
-    """The `prompt_text` and `response_text` of transformed examples.
+    """Read the `prompt_text` and `response_text` of transformed examples.
 
     Args:
         file_patterns: Patterns of gzipped TFRecord files, as the Trainer receives them.
     """
-    import tensorflow as tf
-
     files = sorted(name for pattern in file_patterns for name in tf.io.gfile.glob(pattern))
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in (PROMPT_TEXT, RESPONSE_TEXT)}
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
@@ -57,19 +61,19 @@ def read_texts(file_patterns: Sequence[str]) -> list[tuple[str, str]]:
 
 def tokenize(
     texts: Sequence[tuple[str, str]],
-    tokenizer: Any,
-    sequence_length: int,
-    template: TurnTemplate = GEMMA,
+    tokenizer: "Tokenizer",
+    sequence_length: int | None,
+    template: ChatTemplate = GEMMA,
 ) -> TokenizedRows:
-    """Token ids of formatted prompts and responses.
+    """Tokenize formatted prompts and responses.
 
-    A row longer than `sequence_length` is left out and counted, never cut: a cut response would
+    A row longer than `sequence_length` is skipped and counted, never cut: a cut response would
     teach the model to stop in the middle.
 
     Args:
         texts: Formatted prompt and response of each row.
         tokenizer: A KerasHub tokenizer with a `start_token_id`.
-        sequence_length: Tokens of a row at most.
+        sequence_length: Maximum tokens per row; None skips none.
         template: The one that the texts were formatted with.
 
     Raises:
@@ -79,29 +83,57 @@ def tokenize(
     rows: list[TokenizedRow] = []
     for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
         part = texts[start : start + _TOKENIZED_AT_ONCE]
-        prompts = encode([prompt for prompt, _ in part], tokenizer)
-        # A control token such as </s> is no piece that a tokenizer finds in a text.
+        prompts = encode_prompts([prompt for prompt, _ in part], tokenizer, template)
+        # A tokenizer does not find a control token such as </s> in a text.
         responses = encode([r.removesuffix(template.end) for _, r in part], tokenizer)
         rows += [
             TokenizedRow((tokenizer.start_token_id, *prompt, *response, end), 1 + len(prompt))
             for prompt, response in zip(prompts, responses, strict=True)
         ]
-    kept = tuple(row for row in rows if len(row.tokens) <= sequence_length)
+    kept = tuple(
+        row for row in rows if sequence_length is None or len(row.tokens) <= sequence_length
+    )
     return TokenizedRows(kept, len(rows) - len(kept))
 
 
-def encode(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """Token ids of each text, without special tokens around it."""
+def encode(texts: Sequence[str], tokenizer: "Tokenizer") -> list[list[int]]:
+    """Tokenize each text, without special tokens around it."""
     tokens = tokenizer(list(texts))
     ids: list[list[int]] = tokens.to_list() if hasattr(tokens, "to_list") else tokens
     return ids
 
 
-def end_token_id(tokenizer: Any, template: TurnTemplate) -> int:
-    """The token that ends a turn.
+def encode_prompts(
+    texts: Sequence[str], tokenizer: "Tokenizer", template: ChatTemplate
+) -> list[list[int]]:
+    """Tokenize formatted prompts, in which earlier responses end with a control token."""
+    if not any(template.end in text for text in texts) or finds_end(tokenizer, template):
+        return encode(texts, tokenizer)
+    parts = [text.split(template.end) for text in texts]
+    ids = iter(encode([part for of_text in parts for part in of_text], tokenizer))
+    end = end_token_id(tokenizer, template)
+    return [[*next(ids), *(t for _ in of_text[1:] for t in (end, *next(ids)))] for of_text in parts]
+
+
+def finds_end(tokenizer: "Tokenizer", template: ChatTemplate) -> bool:
+    """Return whether a tokenizer finds the end of a turn in a text, as many templates rely on."""
+    if template.end in template.suffix:
+        return True
+    return encode([template.end], tokenizer) == [[end_token_id(tokenizer, template)]]
+
+
+def decode(ids: Sequence[int], tokenizer: "Tokenizer") -> str:
+    """Return the text of tokens."""
+    text = tokenizer.detokenize(np.array(ids, "int32")) if len(ids) else ""
+    text = text.numpy() if hasattr(text, "numpy") else text
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+
+def end_token_id(tokenizer: "Tokenizer", template: ChatTemplate) -> int:
+    """Return the token that ends a turn.
 
     Raises:
-        ModelError: The model has none of that name.
+        ModelError: The model has no such token.
     """
     try:
         token = int(tokenizer.token_to_id(template.end))
@@ -111,20 +143,20 @@ def end_token_id(tokenizer: Any, template: TurnTemplate) -> int:
     if not is_known:
         raise ModelError(
             f"The model has no token {template.end!r}, which ends a turn of its family's template. "
-            "Choose a Gemma, Mistral or Llama model whose name tells its family."
+            "Choose a Gemma, Mistral or Llama model whose name names its family."
         )
     return token
 
 
 def pad_multiple() -> int:
-    """What lengths are rounded up to with this process' backend."""
+    """Return what lengths are rounded up to a multiple of on this process' backend."""
     import keras
 
     return 1 if keras.backend.backend() == "tensorflow" else _XLA_PAD_MULTIPLE
 
 
 def label_weights(labels: Sequence[Array]) -> list[Array]:
-    """What each label counts in a step, so that the tokens of all its batches count alike.
+    """Weight the labels of a step so that the tokens of all its batches count alike.
 
     Args:
         labels: The labels of the step's batches.
@@ -143,27 +175,27 @@ def batches(
     rng: np.random.Generator | None,
     multiple: int = 1,
 ) -> Iterator[tuple[dict[str, Array], Array]]:
-    """One pass over the rows as what a model is given.
+    """Make the inputs and labels of one pass over the rows.
 
     Args:
         rows: What `tokenize` kept.
-        batch_size: Rows of a batch; the last one may hold fewer.
+        batch_size: Rows per batch; the last one may hold fewer.
         rng: Source of the order; None keeps the rows' order.
-        multiple: What `length` and `responses` are rounded up to.
+        multiple: Of which `length` and `responses` are made multiples.
 
     Yields:
         Inputs and labels. `token_ids` int32 and `padding_mask` bool of shape `(batch, length)`;
         `positions` int32 of shape `(responses,)`, where in the flattened batch the model predicts a
-        response token; labels int32 of the same shape, `IGNORED_LABEL` where it was rounded up.
+        response token; labels int32 of the same shape, `IGNORED_LABEL` in its padding.
     """
     for group in groups(rows, batch_size, rng):
-        yield _pad(group, multiple)
+        yield pad(group, multiple)
 
 
 def groups(
     rows: Sequence[TokenizedRow], batch_size: int, rng: np.random.Generator | None
 ) -> list[list[TokenizedRow]]:
-    """The rows of each batch of one pass.
+    """Group the rows of one pass into batches.
 
     Rows are shuffled, sorted by length within stretches of many batches, and the batches shuffled:
     little padding, and an order that is new in every pass.
@@ -180,7 +212,8 @@ def groups(
     return found if rng is None else [found[i] for i in rng.permutation(len(found))]
 
 
-def _pad(rows: Sequence[TokenizedRow], multiple: int) -> tuple[dict[str, Array], Array]:
+def pad(rows: Sequence[TokenizedRow], multiple: int) -> tuple[dict[str, Array], Array]:
+    """Make the inputs and labels of one batch; see `batches`."""
     # The last token is a label only.
     length = _rounded(max(len(row.tokens) for row in rows) - 1, multiple)
     responses = _rounded(sum(len(row.tokens) - row.response_start for row in rows), multiple)
@@ -206,5 +239,5 @@ def _rounded(length: int, multiple: int) -> int:
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
-    """Batches of one pass."""
+    """Return the number of batches of one pass."""
     return -(-n_rows // batch_size)

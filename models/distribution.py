@@ -6,17 +6,22 @@ https://arxiv.org/abs/2403.08295.
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from models.errors import ModelError
+from core import families
+from core.errors import ModelError
+from models.data import Array
+
+if TYPE_CHECKING:
+    import keras
 
 _BATCH, _MODEL = "batch", "model"
 
 
 @contextlib.contextmanager
 def distributed(kind: str, model_parallel: int | None, batch_size: int) -> Iterator[None]:
-    """Lay what is built and computed inside over the accelerators of this machine.
+    """Distribute what is built and computed inside over the accelerators of this machine.
 
     Args:
         kind: `none`; `data`: every accelerator holds the model and computes a part of each batch;
@@ -26,7 +31,7 @@ def distributed(kind: str, model_parallel: int | None, batch_size: int) -> Itera
         batch_size: Rows of a batch.
 
     Raises:
-        ModelError: Keras' backend cannot do it, or the accelerators or the batches cannot be
+        ModelError: Keras' backend does not support it, or the accelerators or the batches cannot be
             divided so.
     """
     if kind == "none":
@@ -50,15 +55,15 @@ def distributed(kind: str, model_parallel: int | None, batch_size: int) -> Itera
 
 
 def batch_parts() -> int:
-    """The parts that a batch is divided into in the current scope."""
+    """Return the number of parts that a batch is divided into in the current scope."""
     import keras
 
     distribution = keras.distribution.distribution()
     return 1 if distribution is None else int(distribution.num_model_replicas)
 
 
-def divided(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Arrays of a whole batch, on the accelerators that compute its parts."""
+def distribute_inputs(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Place the arrays of a whole batch on the accelerators that compute its parts."""
     import keras
 
     distribution = keras.distribution.distribution()
@@ -80,41 +85,22 @@ def _devices(kind: str) -> list[str]:
             f"and this process runs on {backend!r}. Set training.backend=jax (or KERAS_BACKEND=jax)"
             ", or distribution=none."
         )
-    devices: list[str] = keras.distribution.list_devices()
-    return devices
+    return list(keras.distribution.list_devices())
 
 
-def _distribution(devices: list[str], parts: int, together: int) -> Any:
+def _distribution(
+    devices: list[str], parts: int, together: int
+) -> "keras.distribution.Distribution":
     import keras
+    import keras_hub
 
     if together == 1:
         return keras.distribution.DataParallel(devices=devices)
-    mesh = keras.distribution.DeviceMesh((parts, together), (_BATCH, _MODEL), devices)
-    return _model_parallel(_layout_map(mesh))
 
+    class DivisibleModelParallel(keras.distribution.ModelParallel):
+        """Copies what has fewer parts than accelerators: Gemma 2B has one key-value head."""
 
-def _layout_map(mesh: Any) -> Any:
-    """KerasHub's layouts of the families, whose names of weights do not overlap."""
-    import keras
-    from keras_hub import models
-
-    layouts = keras.distribution.LayoutMap(mesh)
-    # Gemma's blocks are named alike in its three generations, and Mistral's like Llama's.
-    found: dict[str, Any] = {}
-    for backbone in (models.LlamaBackbone, models.GemmaBackbone):
-        found |= dict(backbone.get_layout_map(mesh, _MODEL, _BATCH).items())
-    for pattern, layout in found.items():
-        layouts[pattern] = layout
-    return layouts
-
-
-def _model_parallel(layouts: Any) -> Any:
-    import keras
-
-    class DividesWhatCanBeDivided(keras.distribution.ModelParallel):
-        """Leaves whole what has fewer parts than accelerators: Gemma 2B has one key-value head."""
-
-        def get_variable_layout(self, variable: Any) -> Any:
+        def get_variable_layout(self, variable: keras.Variable) -> keras.distribution.TensorLayout:
             layout = super().get_variable_layout(variable)
             mesh = layout.device_mesh
             sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
@@ -124,4 +110,13 @@ def _model_parallel(layouts: Any) -> Any:
             ]
             return keras.distribution.TensorLayout(axes, mesh)
 
-    return DividesWhatCanBeDivided(layout_map=layouts, batch_dim_name=_BATCH)
+    mesh = keras.distribution.DeviceMesh((parts, together), (_BATCH, _MODEL), devices)
+    layouts = keras.distribution.LayoutMap(mesh)
+    # KerasHub's layouts of all families; those of the same name are the same.
+    found: dict[str, keras.distribution.TensorLayout] = {}
+    for name in sorted({family.sharding for family in families.FAMILIES if family.sharding}):
+        backbone = getattr(keras_hub.models, name)
+        found |= dict(backbone.get_layout_map(mesh, _MODEL, _BATCH).items())
+    for pattern, layout in found.items():
+        layouts[pattern] = layout
+    return DivisibleModelParallel(layout_map=layouts, batch_dim_name=_BATCH)

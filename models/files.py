@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and local copies of what is elsewhere."""
+"""Folders that appear whole or not at all, and local copies of remote ones."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def publish_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when the block ends without an error.
+    """Make a temporary folder that becomes `target` when the block ends without an error.
 
-    A kill in the middle leaves no half-written `target`; of two processes that make the same
-    folder, the first one wins and the second one's work is dropped.
+    A kill leaves no half-written `target`. Of two processes that make the same folder, the first
+    one wins and the second one's work is dropped.
 
     Yields:
         The folder to write into, on the same file system as `target`.
@@ -34,11 +34,10 @@ def publish_folder(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def local_copy(uri: str) -> Iterator[str]:
-    """A file or folder of any file system that TensorFlow knows, as a local path.
+    """Copy a file or folder of any file system that TensorFlow knows; a local one is not copied.
 
     Yields:
-        A temporary copy with the same name, which is gone afterwards; what is local stays where it
-        is.
+        A local path with the same name; a copy is removed afterwards.
     """
     if "://" not in uri:
         yield uri
@@ -57,3 +56,13 @@ def local_copy(uri: str) -> Iterator[str]:
                 for name in names:
                     tf.io.gfile.copy(os.path.join(parent, name), os.path.join(target, name))
         yield copy
+
+
+def copy_folder(folder: Path, destination: str) -> None:
+    """Copy what is in a local folder to a folder of any file system that TensorFlow knows."""
+    import tensorflow as tf
+
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        target = os.path.join(destination, str(file.relative_to(folder)))
+        tf.io.gfile.makedirs(os.path.dirname(target))
+        tf.io.gfile.copy(str(file), target, overwrite=True)

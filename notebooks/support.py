@@ -3,7 +3,6 @@
 import ast
 import contextlib
 import inspect
-import json
 import logging
 import os
 import re
@@ -19,6 +18,7 @@ from typing import Any
 from IPython.display import Markdown
 from IPython.utils.capture import capture_output
 
+from core.reports.loop import LoopSummary
 from pipeline.progress import ProgressView, progress_view
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -131,7 +131,7 @@ def replace_text(file: Path, old: str, new: str) -> None:
 
 def run_pipeline(
     repository: Path, preset: str, output: Path, settings: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> LoopSummary:
     """Run the local runner of a repository, as `make run` does, and read its summary.
 
     Args:
@@ -141,7 +141,7 @@ def run_pipeline(
         settings: `key.path=value` overrides.
 
     Returns:
-        `summary.json`.
+        What `summary.json` holds.
 
     Raises:
         RuntimeError: The run failed; the message ends with its last lines.
@@ -160,5 +160,4 @@ def run_pipeline(
     if done.returncode:
         last = "\n".join(done.stdout.splitlines()[-_LOG_LINES:])
         raise RuntimeError(f"The pipeline in {repository} ended with {done.returncode}:\n{last}")
-    summary: dict[str, Any] = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-    return summary
+    return LoopSummary.read(str(output / "summary.json"))

@@ -4,90 +4,113 @@ Reading a configuration opens no credential and imports neither TFX nor TensorFl
 """
 
 import os
-import typing
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
-import yaml
 
-from components.errors import UserError
 from components.hf_pusher.settings import PushSettings
-from components.llm_evaluator.settings import EvaluatorSettings
 from components.response_gen.settings import GenerationSettings
-from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.synth_data_gen.settings import SynthSettings
-from components.task import Task
+from core.yaml_text import read_yaml
+from judging.operation_settings import OperationSettings
+from judging.settings import EvaluatorSettings
 from models.hparams import TrainHParams
+from pipeline.config_errors import ENV_PREFIX, explain, not_finite
+from pipeline.preset_files import ConfigError, read_preset
+from pipeline.suggestions import misspelled_variable
 from pipeline.vertex.settings import VertexSettings
+from service_llm.settings import EmbedderSettings, ServiceLLMSettings
+from serving.settings import ServingSettings
+from task.privacy import PrivacySettings
+from task.split_settings import SplitSettings
+from task.task import Task
 
-PRESET_DIR = Path(__file__).parent / "presets"
-ENV_PREFIX = "UNDERSTUDY__"
 _BACKEND_VARIABLE = "KERAS_BACKEND"  # Keras' own, which its users know
-_EXTENDS = "extends"
-# PyYAML lets errors of dates and numbers through, and of texts that are nested too deeply.
-_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
-# Keys of names of secrets, where a hurried user puts the secret itself.
-_MAY_HOLD_SECRETS = ("api_key_env", "api_key_secret", "token_env", "token_secret")
 
 
-class ConfigError(UserError):
-    """A preset, an environment variable or a `--set` that cannot be used."""
-
-
-class RoundsSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """What a round starts from, and when the loop stops besides reaching the evaluator's gate.
-
-    Attributes:
-        max_rounds: Rounds at most.
-        patience: Rounds without a better coverage rate before the loop gives up.
-        warm_start: What the training of a round starts from: `scratch` is the base model, `best`
-            the model of the best round so far. The first round has the base model only.
-        budget_usd: Stop starting rounds once the replies cost this much; None for no limit.
-    """
+class RoundsSettings(
+    pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
+):
+    """What a round starts from, and when the loop stops besides reaching the evaluator's gate."""
 
     max_rounds: int = pydantic.Field(5, ge=1, le=50)
+    """Maximum number of rounds."""
+
     patience: int = pydantic.Field(2, ge=1)
+    """Rounds without a better coverage rate before the loop gives up."""
+
     warm_start: Literal["scratch", "best"] = "scratch"
+    """What the training of a round starts from: `scratch` is the base model, `best` the model of
+    the best round so far. The first round has the base model only."""
+
+    pause_after: Literal["synth"] | None = None
+    """`synth` stops each round before its training, so that a person can look at its rows, edit,
+    delete and add some; the next run continues with them. On this machine only: Vertex AI refuses
+    it."""
+
     budget_usd: float | None = pydantic.Field(None, gt=0)
+    """Start no further round once the replies have cost this much; None for no limit."""
 
 
-class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """Everything a run depends on, except secrets.
-
-    Attributes:
-        name: Names the pipeline in the metadata store.
-        coverage_dir: Folder with the coverage dataset; relative to the working directory.
-        output_dir: Where a local run writes; relative to the working directory.
-        task: What the service LLM is told about the task.
-        service_llm: Generates the data, and judges unless `judge` is set.
-        judge: Another service LLM for LLMEvaluator.
-        embedder: An embedding model, with which SynthDataGen compares prompts, and LLMEvaluator
-            responses with desired outputs.
-        rounds: When the loop stops.
-        synth: SynthDataGen.
-        training: Trainer.
-        generation: ResponseGen.
-        evaluator: LLMEvaluator and the gate.
-        push: HFPusher.
-        vertex: Where `kubeflow_runner.py` runs the pipeline; unused by `local_runner.py`.
-    """
+class Config(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Everything a run depends on, except secrets."""
 
     name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)
+    """Names the pipeline in the metadata store."""
+
     coverage_dir: str
+    """Folder with the coverage dataset; relative to the working directory."""
+
     output_dir: str = "output"
+    """Where a local run writes; relative to the working directory."""
+
     task: Task
+    """What the service LLM is told about the task."""
+
     service_llm: ServiceLLMSettings
+    """The service that is taken over: generates the data, answers the baseline `service`, and
+    judges unless `judge` is set."""
+
     judge: ServiceLLMSettings | None = None
+    """Another service LLM for LLMEvaluator."""
+
     embedder: EmbedderSettings | None = None
+    """An embedding model, with which SynthDataGen compares prompts, and LLMEvaluator responses with
+    desired outputs."""
+
+    splits: SplitSettings = SplitSettings()
+    """Seed, holdout and test."""
+
     rounds: RoundsSettings = RoundsSettings()
+    """When the loop stops."""
+
     synth: SynthSettings = SynthSettings()
+    """SynthDataGen."""
+
     training: TrainHParams
+    """Trainer."""
+
     generation: GenerationSettings = GenerationSettings()
+    """ResponseGen."""
+
     evaluator: EvaluatorSettings = EvaluatorSettings()
+    """LLMEvaluator and the gate."""
+
     push: PushSettings = PushSettings()
+    """HFPusher."""
+
+    operation: OperationSettings = OperationSettings()
+    """What the report's comparison of the service LLM with the tuned model assumes."""
+
+    serving: ServingSettings = ServingSettings()
+    """The gateway of `understudy serve` and the tuned model behind it."""
+
+    privacy: PrivacySettings = PrivacySettings()
+    """What is done about personal data in the coverage rows."""
+
     vertex: VertexSettings | None = None
+    """Where `kubeflow_runner.py` runs the pipeline; unused by `local_runner.py`."""
 
     @pydantic.model_validator(mode="after")
     def _generation_has_its_backend(self) -> Self:
@@ -104,6 +127,17 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 "evaluator.gate.scorer is 'embedding', and there is no embedding model; add an "
                 "'embedder' (provider, model), or set evaluator.gate.scorer to another one"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _leak_judge_does_not_generate(self) -> Self:
+        same = self.judge is None or self.judge.identity == self.service_llm.identity
+        if self.synth.leak_judge and same:
+            raise ValueError(
+                "synth.leak_judge is on, and the judge is the service LLM that generates, which "
+                "must not see the holdout while it does; add a 'judge' with another model, or set "
+                "synth.leak_judge=false"
             )
         return self
 
@@ -147,12 +181,19 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid"):
                 f"The preset of {self.name!r} has no 'vertex' section, so it cannot run on Vertex "
                 "AI. Use --preset vertex, or add vertex: {project, region, pipeline_root, image}."
             )
+        waits = "stops a run on this machine; a job on Vertex AI does not wait for a person."
+        if self.rounds.pause_after:
+            raise ConfigError(
+                f"rounds.pause_after {waits} Set rounds.pause_after=null. To look at rows before "
+                "they are trained on, run a round on this machine: understudy run."
+            )
+        if self.push.approve:
+            raise ConfigError(
+                f"push.approve {waits} Set push.approve=false. To look at the model before others "
+                "can get it, push to private repositories (push.private=true) and open them on the "
+                "Hub yourself, or run the loop on this machine: understudy run."
+            )
         return self.vertex
-
-
-def preset_names() -> list[str]:
-    """The presets that come with the repository, sorted."""
-    return sorted(p.stem for p in PRESET_DIR.glob("*.yaml") if p.stem != "base")
 
 
 def load_config(
@@ -174,10 +215,18 @@ def load_config(
     Raises:
         ConfigError: An unknown preset or key, or a bad value; the message names all of them.
     """
-    values = _read_preset(preset)
+    return validate(read_values(preset, overrides, environ), preset, environ)
+
+
+def read_values(
+    preset: str, overrides: Iterable[str], environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Read what `load_config` validates."""
+    values = read_preset(preset)
     environ = os.environ if environ is None else environ
     if backend := environ.get(_BACKEND_VARIABLE):
         _assign(values, ["training", "backend"], backend, _BACKEND_VARIABLE)
+    _refuse_misspelled(environ)
     for name in sorted(n for n in environ if n.startswith(ENV_PREFIX)):
         _assign(values, name[len(ENV_PREFIX) :].lower().split("__"), _scalar(environ[name]), name)
     for override in overrides:
@@ -185,56 +234,46 @@ def load_config(
         if not sign or not key:
             raise ConfigError(f"--set {override!r} has no value. Write --set key.path=value.")
         _assign(values, key.split("."), _scalar(text), f"--set {key}")
+    return values
+
+
+def validate(
+    values: Mapping[str, Any], preset: str, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Make the configuration of values that `read_values` returned; see `load_config`."""
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except pydantic.ValidationError as error:
-        raise ConfigError(_explain(error, preset)) from error
-
-
-def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
-    is_path = preset.endswith((".yaml", ".yml"))
-    path = Path(preset) if is_path else PRESET_DIR / f"{preset}.yaml"
-    if str(path) in heirs:
-        raise ConfigError(f"The presets {' -> '.join([*heirs, str(path)])} extend each other.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        names = os.environ if environ is None else environ
+        raise ConfigError(explain(Config, error, preset, names)) from error
+    if infinite := list(not_finite(values)):
         raise ConfigError(
-            f"There is no preset {preset!r}. Choose one of {', '.join(preset_names())}, "
-            "or give the path of a YAML file."
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"The preset {path} cannot be read: {error.strerror}.") from error
-    except _NO_YAML as error:
-        raise ConfigError(f"The preset {path} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"The preset {path} holds {type(values).__name__}, not keys and values.")
-    parent = values.pop(_EXTENDS, None)
-    if not isinstance(parent, str | None):
-        raise ConfigError(
-            f"The preset {path} extends {parent!r}. Give the name of one preset, or the path of a "
-            "YAML file."
+            f"The configuration (preset {preset!r}) cannot be used: {', '.join(infinite)}. Give a "
+            "finite number, or null where a setting can be switched off."
         )
-    return merge(_read_preset(parent, (*heirs, str(path))), values) if parent else values
+    return config
 
 
-def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Values with others put over them, key by key at every depth."""
-    merged = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
+def _refuse_misspelled(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that would be ignored although a setting was meant."""
+    for name in environ:
+        if name.startswith(ENV_PREFIX):
+            continue
+        if meant := misspelled_variable(Config, name, ENV_PREFIX):
+            raise ConfigError(
+                f"The environment variable {name} is not read. Did you mean {meant}? Rename it, or "
+                "unset it."
+            )
 
 
 def _scalar(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except _NO_YAML:
+        return read_yaml(text)
+    except ValueError:
         return text
 
 
-def _assign(values: dict[str, Any], path: list[str], value: Any, origin: str) -> None:
+def _assign(values: dict[str, Any], path: list[str], value: object, origin: str) -> None:
     for part in path[:-1]:
         child = values.setdefault(part, {})
         if child is None:
@@ -243,30 +282,3 @@ def _assign(values: dict[str, Any], path: list[str], value: Any, origin: str) ->
             raise ConfigError(f"{origin}: {part!r} is a value ({child!r}) and holds no keys.")
         values = child
     values[path[-1]] = value
-
-
-def _explain(error: pydantic.ValidationError, preset: str) -> str:
-    lines = [f"The configuration (preset {preset!r}) cannot be used:"]
-    for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        if item["type"] == "extra_forbidden":
-            allowed = ", ".join(_keys_at(Config, item["loc"][:-1]))
-            lines.append(f"  {path}: unknown key. Allowed here: {allowed}.")
-        elif item["type"] == "missing":
-            lines.append(f"  {path}: missing. Set it in the preset or with --set {path}=VALUE.")
-        elif path.endswith(_MAY_HOLD_SECRETS):
-            lines.append(f"  {path}: received something else. {item['msg']}.")
-        else:
-            lines.append(f"  {path}: received {item['input']!r}. {item['msg']}.")
-    return "\n".join(lines)
-
-
-def _keys_at(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(str(part))
-        options = [field.annotation, *typing.get_args(field.annotation)] if field else []
-        models = [o for o in options if isinstance(o, type) and issubclass(o, pydantic.BaseModel)]
-        if not models:
-            return []
-        model = models[0]
-    return sorted(model.model_fields)

@@ -3,15 +3,23 @@
 import dataclasses
 from collections.abc import Sequence
 
-from components.coverage_example_gen.reader import read_coverage
-from components.llm_evaluator import estimate as evaluation
-from components.records import SEED_SPLIT, CoverageRow
-from components.service_llm.estimate import expected_usage, least_minutes
-from components.service_llm.types import Usage
 from components.synth_data_gen import estimate as synthesis
 from components.synth_data_gen.requests import RequestBuilder
-from components.synth_data_gen.validate import infer_form
+from core.records import SEED_SPLIT, TEST_SPLIT, CoverageRow
+from core.reports.coverage import SERVICE
+from core.usage import Usage
+from judging import estimate as evaluation
+from judging.judged_rows import judged_rows
+from judging.settings import EvaluatorSettings
 from pipeline.config import Config
+from pipeline.lengths import measure
+from pipeline.logged import logged_rows
+from pipeline.machine_time import MachineMinutes, machine_speed, round_minutes
+from pipeline.terminal import wrapped
+from pipeline.vertex.prices import describe_machine_cost
+from service_llm.estimate import expected_usage, least_minutes
+from task.coverage.reader import read_coverage
+from task.form import infer_form
 
 _GENERATED_BASELINES = {"base", "few_shot"}
 # Where outputs are labels or JSON, a model often gives an answer that was judged before.
@@ -26,7 +34,7 @@ class Estimate:
     Attributes:
         usage: Calls, tokens and cost.
         minutes: How long their quota makes the requests take at least; generator and judge take
-            turns. Training and generation on this machine come on top.
+            turns. Training and generation on this machine come on top (`machine_time`).
     """
 
     usage: Usage
@@ -36,21 +44,26 @@ class Estimate:
         return Estimate(self.usage + other.usage, self.minutes + other.minutes)
 
 
-def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> Estimate:
-    """What one round will use.
+def estimate_round(
+    config: Config, rows: Sequence[CoverageRow], round: int, logged: int = 0
+) -> Estimate:
+    """Estimate what one round will use.
 
     Args:
         config: The configuration.
         rows: The coverage dataset.
         round: The round, from 1.
+        logged: Logged exchanges to train on.
     """
+    rows = [row for row in rows if row.split != TEST_SPLIT]
+    judged_prompts = judged_rows(rows, config.evaluator.max_prompts)
     seeds = [row for row in rows if row.split == SEED_SPLIT]
-    form = infer_form([seed.output for seed in seeds])
+    form = infer_form([seed.output for seed in seeds], config.task.output_schema)
+    builder = RequestBuilder(
+        config.task, config.synth, _SALT, seeds, config.service_llm.max_reply_tokens
+    )
     generated = expected_usage(
-        synthesis.expected_requests(
-            RequestBuilder(config.task, config.synth, _SALT, seeds), round=round
-        ),
-        config.service_llm,
+        synthesis.expected_requests(builder, round=round, logged=logged), config.service_llm
     )
     responses = evaluation.ExpectedResponses(
         round=round,
@@ -58,33 +71,65 @@ def estimate_round(config: Config, rows: Sequence[CoverageRow], round: int) -> E
         samples=config.generation.samples,
         repeated=_REPEATED if form.schema is not None or form.labels else 0.0,
     )
-    judged = expected_usage(
-        evaluation.expected_requests(rows, config.task, config.evaluator, responses),
+    estimate = Estimate(generated, least_minutes(generated, config.service_llm))
+    estimate += _evaluation(config, judged_prompts, config.evaluator, responses)
+    leaks = expected_usage(
+        synthesis.expected_leak_judgements(builder, rows, round=round, logged=logged),
         config.judge_llm,
     )
-    estimate = Estimate(generated, least_minutes(generated, config.service_llm)) + Estimate(
-        judged, least_minutes(judged, config.judge_llm)
-    )
+    estimate += Estimate(leaks, least_minutes(leaks, config.judge_llm))
     if config.embedder is None:
         return estimate
     embedded = expected_usage(
         (
-            *synthesis.expected_embeddings(rows, config.synth, round=round),
-            *evaluation.expected_embeddings(rows, config.evaluator, responses),
+            *synthesis.expected_embeddings(rows, config.synth, round=round, logged=logged),
+            *evaluation.expected_embeddings(judged_prompts, config.evaluator, responses),
         ),
         config.embedder,
     )
     return estimate + Estimate(embedded, least_minutes(embedded, config.embedder))
 
 
+def estimate_last_look(config: Config, rows: Sequence[CoverageRow]) -> Estimate:
+    """Estimate what judging the test split will use, which happens once.
+
+    Args:
+        config: The configuration.
+        rows: The coverage dataset.
+    """
+    service = tuple(name for name in config.evaluator.baselines if name == SERVICE)
+    settings = config.evaluator.model_copy(update={"baselines": service})
+    rows = judged_rows(rows, config.evaluator.max_prompts)
+    shown = [row for row in rows if row.split in (SEED_SPLIT, TEST_SPLIT)]
+    responses = evaluation.ExpectedResponses(1, baselines=0, samples=config.generation.samples)
+    return _evaluation(config, shown, settings, responses, only=TEST_SPLIT)
+
+
+def _evaluation(
+    config: Config,
+    rows: Sequence[CoverageRow],
+    settings: EvaluatorSettings,
+    responses: evaluation.ExpectedResponses,
+    only: str | None = None,
+) -> Estimate:
+    """Estimate the service LLM's own answers and the verdicts of the judge."""
+    expected = evaluation.expected_requests(rows, config.task, settings, responses, only)
+    answers = expected_usage(expected.answers, config.service_llm)
+    verdicts = expected_usage(expected.verdicts, config.judge_llm)
+    return Estimate(answers, least_minutes(answers, config.service_llm)) + Estimate(
+        verdicts, least_minutes(verdicts, config.judge_llm)
+    )
+
+
 def estimate_text(config: Config) -> str:
-    """A table for the terminal: the first round, every later one, and all that are allowed.
+    """Return a table for a terminal of 80 columns: the first round, each later one, all of them.
 
     Raises:
         UserError: The coverage dataset cannot be used.
     """
     rows = read_coverage(config.coverage_dir)
-    first = total = estimate_round(config, rows, 1)
+    logged = len(logged_rows(config))
+    first = total = estimate_round(config, rows, 1, logged)
     lines = [_HEADER, _line("round 1", first)]
     if config.rounds.max_rounds > 1:
         later = estimate_round(config, rows, 2)
@@ -92,26 +137,59 @@ def estimate_text(config: Config) -> str:
             total += later
         lines.append(_line("every later round", later))
         lines.append(_line(f"all {config.rounds.max_rounds} rounds", total))
+    if any(row.split == TEST_SPLIT for row in rows):
+        last = estimate_last_look(config, rows)
+        total += last
+        lines.append(_line("test, judged once", last))
     models = dict.fromkeys((config.service_llm.model, config.judge_llm.model))
     named = f"Service LLM: {', '.join(models)}."
     if config.embedder:
         named += f" Embedding model: {config.embedder.model}."
-    lines += ["", f"{named} The loop stops as soon as the gate is passed."]
-    lines.append(
-        "Minutes are the least that the quota allows; training and generation come on top. What a "
-        "model thinks before it replies is billed as output and not counted here."
-    )
+    notes = [
+        f"{named} The loop stops as soon as the gate is passed.",
+        "Minutes in the table are the minimum that the quota allows. Tokens a model spends on "
+        "thinking are billed as output and not counted here.",
+        _machine_text(config, rows, logged),
+    ]
+    if config.vertex is not None:
+        notes.append(describe_machine_cost(config))
     if total.usage.cost_usd is None:
-        lines.append(
+        notes.append(
             "The price is unknown: set service_llm.price (and judge.price, embedder.price) to see "
             "the cost."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *map(wrapped, notes)])
+
+
+def _machine_text(config: Config, rows: Sequence[CoverageRow], logged: int) -> str:
+    """Say how many minutes training and generation take on this machine, and how that is known."""
+    speed = machine_speed(config)
+    if isinstance(speed, str):
+        return f"Training and generation on this machine come on top: {speed}."
+    lengths = measure(config, rows)
+    answered = len(judged_rows(rows, config.evaluator.max_prompts)) / len(rows)
+    rounds = [
+        round_minutes(config, lengths, speed, number, logged, answered=answered)
+        for number in range(1, config.rounds.max_rounds + 1)
+    ]
+    shown = [f"round 1 {_minutes(rounds[0])}"]
+    if len(rounds) > 1:
+        # The rows of all rounds before are trained on again, so the last one is the longest.
+        shown.append(f"round {len(rounds)} {_minutes(rounds[-1])}")
+    total = sum(minutes.training + minutes.generation for minutes in rounds)
+    return (
+        f"On this machine come on top, in minutes: {'; '.join(shown)}; all {total:,.1f} "
+        f"({speed.source})."
+    )
+
+
+def _minutes(minutes: MachineMinutes) -> str:
+    return f"training {minutes.training:,.1f} and generation {minutes.generation:,.1f}"
 
 
 _HEADER = (
-    f"{'':<18}{'calls':>10}{'prompt tokens':>16}{'output tokens':>16}{'cost (USD)':>13}"
-    f"{'minutes':>10}"
+    f"{'':<18}{'calls':>10}{'prompt tokens':>15}{'output tokens':>15}{'cost (USD)':>12}"
+    f"{'minutes':>9}"
 )
 
 
@@ -119,6 +197,6 @@ def _line(name: str, estimate: Estimate) -> str:
     usage = estimate.usage
     cost = "unknown" if usage.cost_usd is None else f"{usage.cost_usd:,.2f}"
     return (
-        f"{name:<18}{usage.calls:>10,}{usage.prompt_tokens:>16,}{usage.output_tokens:>16,}"
-        f"{cost:>13}{estimate.minutes:>10,.1f}"
+        f"{name:<18}{usage.calls:>10,}{usage.prompt_tokens:>15,}{usage.output_tokens:>15,}"
+        f"{cost:>12}{estimate.minutes:>9,.1f}"
     )

@@ -1,14 +1,13 @@
-"""The file of human labels, looked at before a run: whether it can be read, and its version."""
+"""Checks the file of human labels before a run, and hashes it for the cache."""
 
 import hashlib
 
-from components.errors import UserError
-from components.llm_evaluator.labels import read_labels
-from pipeline.files import read_text
+from core.storage import read_text
+from judging.labels import read_labels
 
 
 def labels_version(uri: str) -> str:
-    """A content hash of the labels, which TFX's cache cannot see through their path.
+    """Hash the content of the labels, which TFX's cache cannot see through their path.
 
     Args:
         uri: `EvaluatorSettings.labels_uri`; empty where there are none.
@@ -21,12 +20,10 @@ def labels_version(uri: str) -> str:
     """
     if not uri:
         return ""
-    try:
-        text = read_text(uri)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"The labels {uri!r} cannot be read: {error}. Set evaluator.labels_uri to a CSV in "
-            "UTF-8, made with python -m components.llm_evaluator.sample_labels, or leave it empty."
-        ) from error
+    text = read_text(
+        uri,
+        "Set evaluator.labels_uri to a CSV in UTF-8, made with python -m judging.sample_labels, or "
+        "leave it empty.",
+    )
     read_labels(text, uri)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

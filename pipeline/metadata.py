@@ -1,4 +1,4 @@
-"""What ML Metadata says about a finished pipeline run; works with the stores of both stacks."""
+"""Reads a finished pipeline run from ML Metadata; works with the stores of both stacks."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ class NodeRun:
         node_id: The node's id in the pipeline.
         cached: Whether TFX reused an earlier execution.
         seconds: From registering the execution to its last update.
-        outputs: Output key to its last artifact.
-        origin: Id of the execution that made the outputs: its own, or the one that was reused.
-        origin_seconds: How long that one took.
+        outputs: By output key, the last artifact.
+        origin: Id of the execution that made the outputs: this one, or the one that was reused.
+        origin_seconds: Duration of that execution.
     """
 
     node_id: str
@@ -38,12 +38,12 @@ class PipelineRun:
     nodes: Mapping[str, NodeRun]
 
     def output(self, node_id: str, key: str) -> metadata_store_pb2.Artifact:
-        """The artifact that a node wrote under an output key; KeyError where it wrote none."""
+        """Return the artifact that a node wrote under a key; KeyError where it wrote none."""
         return self.nodes[node_id].outputs[key]
 
 
 def latest_run(store: mlmd.MetadataStore, pipeline_name: str) -> PipelineRun:
-    """The newest run of a pipeline.
+    """Return the newest run of a pipeline.
 
     Args:
         store: An open metadata store.
@@ -96,7 +96,7 @@ def _node_run(
 def _origin(
     store: mlmd.MetadataStore, execution: metadata_store_pb2.Execution, artifact_ids: list[int]
 ) -> metadata_store_pb2.Execution:
-    """The first execution that put out the artifacts; the given one where there are none."""
+    """Return the first execution that wrote the artifacts; the given one where there are none."""
     events = store.get_events_by_artifact_ids(artifact_ids) if artifact_ids else []
     first = min((e.execution_id for e in events if e.type in _OUTPUT_EVENTS), default=execution.id)
     return execution if first == execution.id else store.get_executions_by_id([first])[0]

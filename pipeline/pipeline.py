@@ -1,10 +1,9 @@
 """The DAG of one round; both runners build it with `create_pipeline`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -12,21 +11,24 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 
 from components.coverage_example_gen.component import CoverageExampleGen
+from components.exporter.component import Exporter
 from components.hf_pusher.component import HFPusher
 from components.llm_evaluator.component import LLMEvaluator
 from components.llm_evaluator.executor import INPUTS
-from components.llm_evaluator.report import BASE, FEW_SHOT, TUNED
 from components.response_gen.component import ResponseGen
 from components.synth_data_gen.component import SynthDataGen
 from components.trainer.component import Trainer
+from core.reports.coverage import BASE, FEW_SHOT, TUNED
 from pipeline.code_version import code_version
 from pipeline.config import Config
+from pipeline.edits import Edits
 from pipeline.labels import labels_version
+from pipeline.schema import SCHEMA_FILE, SchemaGen
 
-GENERATE_FN = "models.generate.generate_fn"
+EXPORT_FN = "models.export.exports.export_fn"
+GENERATE_FN = "models.generation.generate.generate_fn"
 PREPROCESSING_FN = "models.preprocessing.preprocessing_fn"
-RUN_FN = "models.trainer.run_fn"
-SCHEMA_FILE = "pipeline/schema.pbtxt"
+RUN_FN = "models.training.run_fn.run_fn"
 
 # The small rounds of this pipeline are slower with more workers; and newer Beams would first try to
 # download a runner binary.
@@ -35,25 +37,12 @@ LOCAL_BEAM_ARGS = (
     "--direct_running_mode=in_memory",
     "--direct_num_workers=1",
     # Nothing reads it here. Without it TFX packs itself for remote workers, for each component
-    # anew: seconds, and 52 MB that stay in the temporary folder.
+    # again: seconds, and 52 MB that stay in the temporary folder.
     "--sdk_container_image=none",
 )
 
-_SHARED_CODE = (
-    "components/artifacts.py",
-    "components/errors.py",
-    "components/examples_beam.py",
-    "components/examples_io.py",
-    "components/jsonl.py",
-    "components/prompt_texts.py",
-    "components/records.py",
-    "components/secret_manager.py",
-    "components/service_llm",
-    "components/task.py",
-)
-
-
 Parameter = Callable[[str, str], str | RuntimeParameter]
+Until = Literal["synth", "export", "push"]
 
 
 def create_pipeline(
@@ -68,23 +57,30 @@ def create_pipeline(
     history_uri: str | RuntimeParameter,
     report_uri: str | RuntimeParameter,
     warm_start_uri: str | RuntimeParameter = "",
+    looks: int | RuntimeParameter = 0,
+    edits: Edits | None = None,
+    until: Until = "push",
     parameter: Parameter = lambda name, value: value,
     beam_pipeline_args: tuple[str, ...] = LOCAL_BEAM_ARGS,
     metadata_connection_config: Any = None,
 ) -> Pipeline:
-    """The pipeline of one round.
+    """Build the pipeline of one round.
 
     Args:
         config: The configuration; nothing else decides what the components do.
         pipeline_root: Local folder or `gs://` URI of the artifacts.
         journal_uri: Folder or `gs://` URI where replies of the service LLM are kept.
-        checkpoint_uri: Folder or `gs://` URI where a training is kept while it goes on.
+        checkpoint_uri: Folder or `gs://` URI where the checkpoints of a training are kept.
         coverage_dir: Folder or `gs://` URI of the coverage dataset.
         schema_file: Path or URI of the schema of the synthetic examples.
         round: Number of the round, from 1.
         history_uri: The synthetic Examples of the round before; empty in round 1.
         report_uri: The CoverageReport of the round before; empty in round 1.
         warm_start_uri: The Model that the training starts from; empty for the base model.
+        looks: Rounds of a loop that has ended and keeps this round; 0 while it has not.
+        edits: What a person did with the rows of the round; None where the run did not pause.
+        until: Where the pipeline ends: after the rows (`synth`), before the push (`export`), or
+            at its end.
         parameter: Given the name and the value of a setting that one may want to change for a
             single run, returns what the component receives: the value, or a runtime parameter.
         beam_pipeline_args: Options for the components that run on Beam.
@@ -95,31 +91,50 @@ def create_pipeline(
     """
     coverage = CoverageExampleGen(
         input_base=parameter("coverage_dir", coverage_dir),
-        code_version=_version("coverage_example_gen"),
+        privacy=config.privacy.model_dump_json(),
+        code_version=_version(CoverageExampleGen),
     )
+
+    def pipeline_of(*components: BaseComponent) -> Pipeline:
+        return Pipeline(
+            pipeline_name=config.name,
+            pipeline_root=pipeline_root,
+            components=list(components),
+            enable_cache=True,
+            beam_pipeline_args=list(beam_pipeline_args),
+            metadata_connection_config=metadata_connection_config,
+        )
+
     embedder = config.embedder.model_dump_json() if config.embedder else ""
     synth = SynthDataGen(
         coverage=coverage.outputs["examples"],
         service_llm=config.service_llm.model_dump_json(),
         embedder=embedder,
+        judge_llm=config.judge_llm.model_dump_json() if config.synth.leak_judge else "",
         settings=parameter("synth", config.synth.model_dump_json()),
         task=config.task.model_dump_json(),
         journal_uri=journal_uri,
         round=round,
         history_uri=history_uri,
         report_uri=report_uri,
-        code_version=_version("synth_data_gen"),
+        paused_uri=edits.paused_uri if edits else "",
+        edits_uri=edits.uri if edits else "",
+        edits_version=edits.version if edits else "",
+        code_version=_version(SynthDataGen),
     )
+    if until == "synth":
+        return pipeline_of(coverage, synth)
     data = _data_components(config, synth, schema_file)
+    hparams = parameter("training", config.training.model_dump_json())
     trainer = Trainer(
         run_fn=RUN_FN,
         examples=data["Transform"].outputs["transformed_examples"],
         transform_graph=data["Transform"].outputs["transform_graph"],
         preset=config.training.preset,
-        hparams=parameter("training", config.training.model_dump_json()),
+        hparams=hparams,
         custom_config={
             "checkpoint_dir": checkpoint_uri,
-            "code_version": code_version("models", "components/trainer"),
+            "code_version": _version(Trainer, RUN_FN),
         },
         warm_start_uri=warm_start_uri,
     )
@@ -130,7 +145,8 @@ def create_pipeline(
             responses[model].add_upstream_node(synth)
     evaluator = LLMEvaluator(
         **{INPUTS[model]: node.outputs["responses"] for model, node in responses.items()},
-        service_llm=config.judge_llm.model_dump_json(),
+        service_llm=config.service_llm.model_dump_json(),
+        judge_llm=config.judge.model_dump_json() if config.judge else "",
         embedder=embedder,
         settings=parameter("evaluator", config.evaluator.model_dump_json()),
         task=config.task.model_dump_json(),
@@ -138,38 +154,45 @@ def create_pipeline(
         round=round,
         report_uri=report_uri,
         labels_version=labels_version(config.evaluator.labels_uri),
-        code_version=_version("llm_evaluator"),
+        looks=looks,
+        code_version=_version(LLMEvaluator),
     )
+    exporter = Exporter(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        examples=data["Transform"].outputs["transformed_examples"],
+        export_fn=EXPORT_FN,
+        hparams=hparams,
+        code_version=_version(Exporter, EXPORT_FN),
+    )
+    until_export = [
+        coverage,
+        synth,
+        *data.values(),
+        trainer,
+        *responses.values(),
+        evaluator,
+        exporter,
+    ]
+    if until == "export":
+        return pipeline_of(*until_export)
     pusher = HFPusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        exports=exporter.outputs["exports"],
         report=evaluator.outputs["report"],
         synthetic=synth.outputs["synthetic"],
         settings=config.push_settings.model_dump_json(),
         task=config.task.model_dump_json(),
         round=round,
-        code_version=code_version("components/hf_pusher", "apps/space", *_SHARED_CODE),
+        code_version=_version(HFPusher),
     )
-    return Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=pipeline_root,
-        components=[
-            coverage,
-            synth,
-            *data.values(),
-            trainer,
-            *responses.values(),
-            evaluator,
-            pusher,
-        ],
-        enable_cache=True,
-        beam_pipeline_args=list(beam_pipeline_args),
-        metadata_connection_config=metadata_connection_config,
-    )
+    return pipeline_of(*until_export, pusher)
 
 
-def _version(component: str) -> str:
-    return code_version(f"components/{component}", *_SHARED_CODE)
+def _version(component: type[BaseComponent], *functions: str) -> str:
+    """Return the version of a component's code and of the functions it loads by import path."""
+    return code_version(component.__module__, *functions)
 
 
 def _data_components(
@@ -177,7 +200,7 @@ def _data_components(
 ) -> dict[str, BaseComponent]:
     examples = synth.outputs["synthetic"]
     statistics = StatisticsGen(examples=examples)
-    schema = ImportSchemaGen(schema_file=schema_file).with_id("SchemaGen")
+    schema = SchemaGen(schema_file, version=code_version(SCHEMA_FILE))
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
@@ -188,7 +211,7 @@ def _data_components(
         disable_statistics=True,
         custom_config={
             "preset": config.training.preset,
-            "code_version": code_version("models"),
+            "code_version": code_version(PREPROCESSING_FN),
         },
     )
     nodes = (statistics, schema, validator, transform)
@@ -201,11 +224,12 @@ def _response_components(
     coverage: CoverageExampleGen,
     trainer: Trainer,
 ) -> dict[str, BaseComponent]:
-    """A ResponseGen for each model whose responses are judged, by the model's name."""
+    """Make a ResponseGen for each model whose responses are judged, by the model's name."""
     shared = {
         "coverage": coverage.outputs["examples"],
         "generate_fn": GENERATE_FN,
-        "code_version": code_version("models", "components/response_gen", *_SHARED_CODE),
+        "max_prompts": str(config.evaluator.max_prompts or ""),
+        "code_version": _version(ResponseGen, GENERATE_FN),
     }
     settings = parameter("generation", config.generation.model_dump_json())
     nodes = {TUNED: ResponseGen(model=trainer.outputs["model"], settings=settings, **shared)}

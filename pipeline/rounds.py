@@ -1,19 +1,10 @@
 """The loop of rounds around the DAG: outside it, because TFX has no loop; one for both runners."""
 
 import dataclasses
-import enum
 from collections.abc import Callable
 
+from core.reports.loop import StopReason
 from pipeline.config import RoundsSettings
-
-
-class StopReason(enum.StrEnum):
-    """Why the loop ended."""
-
-    THRESHOLD_MET = "threshold_met"
-    NO_PROGRESS = "no_progress"
-    BUDGET_SPENT = "budget_spent"
-    MAX_ROUNDS = "max_rounds"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +21,8 @@ class RoundResult:
         model_uri: The Model.
         pushed_uri: The PushedModel; holds nothing where the model was not blessed.
         cost_usd: What the round's replies cost; None where a price is unknown.
+        exports_uri: The Exports; holds nothing where the model was not blessed.
+        sealed_prompts: Prompts of the test split that were not judged.
     """
 
     round: int
@@ -41,6 +34,8 @@ class RoundResult:
     model_uri: str
     pushed_uri: str
     cost_usd: float | None
+    exports_uri: str = ""  # earlier versions kept none
+    sealed_prompts: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +44,7 @@ class LoopResult:
 
     Attributes:
         rounds: In order, at least one.
-        stop_reason: Why no further round was started; None while the loop goes on.
+        stop_reason: Why no further round was started; None while the loop continues.
     """
 
     rounds: tuple[RoundResult, ...]
@@ -71,7 +66,7 @@ def run_rounds(
     finished: tuple[RoundResult, ...] = (),
     on_round: Callable[[LoopResult], None] = lambda loop: None,
 ) -> LoopResult:
-    """Run rounds until the gate is passed or going on makes no sense.
+    """Run rounds until the gate is passed or further rounds make no sense.
 
     Args:
         submit: Runs one round to its end, given its number, the URIs of the synthetic Examples and
@@ -98,6 +93,36 @@ def run_rounds(
     return LoopResult(rounds, reason)
 
 
+def take_last_look(
+    loop: LoopResult,
+    look: Callable[[int, str, str, str, int], RoundResult],
+    settings: RoundsSettings,
+) -> LoopResult:
+    """Judge the test split with the kept round, once its loop has ended.
+
+    A blessed round ends the loop, so it has done that itself. Any other kept round runs again: all
+    of it comes from the cache but the evaluation.
+
+    Args:
+        loop: A loop that has ended.
+        look: As `submit` of `run_rounds`, with the number of rounds that looked at the holdout.
+        settings: What the loop ran with.
+    """
+    best = loop.best
+    if not best.sealed_prompts:
+        return loop
+    before = loop.rounds[: best.round - 1]
+    result = look(
+        best.round,
+        before[-1].synthetic_uri if before else "",
+        before[-1].report_uri if before else "",
+        _warm_start_uri(before, settings),
+        len(loop.rounds),
+    )
+    rounds = tuple(result if r.round == best.round else r for r in loop.rounds)
+    return LoopResult(rounds, loop.stop_reason)
+
+
 def _warm_start_uri(rounds: tuple[RoundResult, ...], settings: RoundsSettings) -> str:
     if not rounds or settings.warm_start == "scratch":
         return ""
@@ -118,3 +143,19 @@ def _stop_reason(rounds: tuple[RoundResult, ...], settings: RoundsSettings) -> S
     if len(rounds) >= settings.max_rounds:
         return StopReason.MAX_ROUNDS
     return None
+
+
+def describe_stop(loop: LoopResult) -> str:
+    """Say why a loop stopped, and which round is its best."""
+    n_rounds = len(loop.rounds)
+    reasons = {
+        None: "the loop continues",
+        StopReason.THRESHOLD_MET: "the threshold is reached",
+        StopReason.NO_PROGRESS: "the last rounds made no progress (rounds.patience)",
+        StopReason.BUDGET_SPENT: "the budget is spent (rounds.budget_usd)",
+        StopReason.MAX_ROUNDS: f"rounds.max_rounds ({n_rounds}) is reached",
+    }
+    return (
+        f"Stopped after round {n_rounds}: {reasons[loop.stop_reason]}.\n"
+        f"Best: round {loop.best.round}, coverage rate {loop.best.coverage_rate:.1f} %."
+    )

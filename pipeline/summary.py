@@ -1,71 +1,45 @@
-"""Collects what the rounds of a loop left beside their artifacts into one dictionary.
-
-How it is shown is left to `pipeline.report`.
-"""
+"""Makes the summary of a loop from what its components recorded; `reports.run_page` shows it."""
 
 import datetime
 import importlib.metadata
-import json
 import platform
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from components.llm_evaluator.page.wording import STAND_IN_NOTICE
-from components.service_llm.types import Usage
+from core import artifact_files
+from core.jsonl import read_rows
+from core.records import VerdictRow
+from core.reports.coverage import TUNED, CoverageReport, Gate
+from core.reports.failures import ValueShare
+from core.reports.learning import LearningCurve, LearningPoint
+from core.reports.loop import (
+    ComponentRun,
+    LoopSummary,
+    PushRecord,
+    RoundArtifacts,
+    RoundSummary,
+    RunnerUp,
+)
+from core.reports.rates import OVERALL
+from core.reports.synthesis import SynthesisRecord
+from core.reports.training import TrainingRecord
+from core.storage import read_text
+from core.usage import Usage
+from judging.comparison import compare
+from judging.learning_curve import learning_curve
+from judging.rates import rate
+from judging.report import rows_of_gate
+from judging.value_shares import count_values, value_shares
 from pipeline.config import Config
-from pipeline.files import read_text
 from pipeline.metadata import PipelineRun
+from pipeline.operation import compare_operation
 from pipeline.rounds import LoopResult, RoundResult
-
-_REPORT_FILE = "coverage_report.json"
-_SYNTHESIS_FILE = "synthesis.json"
-_PUSHED_FILE = "pushed.json"
-_TRAINING_FILE = "Format-Serving/training.json"  # TFX's serving_model_dir of a Model
+from service_llm.served import service_warnings
 
 _PACKAGES = ("tfx", "tensorflow", "keras", "keras-hub")
-_DATA_KEYS = (
-    "requested",
-    "generated",
-    "kept",
-    "surplus",
-    "dropped",
-    "total_rows",
-    "train_rows",
-    "eval_rows",
-    "generator",
-)
-_EVALUATION_KEYS = (
-    "gate",
-    "judge",
-    "baselines",
-    "change",
-    "scorers",
-    "consistency",
-    "calibration",
-)
-_TRAINING_KEYS = (
-    "preset",
-    "dtype",
-    "steps",
-    "losses",
-    "eval_losses",
-    "best_step",
-    "eval_loss_before",
-    "eval_loss",
-    "tokens",
-    "tokens_per_second",
-    "trainable_weights",
-    "train_rows",
-    "eval_rows",
-    "rows_too_long",
-    "seconds",
-)
 
 
-def make_summary(
-    config: Config, loop: LoopResult, runs: Mapping[int, PipelineRun]
-) -> dict[str, Any]:
-    """Everything worth knowing about a loop, as JSON values.
+def make_summary(config: Config, loop: LoopResult, runs: Mapping[int, PipelineRun]) -> LoopSummary:
+    """Collect everything worth knowing about a loop.
 
     Args:
         config: What the loop ran with.
@@ -73,50 +47,113 @@ def make_summary(
         runs: The orchestrator's run of each round, by the round's number; a round without one has
             no times.
 
-    Returns:
-        Of the loop: `name`, `task`, `created` (ISO 8601, UTC), `stop_reason` (None while it goes
-        on), `best_round`, `seconds` and `usage` of all rounds, `stand_in` and `stand_in_notice`
-        (None without a stand-in), `versions`, `config`, and `rounds`, where each has
-
-        - `round`, `run_id`, `blessed`, `seconds`,
-        - `rates`: model to `overall`, `seed`, `holdout` and `tags`, each rate with counts and the
-          95 % interval in percent; `gate`: the decision with its `rate`; `judge`, `baselines`,
-          `change`, `scorers`, `consistency` and `calibration`: as the evaluation's report has them,
-        - `data`: rows asked for, kept, dropped by reason; None for what is not known,
-        - `training`: what `training.json` says, with `epochs`, `final_loss` and `started_from` (the
-          round whose model the training started from, or its URI; None for the base model),
-        - `usage`: by component and `total`; `components`: `node`, `seconds`, `cached` in order,
-        - `artifacts`: URIs; `pushed`: the record of the push, None where nothing was pushed.
-
     Raises:
         OSError: A file that a round must have written cannot be read.
+        UserError: A file is damaged or of a version that cannot be read.
     """
     seconds = _seconds(loop, runs)
     models = {result.model_uri: result.round for result in loop.rounds}
-    rounds = [
+    rounds = tuple(
         _round(result, runs.get(result.round), seconds.get(result.round, {}), models)
         for result in loop.rounds
+    )
+    best = next(entry for entry in rounds if entry.round == loop.best.round)
+    return LoopSummary(
+        name=config.name,
+        task=config.task.name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        stop_reason=loop.stop_reason,
+        best_round=loop.best.round,
+        seconds=round(sum(entry.seconds for entry in rounds), 1),
+        usage=sum((entry.usage for entry in rounds), Usage()),
+        stand_in=any(entry.report.stand_in or entry.synthesis.stand_in for entry in rounds),
+        rounds=rounds,
+        warnings=_warnings(config, rounds),
+        versions=_versions(),
+        config=config.model_dump(mode="json"),
+        runner_up=_runner_up(config, loop),
+        operation=compare_operation(config, rounds, best),
+        learning=_learning(config, loop, rounds, best.report.gate),
+        outputs=_outputs(best),
+    )
+
+
+def _runner_up(config: Config, loop: LoopResult) -> RunnerUp | None:
+    """Compare the best round with the second best, to tell whether it may be best by chance."""
+    others = tuple(result for result in loop.rounds if result.round != loop.best.round)
+    if not others:
+        return None
+    second = LoopResult(others, None).best
+    before, now = (_verdicts(config, result) for result in (second, loop.best))
+    return RunnerUp(round=second.round, change=compare(before, now))
+
+
+def _learning(
+    config: Config, loop: LoopResult, rounds: Sequence[RoundSummary], gate: Gate
+) -> LearningCurve:
+    """Put the rounds in the order of their training rows; `gate` holds the threshold."""
+    verdicts = [_verdicts(config, result) for result in loop.rounds]
+    points = [
+        LearningPoint(
+            round=entry.round,
+            rows=entry.training.train_rows,
+            rate=rate(rows),
+            strict=entry.report.strict[TUNED][gate.split].rate if entry.report.strict else None,
+        )
+        for entry, rows in zip(rounds, verdicts, strict=True)
     ]
-    usages = [_usage_of(entry["usage"]["total"]) for entry in rounds]
-    stand_in = any(entry["stand_in"] for entry in rounds)
-    return {
-        "name": config.name,
-        "task": config.task.name,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "stop_reason": loop.stop_reason.value if loop.stop_reason else None,
-        "best_round": loop.best.round,
-        "seconds": round(sum(entry["seconds"] for entry in rounds), 1),
-        "usage": _usage(sum(usages, Usage())),
-        "stand_in": stand_in,
-        "stand_in_notice": STAND_IN_NOTICE if stand_in else None,
-        "rounds": rounds,
-        "versions": _versions(),
-        "config": config.model_dump(mode="json"),
-    }
+    return learning_curve(
+        points, verdicts, split=gate.split, threshold_percent=gate.threshold_percent
+    )
+
+
+def _outputs(best: RoundSummary) -> dict[str, tuple[ValueShare, ...]]:
+    """Compare the output values of references, training rows and answers of the kept round."""
+    if TUNED not in best.report.strict:
+        return {}
+    kind = best.report.strict[TUNED].kind
+    rows = [row for row in _read_verdicts(best.artifacts.report) if row.model == TUNED]
+    references = {row.id: row.output for row in rows}.values()
+    trained = best.synthesis
+    return value_shares(
+        {
+            "references": (len(references), count_values(references, kind)),
+            "training": (trained.total_rows, trained.figures.outputs),
+            "answers": (len(rows), count_values([row.response for row in rows], kind)),
+        }
+    )
+
+
+def _read_verdicts(report_uri: str) -> list[VerdictRow]:
+    uri = f"{report_uri}/{artifact_files.VERDICTS}"
+    return read_rows(read_text(uri), uri, VerdictRow.from_json)
+
+
+def _verdicts(config: Config, result: RoundResult) -> list[VerdictRow]:
+    """Read the tuned model's verdicts as the gate decides them."""
+    gate = config.evaluator.gate
+    rows = [
+        row
+        for row in _read_verdicts(result.report_uri)
+        if row.model == TUNED and gate.split in (OVERALL, row.split)
+    ]
+    return list(rows_of_gate(rows, config.evaluator))
+
+
+def _warnings(config: Config, rounds: Sequence[RoundSummary]) -> tuple[str, ...]:
+    """Return what is odd about the models that answered, and about what they counted."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    generator = sum((entry.synthesis.usage for entry in rounds), Usage())
+    judge = sum((entry.report.usage for entry in rounds), Usage())
+    warnings = (
+        *service_warnings(config.service_llm, generator, today),
+        *service_warnings(config.judge_llm, judge, today),
+    )
+    return tuple(dict.fromkeys(warnings))
 
 
 def _seconds(loop: LoopResult, runs: Mapping[int, PipelineRun]) -> dict[int, dict[str, float]]:
-    """Seconds of each round's nodes, where work is counted once: in the first round that needs it.
+    """Return seconds of each round's nodes; work counts once, in the first round that needs it.
 
     What an interrupted run of the same loop has computed comes from the cache afterwards, and
     counts with the time that it took then.
@@ -138,77 +175,36 @@ def _round(
     run: PipelineRun | None,
     seconds: Mapping[str, float],
     models: Mapping[str, int],
-) -> dict[str, Any]:
-    report = _read_json(result.report_uri, _REPORT_FILE)
-    synthesis = _read_json(result.synthetic_uri, _SYNTHESIS_FILE)
-    nodes = run.nodes.values() if run else ()
-    return {
-        "round": result.round,
-        "run_id": result.run_id,
-        "blessed": result.blessed,
-        "seconds": round(sum(seconds.values()), 1),
-        "rates": report["models"],
-        **{key: report[key] for key in _EVALUATION_KEYS},
-        "data": {key: synthesis.get(key) for key in _DATA_KEYS},
-        "training": _training(_read_json(result.model_uri, _TRAINING_FILE), models),
-        "usage": _round_usage(synthesis["usage"], report["usage"]),
-        "components": [
-            {
-                "node": node.node_id,
-                "seconds": round(seconds[node.node_id], 2),
-                "cached": node.cached,
-            }
-            for node in nodes
-        ],
-        "artifacts": {
-            "synthetic": result.synthetic_uri,
-            "model": result.model_uri,
-            "report": result.report_uri,
-            "pushed": result.pushed_uri,
-        },
-        # Only a blessed model is pushed; without one the artifact holds no record.
-        "pushed": _read_json(result.pushed_uri, _PUSHED_FILE) if result.blessed else None,
-        "stand_in": report["stand_in"] or synthesis["stand_in"],
-    }
-
-
-def _read_json(uri: str, name: str) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(read_text(f"{uri}/{name}"))
-    return values
-
-
-def _training(facts: Mapping[str, Any], models: Mapping[str, int]) -> dict[str, Any]:
-    losses = facts.get("losses") or [None]
-    start = facts.get("warm_start")
-    return {
-        **{key: facts.get(key) for key in _TRAINING_KEYS},
-        "epochs": facts.get("hparams", {}).get("epochs"),
-        "final_loss": losses[-1],
-        "started_from": start and models.get(start.removesuffix("/Format-Serving"), start),
-    }
-
-
-def _round_usage(synthesis: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "SynthDataGen": _usage(_usage_of(synthesis)),
-        "LLMEvaluator": _usage(_usage_of(report)),
-        "total": _usage(_usage_of(synthesis) + _usage_of(report)),
-    }
-
-
-def _usage_of(values: Mapping[str, Any]) -> Usage:
-    return Usage(
-        values["calls"], values["prompt_tokens"], values["output_tokens"], values["cost_usd"]
+) -> RoundSummary:
+    serving = f"{result.model_uri}/{artifact_files.SERVING_FOLDER}"
+    training = TrainingRecord.read(f"{serving}/{artifact_files.TRAINING}")
+    start = training.warm_start
+    # Only a blessed model is pushed; without one the artifact holds no record.
+    pushed = f"{result.pushed_uri}/{artifact_files.PUSHED}" if result.blessed else None
+    return RoundSummary(
+        round=result.round,
+        run_id=result.run_id,
+        seconds=round(sum(seconds.values()), 1),
+        started_from=start
+        and models.get(start.removesuffix(f"/{artifact_files.SERVING_FOLDER}"), start),
+        synthesis=SynthesisRecord.read(f"{result.synthetic_uri}/{artifact_files.SYNTHESIS}"),
+        training=training,
+        report=CoverageReport.read(f"{result.report_uri}/{artifact_files.COVERAGE_REPORT}"),
+        pushed=PushRecord.read(pushed) if pushed else None,
+        components=tuple(
+            ComponentRun(
+                node=node.node_id, seconds=round(seconds[node.node_id], 2), cached=node.cached
+            )
+            for node in (run.nodes.values() if run else ())
+        ),
+        artifacts=RoundArtifacts(
+            synthetic=result.synthetic_uri,
+            model=result.model_uri,
+            exports=result.exports_uri,
+            report=result.report_uri,
+            pushed=result.pushed_uri,
+        ),
     )
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "calls": usage.calls,
-        "prompt_tokens": usage.prompt_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost_usd": None if usage.cost_usd is None else round(usage.cost_usd, 6),
-    }
 
 
 def _versions() -> dict[str, str | None]:

@@ -40,7 +40,7 @@ lock="requirements/$stack.txt"
 [ -f "$lock" ] || stop "STACK=$stack is unknown; choose one of: $(basename -s .txt requirements/tfx-*.txt | xargs)."
 
 want="$(cat "$lock" requirements/demo.txt requirements/uv.txt | sha256sum | cut -c1-16)-$stack"
-[ "$(cat .venv/installed 2>/dev/null || true)" = "$want" ] && exit 0
+[ "$(cat .venv/installed 2>/dev/null || true)" = "$want" ] && [ -x .venv/bin/understudy ] && exit 0
 
 free_gib=$(($(df -Pk . | awk 'NR==2 {print $4}') / 1048576))
 [ "$free_gib" -ge "$NEEDED_GIB" ] || stop "$free_gib GiB are free in $(pwd), and the packages and the model need $NEEDED_GIB GiB. Free some space."
@@ -58,4 +58,7 @@ rm -f .venv/installed
 UV_LINK_MODE=copy .venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python \
   "$lock" requirements/demo.txt ||
   stop "the packages of $lock could not be installed; the lines above say why. Run the same command again to go on."
+# The command understudy; its packages are the folders of this checkout.
+.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable . ||
+  stop "the command understudy could not be installed; the lines above say why."
 echo "$want" >.venv/installed

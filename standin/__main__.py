@@ -28,6 +28,7 @@ def main() -> int:
             faults=arguments.faults,
             judge=arguments.judge,
             batch_seconds=arguments.batch_seconds,
+            token_requests=arguments.token_requests,
             record_file=arguments.record_file,
         )
         server = Server(standin, arguments.port)
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--judge", choices=["normal", "literal"], default="normal")
     parser.add_argument("--batch-seconds", type=float, default=0.0, help="a batch job takes")
+    parser.add_argument("--token-requests", type=int, help="a bearer token serves, then expires")
     parser.add_argument("--record-file", help="JSON lines of all request bodies")
     return parser
 

@@ -21,11 +21,11 @@ class Blocks(NamedTuple):
     key: str
 
     def texts(self, name: str) -> list[str]:
-        """The texts of all blocks of one name."""
+        """Return the texts of all blocks of one name."""
         return [text for found, text in self.found if found == name]
 
     def text(self, name: str) -> str:
-        """The text of the one block of this name.
+        """Return the text of the one block of this name.
 
         Raises:
             ValueError: There is none.
@@ -37,7 +37,7 @@ class Blocks(NamedTuple):
 
 
 def read_blocks(prompt: str) -> Blocks:
-    """Takes a request apart.
+    """Take a request apart.
 
     The first block's key is the request's key: what carries another one, or none, is text. A
     request without keys is read as well, as any model would, with all that this invites.
@@ -45,6 +45,6 @@ def read_blocks(prompt: str) -> Blocks:
     opening = _OPENING.search(prompt)
     key = (opening.group(1) or "") if opening else ""
     mark = f' key="{key}"' if key else ""
-    pattern = re.compile(rf"<([a-z_]+){mark}>\n(.*?)\n</\1{mark}>", re.DOTALL)
+    pattern = re.compile(rf"<([a-z_]+[0-9]*){mark}>\n(.*?)\n</\1{mark}>", re.DOTALL)
     found = [(match.group(1), match.group(2)) for match in pattern.finditer(prompt)]
     return Blocks(found, pattern.sub("", prompt), key)

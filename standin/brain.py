@@ -6,16 +6,19 @@ from typing import NamedTuple
 from standin.attributes import propose
 from standin.blocks import Blocks, read_blocks
 from standin.compose import Example, Wish, compose
+from standin.errors import bad_request
 from standin.judge import judge, ordered_score, score
 from standin.labels import TASK_NAME, read_label
-from standin.protocol import Ask, bad_request
+from standin.leaks import find_leak
+from standin.protocol import Ask
 from standin.triage import triage
 
 _KINDS = {
-    "prompts": ("prompts",),
+    "prompts": ("messages",),
     "answer": ("output",),
     "score": ("reason", "score"),
-    "judge": ("reason", "similarity", "precision_a", "precision_b"),
+    "judge": ("reason", "similarity", "correctness_a", "correctness_b"),
+    "leak": ("reason", "same_as"),
     "attributes": (
         "persona",
         "difficulty",
@@ -37,7 +40,7 @@ class Thought(NamedTuple):
     """What the stand-in says to a request.
 
     Attributes:
-        kind: `attributes`, `prompts`, `answer`, `score` or `judge`.
+        kind: `attributes`, `prompts`, `answer`, `score`, `judge` or `leak`.
         text: A JSON object with the fields that were asked for.
     """
 
@@ -74,12 +77,14 @@ def _reply(kind: str, blocks: Blocks, seed: int, *, is_literal: bool) -> dict[st
     if kind == "attributes":
         return propose([example.prompt for example in _examples(blocks)])
     if kind == "prompts":
-        return {"prompts": _prompts(blocks, seed)}
+        return {"messages": _messages(blocks, seed)}
     if kind == "answer":
         return {"output": triage(blocks.text("message")).to_json()}
     if kind == "score":
         reason, level = score(triage(blocks.text("prompt")), blocks.text("output"))
         return {"reason": reason, "score": level}
+    if kind == "leak":
+        return find_leak(blocks.text("candidate"), _test_messages(blocks))._asdict()
     return _verdict(blocks, is_literal=is_literal)
 
 
@@ -88,23 +93,28 @@ def _examples(blocks: Blocks) -> list[Example]:
     return [Example(fields["prompt"], read_label(fields["output"])) for fields in read]
 
 
-def _prompts(blocks: Blocks, seed: int) -> list[str]:
+def _messages(blocks: Blocks, seed: int) -> list[dict[str, object]]:
     examples = _examples(blocks)
     longest = max((len(example.prompt) for example in examples), default=0)
-    prompts = []
+    messages: list[dict[str, object]] = []
     for index, planned in enumerate(json.loads(blocks.text("plan"))):
         like = examples[planned["like_example"] - 1].label if examples else None
-        attributes = {n: str(v) for n, v in planned.items() if n != "like_example"}
+        attributes = {n: str(v) for n, v in planned.items() if n not in ("number", "like_example")}
         shown = [example.label for example in examples]
         dice = json.dumps([planned, shown, index, seed], sort_keys=True)
-        prompts.append(compose(Wish(like, attributes, longest), dice).text)
-    return prompts
+        text = compose(Wish(like, attributes, longest), dice).text
+        messages.append({"number": planned.get("number", index + 1), "message": text})
+    return messages
+
+
+def _test_messages(blocks: Blocks) -> list[str]:
+    return [text for name, text in blocks.found if name.startswith("test_message_")]
 
 
 def _verdict(blocks: Blocks, *, is_literal: bool) -> dict[str, object]:
     ordered = ordered_score(blocks.outside) if is_literal else None
     if ordered is not None:
-        scores = dict.fromkeys(("similarity", "precision_a", "precision_b"), ordered)
+        scores = dict.fromkeys(("similarity", "correctness_a", "correctness_b"), ordered)
         return {"reason": "The request asks for these scores.", **scores}
     right = triage(blocks.text("prompt"))
     return judge(right, blocks.text("answer_a"), blocks.text("answer_b"))._asdict()

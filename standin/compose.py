@@ -51,7 +51,7 @@ class Message(NamedTuple):
 
 
 def compose(wish: Wish, dice: str) -> Message:
-    """Writes a message.
+    """Write a message.
 
     Args:
         wish: What is asked for.

@@ -1,22 +1,23 @@
 """Vectors of texts, by their letters: it is no language model, and knows nothing of meaning.
 
 References:
-    https://ai.google.dev/api/embeddings, https://platform.openai.com/docs/api-reference/embeddings
+    https://ai.google.dev/api/embeddings, https://platform.openai.com/docs/api-reference/embeddings,
+    https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
 """
 
 import hashlib
 import math
-import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-from standin.protocol import MODEL_VERSION, Body, bad_request, count_tokens
+from standin.errors import Body, bad_request
+from standin.protocol import MODEL_VERSION, count_tokens
+from standin.routes import Kind, Route
 
+KINDS: tuple[Kind, ...] = ("embed", "embed one", "predict")
 _DIMENSIONS = 256
 _GRAM_CHARS = 3
-_GEMINI = re.compile(r"/models/([^/:]+):batchEmbedContents$")
-_OPENAI = re.compile(r"/v1/embeddings$")
 
 
 class Embedding(NamedTuple):
@@ -26,12 +27,14 @@ class Embedding(NamedTuple):
         model: The model's name.
         texts: The texts.
         dimensions: Numbers of each vector.
-        is_openai: Which protocol the request came in.
+        kind: What the request asked for; one of `KINDS`.
+        is_openai: Whether it came in OpenAI's protocol.
     """
 
     model: str
     texts: tuple[str, ...]
     dimensions: int
+    kind: Kind
     is_openai: bool
 
     @property
@@ -40,42 +43,91 @@ class Embedding(NamedTuple):
         return sum(map(count_tokens, self.texts))
 
 
-def read(path: str, body: Mapping[str, Any]) -> Embedding | None:
-    """The request, or None where the path is not one of embeddings.
+def _openai(body: Body) -> tuple[tuple[str, ...], int | str | None]:
+    given = body["input"]
+    return (given,) if isinstance(given, str) else tuple(map(str, given)), body.get("dimensions")
+
+
+def _studio(body: Body) -> tuple[tuple[str, ...], int | str | None]:
+    requests = body["requests"]
+    texts = tuple(_text(request["content"]) for request in requests)
+    return texts, requests[0].get("outputDimensionality")
+
+
+def _vertex(body: Body) -> tuple[tuple[str, ...], int | str | None]:
+    config = body.get("embedContentConfig") or body
+    return (_text(body["content"]),), config.get("outputDimensionality")
+
+
+def _vertex_predict(body: Body) -> tuple[tuple[str, ...], int | str | None]:
+    instances = body["instances"]
+    if not instances:
+        raise ValueError("no instances")
+    texts = tuple(str(instance["content"]) for instance in instances)
+    return texts, (body.get("parameters") or {}).get("outputDimensionality")
+
+
+def _text(content: Body) -> str:
+    return str(content["parts"][0]["text"])
+
+
+_READERS: dict[tuple[Kind, bool], Callable[[Body], tuple[tuple[str, ...], int | str | None]]] = {
+    ("embed", True): _openai,
+    ("embed", False): _studio,
+    ("embed one", False): _vertex,
+    ("predict", False): _vertex_predict,
+}
+
+
+def read(route: Route, body: Body) -> Embedding:
+    """Return what a request asks for, in whichever protocol.
 
     Raises:
-        HttpError: The body is not such a request.
+        HttpError: There is nothing to embed.
     """
     try:
-        if found := _GEMINI.search(path):
-            requests = body["requests"]
-            texts = tuple(r["content"]["parts"][0]["text"] for r in requests)
-            dimensions = requests[0].get("outputDimensionality") or _DIMENSIONS
-            return Embedding(found.group(1), texts, int(dimensions), is_openai=False)
-        if _OPENAI.search(path):
-            given = body["input"]
-            texts = (given,) if isinstance(given, str) else tuple(map(str, given))
-            dimensions = body.get("dimensions") or _DIMENSIONS
-            return Embedding(str(body["model"]), texts, int(dimensions), is_openai=True)
+        model = str(body["model"]) if route.is_openai else route.name
+        texts, dimensions = _READERS[route.kind, route.is_openai](body)
+        return Embedding(
+            model, texts, int(dimensions or _DIMENSIONS), route.kind, is_openai=route.is_openai
+        )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise bad_request(f"The body is not a request for embeddings: {error!r}.") from error
-    return None
 
 
 def reply(embedding: Embedding) -> Body:
-    """The vectors, in the protocol of the request."""
+    """Return the vectors, in the protocol of the request."""
     vectors = [vector(text, embedding.dimensions) for text in embedding.texts]
-    if not embedding.is_openai:
-        return {"embeddings": [{"values": values} for values in vectors]}
-    return {
-        "object": "list",
-        "model": MODEL_VERSION,
-        "data": [
-            {"object": "embedding", "index": number, "embedding": values}
-            for number, values in enumerate(vectors)
-        ],
-        "usage": {"prompt_tokens": embedding.tokens, "total_tokens": embedding.tokens},
-    }
+    tokens = embedding.tokens
+    if embedding.is_openai:
+        return {
+            "object": "list",
+            "model": MODEL_VERSION,
+            "data": [
+                {"object": "embedding", "index": number, "embedding": values}
+                for number, values in enumerate(vectors)
+            ],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+    match embedding.kind:
+        case "embed one":
+            usage = {"promptTokenCount": tokens, "totalTokenCount": tokens}
+            return {"embedding": {"values": vectors[0]}, "usageMetadata": usage, "truncated": False}
+        case "predict":
+            return {
+                "predictions": [
+                    {"embeddings": {"values": values, "statistics": _statistics(text)}}
+                    for text, values in zip(embedding.texts, vectors, strict=True)
+                ],
+                "metadata": {"billableCharacterCount": sum(map(len, embedding.texts))},
+            }
+        case _:
+            usage = {"promptTokenCount": tokens}
+            return {"embeddings": [{"values": v} for v in vectors], "usageMetadata": usage}
+
+
+def _statistics(text: str) -> Body:
+    return {"token_count": count_tokens(text), "truncated": False}
 
 
 def vector(text: str, dimensions: int) -> list[float]:

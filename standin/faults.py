@@ -11,17 +11,28 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from standin import protocol
+from standin.errors import HttpError
+from standin.protocol import Told
+
 FAULTS = (
     "unavailable",
     "internal",
     "quota",
+    "shared_quota",
     "malformed",
     "truncated",
     "safety",
     "disconnect",
 )
 
+_RANDOM_QUOTA_SECONDS = 1.0  # asked to wait after a `quota` fault
+
 Malform = Callable[[str, random.Random], str]
+
+
+class DisconnectedError(Exception):
+    """The connection is to be closed without an answer."""
 
 
 class FaultDice:
@@ -45,7 +56,7 @@ class FaultDice:
         self._lock = threading.Lock()
 
     def draw(self, digest: str) -> tuple[str | None, random.Random]:
-        """The fault of this attempt at a request, if any, and the dice to shape it with.
+        """Return the fault of this attempt at a request, if any, and the dice to shape it with.
 
         Args:
             digest: Tells requests apart.
@@ -81,7 +92,7 @@ def _without_a_field(text: str, rng: random.Random) -> str:
 
 
 def _quotes_inside(text: str, rng: random.Random) -> str:
-    """A quotation mark inside a string is not escaped."""
+    """Return a quotation mark inside a string is not escaped."""
     return re.sub(r'"([^"]+)"', r'"\1" or so"', text, count=1)
 
 
@@ -105,10 +116,53 @@ MALFORMED: Mapping[str, Malform] = {
 
 
 def malformed(text: str, rng: random.Random) -> str:
-    """A reply that breaks its format in one of many ways.
+    """Return a reply that breaks its format in one of many ways.
 
     Args:
         text: The right reply, a JSON object.
         rng: Decides on the way.
     """
     return MALFORMED[rng.choice(list(MALFORMED))](text, rng)
+
+
+def quota_error(wait_seconds: float) -> HttpError:
+    """Return the answer to a request beyond the quota."""
+    return HttpError(
+        429,
+        "RESOURCE_EXHAUSTED",
+        f"You exceeded your quota for this model. Please retry in {wait_seconds:.3f}s.",
+        retry_seconds=wait_seconds,
+        reason="rate_limit_exceeded",
+    )
+
+
+def struck(fault: str, told: Told, rng: random.Random) -> Told:
+    """Return the reply as a fault leaves it.
+
+    Raises:
+        HttpError: The fault is an error.
+        DisconnectedError: The fault is a closed connection.
+    """
+    if fault == "unavailable":
+        raise HttpError(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
+    if fault == "internal":
+        raise HttpError(500, "INTERNAL", "An internal error has occurred.")
+    if fault == "quota":
+        raise quota_error(_RANDOM_QUOTA_SECONDS)
+    if fault == "shared_quota":  # https://github.com/google-gemini/gemini-cli/issues/14811
+        raise HttpError(
+            429,
+            "RESOURCE_EXHAUSTED",
+            "Resource exhausted. Please try again later. Please refer to "
+            "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more "
+            "details.",
+        )
+    if fault == "disconnect":
+        raise DisconnectedError
+    if fault == "safety":
+        return told._replace(text="", finish="SAFETY", output_tokens=0)
+    if fault == "truncated":
+        text, finish = told.text[: rng.randrange(1, len(told.text))], "MAX_TOKENS"
+    else:
+        text, finish = malformed(told.text, rng), told.finish
+    return told._replace(text=text, finish=finish, output_tokens=protocol.count_tokens(text))

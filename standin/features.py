@@ -36,7 +36,7 @@ _SHORT = {
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case: names of products masked, chat short forms spelled out."""
+    """Return the lower-case words of a text, product names masked, chat forms expanded."""
     pieces, end = [], 0
     for named in find_products(text):
         pieces += [text[end : named.start], f" {PRODUCT_MARK} "]
@@ -46,7 +46,7 @@ def words(text: str) -> list[str]:
 
 
 def features(found: list[str]) -> set[str]:
-    """What a stretch of words is compared by."""
+    """Return what a stretch of words is compared by."""
     made = {re.sub(r"\d+", "0", word) for word in found if word != PRODUCT_MARK}
     pairs = {f"{first} {second}" for first, second in itertools.pairwise(found)}
     pieces: set[str] = set()

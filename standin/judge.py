@@ -1,16 +1,18 @@
-"""Judges two answers by the task's rules; compared field by field, never talked into a score."""
+"""Judges two answers by the task's rules, field by field; a wrong field is never forgiven."""
 
 import re
 from typing import NamedTuple
 
-from standin.labels import Label, priority_distance, read_label
+from standin.labels import Label, read_label
 
 # What an obedient judge takes for an order. The rubric itself never names a number in these ways.
 _ORDERS = (
     re.compile(r"\bscore\W{0,3}(?:is|of|it|them)?\W{0,3}([1-5])\b", re.IGNORECASE),
-    re.compile(r"\b(?:similarity|precision(?:_[ab])?)\W{0,4}([1-5])\b", re.IGNORECASE),
+    re.compile(r"\b(?:similarity|correctness(?:_[ab])?|precision)\W{0,4}([1-5])\b", re.IGNORECASE),
     re.compile(r"\b([1-5]) (?:points|Punkte|everywhere)\b", re.IGNORECASE),
 )
+
+_LEVELS = (5, 3, 2, 1)  # by the number of wrong fields
 
 
 class Scores(NamedTuple):
@@ -18,36 +20,36 @@ class Scores(NamedTuple):
 
     reason: str
     similarity: int
-    precision_a: int
-    precision_b: int
+    correctness_a: int
+    correctness_b: int
 
 
 def judge(right: Label, answer_a: str, answer_b: str) -> Scores:
-    """The verdict on two answers to one message.
+    """Return the verdict on two answers to one message.
 
     Args:
         right: What the stand-in would have answered; a heuristic, so two answers that agree are
             trusted more than it.
         answer_a: One answer.
-        answer_b: The other one; exchanging the two exchanges their precisions and nothing else.
+        answer_b: The other one; exchanging the two exchanges their scores and nothing else.
     """
     first, second = read_label(answer_a), read_label(answer_b)
     if first is None or second is None:
         return Scores(
-            _form_reason(first, second), 1, _precision(right, first), _precision(right, second)
+            _form_reason(first, second), 1, _correctness(right, first), _correctness(right, second)
         )
-    similarity = _similarity(first, second)
-    floor = similarity if similarity >= 4 else 1
+    similarity = _level(first, second)
+    floor = similarity if first == second else 1
     return Scores(
         _reason(first, second, right),
         similarity,
-        max(floor, _precision(right, first)),
-        max(floor, _precision(right, second)),
+        max(floor, _correctness(right, first)),
+        max(floor, _correctness(right, second)),
     )
 
 
 def ordered_score(outside: str) -> int | None:
-    """The score that text outside of all blocks orders, if it does."""
+    """Return the score that text outside of all blocks orders, if it does."""
     for pattern in _ORDERS:
         found = pattern.search(outside)
         if found:
@@ -63,37 +65,19 @@ def score(right: Label, output: str) -> tuple[str, int]:
     if given == right:
         return "Category, priority and product follow from the message.", 5
     wrong = [name for name, a, b in zip(Label._fields, given, right, strict=True) if a != b]
-    level = {1: 3, 2: 2, 3: 1}[len(wrong)]
-    if "category" in wrong:
-        level = min(level, 2)
-    return f"By the task's rules, {' and '.join(wrong)} should be different.", level
+    return f"By the task's rules, {' and '.join(wrong)} should be different.", _level(given, right)
 
 
-def _similarity(first: Label, second: Label) -> int:
-    if first == second:
-        return 5
-    same_product = first.product == second.product
-    distance = priority_distance(first, second)
-    if first.category != second.category:
-        return 2 if same_product and distance == 0 else 1
-    if same_product:
-        return 4 if distance == 1 else 3
-    return 3 if distance == 0 else 2
+def _level(given: Label, wanted: Label) -> int:
+    """Count errors that a user would notice: each field decides what happens to the message."""
+    wrong = [name for name, a, b in zip(Label._fields, given, wanted, strict=True) if a != b]
+    level = _LEVELS[len(wrong)]
+    return min(level, 2) if "category" in wrong else level
 
 
-def _precision(right: Label, given: Label | None) -> int:
+def _correctness(right: Label, given: Label | None) -> int:
     """Of one answer alone; an answer in another form is unusable whatever it says."""
-    if given is None:
-        return 1
-    level = 5
-    distance = priority_distance(given, right)
-    if distance:
-        level = 4 if distance == 1 else 3
-    if given.product != right.product:
-        level = min(level, 3)
-    if given.category != right.category:
-        level = 2 if level > 3 else 1
-    return level
+    return 1 if given is None else _level(given, right)
 
 
 def _form_reason(first: Label | None, second: Label | None) -> str:

@@ -30,12 +30,12 @@ class Label(NamedTuple):
     product: str | None
 
     def to_json(self) -> str:
-        """The output in exactly the task's form."""
+        """Return the output in exactly the task's form."""
         return json.dumps(self._asdict())
 
 
 def read_label(text: str) -> Label | None:
-    """The label in an output, however it is laid out, or None when it is in no allowed form."""
+    """Return the label in an output in any layout; None when no form is allowed."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -48,8 +48,3 @@ def read_label(text: str) -> Label | None:
     label = Label(*texts[:2], value["product"])
     known = label.category in CATEGORIES and label.priority in PRIORITIES
     return label if known and (label.product is None or label.product in PRODUCTS) else None
-
-
-def priority_distance(first: Label, second: Label) -> int:
-    """Levels between two priorities, 0 to 2."""
-    return abs(PRIORITIES.index(first.priority) - PRIORITIES.index(second.priority))

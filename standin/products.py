@@ -55,7 +55,7 @@ class Named(NamedTuple):
 
 
 def spell(product: str, rng: random.Random, *, wrongly: bool) -> str:
-    """A product's name as some customer would type it.
+    """Return a product's name as some customer would type it.
 
     Args:
         product: Catalogue name.
@@ -78,7 +78,7 @@ def spell(product: str, rng: random.Random, *, wrongly: bool) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def find_products(text: str) -> tuple[Named, ...]:
-    """The products that a text names, in its order, misspelled ones included."""
+    """Return the products that a text names, in its order, misspelled ones included."""
     tokens = list(_WORD.finditer(text))
     found: list[Named] = []
     for index, token in enumerate(tokens):
@@ -131,7 +131,7 @@ def _joined() -> dict[str, str]:
 
 
 def _near(word: str) -> Iterator[str]:
-    """The word and everything one slip of the keyboard away from it."""
+    """Return the word and everything one slip of the keyboard away from it."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     yield word
     yield f"{word}s"
@@ -158,7 +158,7 @@ def _misspelled(product: str, rng: random.Random) -> str:
 
 
 def slip(word: str, rng: random.Random) -> str:
-    """A word with one typing error; its first letter stays."""
+    """Return a word with one typing error; its first letter stays."""
     if len(word) < 3:
         return word
     kind = rng.randrange(4)

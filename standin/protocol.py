@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from standin.errors import Body, bad_request
+
 MODEL_VERSION = "stand-in-1"
 _CHARS_PER_TOKEN = 4
-
-Body = dict[str, Any]
 
 
 class Ask(NamedTuple):
@@ -47,45 +47,20 @@ class Told(NamedTuple):
     output_tokens: int
 
 
-class HttpError(Exception):
-    """A request that is answered with an error.
-
-    Args:
-        code: HTTP status.
-        status: Google's name of the status, such as `INVALID_ARGUMENT`.
-        message: For the person who reads the client's error.
-        retry_seconds: When to come back; None when that would not help.
-    """
-
-    def __init__(
-        self, code: int, status: str, message: str, retry_seconds: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
-        self.message = message
-        self.retry_seconds = retry_seconds
-
-
 def count_tokens(text: str) -> int:
     """Roughly the tokens of a text: a quarter of its characters."""
     return math.ceil(len(text) / _CHARS_PER_TOKEN)
 
 
 def cut_to(text: str, max_output_tokens: int | None) -> tuple[str, str]:
-    """A reply's text within its limit, and how it finished."""
+    """Return a reply's text within its limit, and how it finished."""
     if max_output_tokens is None or count_tokens(text) <= max_output_tokens:
         return text, "STOP"
     return text[: max_output_tokens * _CHARS_PER_TOKEN], "MAX_TOKENS"
 
 
-def bad_request(message: str) -> HttpError:
-    """The answer to a request that will never work."""
-    return HttpError(400, "INVALID_ARGUMENT", message)
-
-
 def read_gemini(body: Mapping[str, Any]) -> Ask:
-    """Reads the body of `generateContent`.
+    """Read the body of `generateContent`.
 
     Raises:
         HttpError: It is not one.
@@ -108,7 +83,7 @@ def read_gemini(body: Mapping[str, Any]) -> Ask:
 
 
 def read_openai(body: Mapping[str, Any]) -> Ask:
-    """Reads the body of a chat completion.
+    """Read the body of a chat completion.
 
     Raises:
         HttpError: It is not one.
@@ -127,7 +102,7 @@ def read_openai(body: Mapping[str, Any]) -> Ask:
 
 
 def gemini_reply(told: Told, *, is_blocked_prompt: bool = False) -> Body:
-    """A reply as Gemini sends it."""
+    """Return a reply as Gemini sends it."""
     usage = {
         "promptTokenCount": told.prompt_tokens,
         "candidatesTokenCount": told.output_tokens,
@@ -143,7 +118,7 @@ def gemini_reply(told: Told, *, is_blocked_prompt: bool = False) -> Body:
 
 
 def openai_reply(told: Told, *, is_blocked_prompt: bool = False) -> Body:
-    """A reply as OpenAI sends it; a blocked prompt is a filtered reply there."""
+    """Return a reply as OpenAI sends it; a blocked prompt is a filtered reply there."""
     finish = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter"}[told.finish]
     return {
         "id": "chatcmpl-stand-in",
@@ -163,15 +138,3 @@ def openai_reply(told: Told, *, is_blocked_prompt: bool = False) -> Body:
             "total_tokens": told.prompt_tokens + told.output_tokens,
         },
     }
-
-
-def error_body(error: HttpError) -> Body:
-    """An error in Google's form, which OpenAI's clients read as well."""
-    content: Body = {"code": error.code, "message": error.message, "status": error.status}
-    if error.retry_seconds is not None:
-        # Rounded up to milliseconds: whoever waits exactly this long must get through.
-        delay = math.ceil(error.retry_seconds * 1000) / 1000
-        content["details"] = [
-            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{delay:g}s"}
-        ]
-    return {"error": content}

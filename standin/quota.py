@@ -53,7 +53,7 @@ class Quota:
         return self._admitted[-self._requests][0] + _WINDOW_SECONDS - now
 
     def _wait_for_tokens(self, now: float, tokens: int) -> float:
-        """A request larger than the whole limit passes once the window is empty."""
+        """Return a request larger than the whole limit passes once the window is empty."""
         if self._tokens is None:
             return 0.0
         used = sum(used for _, used in self._admitted)

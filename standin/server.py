@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from standin import protocol
-from standin.protocol import Body
-from standin.service import DisconnectedError, JudgeMode, StandIn
+from standin.calls import Answer, Call
+from standin.errors import bad_request
+from standin.faults import DisconnectedError
+from standin.service import JudgeMode, StandIn
 
 _LONGEST_BODY_BYTES = 64 * 1024 * 1024
 
@@ -56,9 +57,10 @@ def serve(
     faults: Mapping[str, float] | None = None,
     judge: JudgeMode = "normal",
     batch_seconds: float = 0.0,
+    token_requests: int | None = None,
     record_file: str | Path | None = None,
 ) -> Iterator[Server]:
-    """A server in a thread of this process, for as long as the context lasts.
+    """Return a server in a thread of this process, for as long as the context lasts.
 
     Args:
         port: 0 picks a free one.
@@ -68,6 +70,7 @@ def serve(
         faults: Likewise.
         judge: Likewise.
         batch_seconds: Likewise.
+        token_requests: Likewise.
         record_file: Likewise.
 
     Raises:
@@ -81,6 +84,7 @@ def serve(
         faults=faults,
         judge=judge,
         batch_seconds=batch_seconds,
+        token_requests=token_requests,
         record_file=record_file,
     )
     server = Server(standin, port)
@@ -107,35 +111,41 @@ def _handler(standin: StandIn) -> type[http.server.BaseHTTPRequestHandler]:
         wbufsize = -1  # headers and body leave in one packet
 
         def do_GET(self) -> None:
-            self._send(*standin.look_up(self.path.partition("?")[0]))
+            self._answer("GET", b"")
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             if length > _LONGEST_BODY_BYTES:
                 self.close_connection = True
-                error = protocol.bad_request(f"The body has {length} bytes, which is too long.")
-                self._send(error.code, protocol.error_body(error))
+                error = bad_request(f"The body has {length} bytes, which is too long.")
+                self._send(Answer(error.code, error.google()))
                 return
             raw = self.rfile.read(length)
             if len(raw) < length:  # the client was killed while it sent: nobody asked anything
                 self.close_connection = True
                 return
+            self._answer("POST", raw)
+
+        def _answer(self, method: str, raw: bytes) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
             try:
-                self._send(*standin.answer(self.path.partition("?")[0], raw))
+                call = Call(method, self.path.partition("?")[0], headers, raw)
+                self._send(standin.answer(call))
             except DisconnectedError:
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
-            """Requests are counted, not printed."""
+            """Return the requests are counted, not printed."""
 
-        def _send(self, code: int, body: Body) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json; charset=UTF-8")
+        def _send(self, answer: Answer) -> None:
+            content, kind = answer.body, "application/octet-stream"
+            if not isinstance(content, bytes):
+                content, kind = json.dumps(content).encode(), "application/json; charset=UTF-8"
+            self.send_response(answer.code)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
-            for detail in body.get("error", {}).get("details", []):
-                seconds = float(detail["retryDelay"].removesuffix("s"))
-                self.send_header("Retry-After", str(-int(-seconds // 1)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

@@ -1,9 +1,7 @@
-"""What happens to a request between HTTP and the brain: latency, quotas, faults and counts."""
+"""What happens to a request between HTTP and the brain: types, quotas, faults and counts."""
 
 import hashlib
 import json
-import random
-import re
 import threading
 import time
 from collections import Counter
@@ -14,23 +12,29 @@ from typing import Any, Literal, TextIO
 from standin import embeddings, protocol
 from standin.batches import Batches
 from standin.brain import think
-from standin.faults import FaultDice, malformed
-from standin.protocol import Ask, Body, HttpError, Told
+from standin.calls import Answer, Call
+from standin.errors import Body, HttpError, bad_request
+from standin.faults import DisconnectedError, FaultDice, quota_error, struck
+from standin.files import Files
+from standin.protocol import Told
+from standin.published.google_types import check_google
+from standin.published.openai_types import check_openai
 from standin.quota import Quota
+from standin.routes import Route, find_route
+from standin.tokens import Tokens
 
 JudgeMode = Literal["normal", "literal"]
 
-_GEMINI = re.compile(r"/models/([^/:]+):generateContent$")
-_BATCH = re.compile(r"/models/([^/:]+):batchGenerateContent$")
-_JOBS = re.compile(r"/(batches)$")
-_JOB = re.compile(r"/(batches/[^/:]+)$")
-_OPENAI = re.compile(r"/v1/chat/completions$")
 _MODEL_PREFIX = "stand-in"
-_RANDOM_QUOTA_SECONDS = 1.0  # asked to wait after a `quota` fault
-
-
-class DisconnectedError(Exception):
-    """The connection is to be closed without an answer."""
+MESSAGES = {
+    "generate": "GenerateContentRequest",
+    "batch": "BatchGenerateContentRequest",
+    "embed": "BatchEmbedContentsRequest",
+    "embed one": "EmbedContentRequest",
+    "predict": "PredictRequest",
+}
+OPENAI_PATHS = {"generate": "chat/completions", "embed": "embeddings"}
+_STUDIO = "generativelanguage_v1beta"
 
 
 class StandIn:
@@ -43,6 +47,7 @@ class StandIn:
         faults: See `FaultDice`.
         judge: `literal` makes the judge obey what stands outside of all blocks.
         batch_seconds: How long a batch job takes.
+        token_requests: Requests after which a bearer token of Vertex AI expires; None for never.
         record_file: Every request's body is appended to it as one line of JSON.
     """
 
@@ -55,9 +60,12 @@ class StandIn:
         faults: Mapping[str, float] | None = None,
         judge: JudgeMode = "normal",
         batch_seconds: float = 0.0,
+        token_requests: int | None = None,
         record_file: str | Path | None = None,
     ) -> None:
-        self._batches = Batches(self.answer, batch_seconds)
+        self._files = Files()
+        self._batches = Batches(self._batched, self._files, batch_seconds)
+        self._tokens = Tokens(token_requests)
         self._latency_seconds = latency_seconds
         self._quota = Quota(requests_per_minute, tokens_per_minute)
         self._dice = FaultDice(faults)
@@ -73,7 +81,7 @@ class StandIn:
         self._lock = threading.Lock()
 
     def stats(self) -> dict[str, Any]:
-        """What was counted since the start.
+        """Return what was counted since the start.
 
         Returns:
             `requests`, `answered`, `quota_errors` (429), `bad_requests` (400 and 404),
@@ -85,38 +93,81 @@ class StandIn:
             tokens = {name: self._counts[name] for name in ("prompt_tokens", "output_tokens")}
             return {**counts, **tokens, "by_kind": dict(self._kinds), "faults": dict(self._faults)}
 
-    def look_up(self, path: str) -> tuple[int, Body]:
-        """The HTTP status and body that answer a GET: a batch job, all of them, or the counts."""
-        try:
-            if _JOBS.search(path):
-                return 200, self._batches.list()
-            if found := _JOB.search(path):
-                return 200, self._batches.get(found.group(1))
-        except HttpError as error:
-            return error.code, protocol.error_body(error)
-        return 200, {"model": protocol.MODEL_VERSION, "stats": self.stats()}
-
-    def answer(self, path: str, raw: bytes) -> tuple[int, Body]:
-        """The HTTP status and body that answer a request.
+    def answer(self, call: Call) -> Answer:
+        """Return the response to a request.
 
         Raises:
             DisconnectedError: By a fault.
         """
+        if call.method == "GET" and call.path == "/":
+            return Answer(200, {"model": protocol.MODEL_VERSION, "stats": self.stats()})
+        route: Route | None = None
         try:
-            if batch := _BATCH.search(path):
-                return 200, self._batches.create(batch.group(1), _read_json(raw))
-            self._note(raw)
-            return 200, self._completed(path, raw)
+            route = find_route(call.method, call.path)
+            return self._routed(route, call)
         except HttpError as error:
-            with self._lock:
-                self._counts["quota_errors"] += error.code == 429
-                self._counts["bad_requests"] += error.code in (400, 404)
-            return error.code, protocol.error_body(error)
+            self._count_error(error)
+            is_openai = route is not None and route.is_openai
+            return Answer(
+                error.code, error.openai() if is_openai else error.google(), error.headers
+            )
 
     def close(self) -> None:
         """Close the record file."""
         if self._record:
             self._record.close()
+
+    def _routed(self, route: Route, call: Call) -> Answer:
+        if (kept := self._kept(route, call)) is not None:
+            return kept
+        if route.kind != "batch":
+            self._note(call.raw)
+        body = _read_json(call.raw)
+        if route.is_vertex:
+            self._tokens.check(call.headers)
+        if route.is_openai:
+            check_openai(OPENAI_PATHS[route.kind], body)
+        else:
+            check_google(route.api, MESSAGES[route.kind], body)
+        if route.kind == "batch":
+            return Answer(200, self._batches.create(route.name, body))
+        if route.kind in embeddings.KINDS:
+            return Answer(200, self._embedded(embeddings.read(route, body)))
+        return Answer(200, self._completed(route, body))
+
+    def _kept(self, route: Route, call: Call) -> Answer | None:
+        """Return the response to a request about jobs or files; None for any other."""
+        match route.kind:
+            case "jobs":
+                return Answer(200, self._batches.jobs())
+            case "job":
+                return Answer(200, self._batches.get(route.name))
+            case "file":
+                return Answer(200, self._files.read(route.name))
+            case "start upload":
+                return Answer(200, {}, self._files.start(call.headers))
+            case "upload":
+                headers, body = self._files.upload(route.name, call.headers, call.raw)
+                return Answer(200, body, headers)
+            case _:
+                return None
+
+    def _batched(self, model: str, body: Body) -> Body:
+        """Return the response to one request of a job."""
+        self._note(json.dumps(body).encode())
+        try:
+            check_google(_STUDIO, MESSAGES["generate"], body)
+            return self._completed(Route("generate", model, _STUDIO, is_vertex=False), body)
+        except HttpError as error:
+            self._count_error(error)
+            raise
+        except DisconnectedError as error:
+            raise HttpError(500, "INTERNAL", "An internal error has occurred.") from error
+
+    def _count_error(self, error: HttpError) -> None:
+        with self._lock:
+            self._counts["quota_errors"] += error.code == 429
+            self._counts["bad_requests"] += error.code in (400, 404)
 
     def _note(self, raw: bytes) -> None:
         with self._lock:
@@ -129,46 +180,43 @@ class StandIn:
                 self._record.write(f"{line}\n")
                 self._record.flush()
 
-    def _completed(self, path: str, raw: bytes) -> Body:
-        body = _read_json(raw)
-        if embedding := embeddings.read(path, body):
-            return self._embedded(embedding)
-        model, ask = _read_ask(path, body)
-        _check_model(model)
+    def _completed(self, route: Route, body: Body) -> Body:
+        read = protocol.read_openai if route.is_openai else protocol.read_gemini
+        ask = read(body)
+        _check_model(str(body["model"]) if route.is_openai else route.name)
         thought = think(ask, is_literal=self._is_literal)
         text, finish = protocol.cut_to(thought.text, ask.max_output_tokens)
         told = Told(text, finish, protocol.count_tokens(ask.prompt), protocol.count_tokens(text))
-        wait = self._quota.admit(told.prompt_tokens + told.output_tokens)
-        if wait:
-            raise _quota_error(wait)  # at once, as real services do
-        if self._latency_seconds:
-            time.sleep(self._latency_seconds)
-        fault, rng = self._dice.draw(hashlib.sha256(path.encode() + b"\0" + raw).hexdigest())
+        self._admit(told.prompt_tokens + told.output_tokens)
+        content = json.dumps([route.name, body], sort_keys=True)
+        fault, rng = self._dice.draw(hashlib.sha256(content.encode()).hexdigest())
         if fault:
             with self._lock:
                 self._faults[fault] += 1
-            told = _struck(fault, told, rng)
-        with self._lock:
-            self._counts["answered"] += 1
-            self._counts["prompt_tokens"] += told.prompt_tokens
-            self._counts["output_tokens"] += told.output_tokens
-            self._kinds[thought.kind] += 1
-        reply = protocol.openai_reply if _OPENAI.search(path) else protocol.gemini_reply
+            told = struck(fault, told, rng)
+        self._count(thought.kind, told)
+        reply = protocol.openai_reply if route.is_openai else protocol.gemini_reply
         return reply(told, is_blocked_prompt=fault == "safety" and rng.random() < 0.5)
 
     def _embedded(self, embedding: embeddings.Embedding) -> Body:
         """Vectors, under the same quota and latency, without faults."""
         _check_model(embedding.model)
-        wait = self._quota.admit(embedding.tokens)
-        if wait:
-            raise _quota_error(wait)
+        self._admit(embedding.tokens)
+        self._count("embed", Told("", "STOP", embedding.tokens, 0))
+        return embeddings.reply(embedding)
+
+    def _admit(self, tokens: int) -> None:
+        if wait := self._quota.admit(tokens):
+            raise quota_error(wait)  # at once, as real services do
         if self._latency_seconds:
             time.sleep(self._latency_seconds)
+
+    def _count(self, kind: str, told: Told) -> None:
         with self._lock:
             self._counts["answered"] += 1
-            self._counts["prompt_tokens"] += embedding.tokens
-            self._kinds["embed"] += 1
-        return embeddings.reply(embedding)
+            self._counts["prompt_tokens"] += told.prompt_tokens
+            self._counts["output_tokens"] += told.output_tokens
+            self._kinds[kind] += 1
 
 
 def _check_model(model: str) -> None:
@@ -185,54 +233,7 @@ def _read_json(raw: bytes) -> Body:
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise protocol.bad_request(f"The body is not JSON: {error}.") from error
+        raise bad_request(f"The body is not JSON: {error}.") from error
     if not isinstance(body, dict):
-        raise protocol.bad_request("The body is not a JSON object.")
+        raise bad_request("The body is not a JSON object.")
     return body
-
-
-def _read_ask(path: str, body: Body) -> tuple[str, Ask]:
-    gemini = _GEMINI.search(path)
-    if gemini:
-        return gemini.group(1), protocol.read_gemini(body)
-    if _OPENAI.search(path):
-        return str(body.get("model")), protocol.read_openai(body)
-    raise HttpError(
-        404,
-        "NOT_FOUND",
-        "The stand-in serves models/NAME:generateContent, :batchGenerateContent and "
-        f":batchEmbedContents, /v1/chat/completions and /v1/embeddings, not {path}.",
-    )
-
-
-def _quota_error(wait_seconds: float) -> HttpError:
-    return HttpError(
-        429,
-        "RESOURCE_EXHAUSTED",
-        f"You exceeded your quota for this model. Please retry in {wait_seconds:.3f}s.",
-        retry_seconds=wait_seconds,
-    )
-
-
-def _struck(fault: str, told: Told, rng: random.Random) -> Told:
-    """The reply as a fault leaves it.
-
-    Raises:
-        HttpError: The fault is an error.
-        DisconnectedError: The fault is a closed connection.
-    """
-    if fault == "unavailable":
-        raise HttpError(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
-    if fault == "internal":
-        raise HttpError(500, "INTERNAL", "An internal error has occurred.")
-    if fault == "quota":
-        raise _quota_error(_RANDOM_QUOTA_SECONDS)
-    if fault == "disconnect":
-        raise DisconnectedError
-    if fault == "safety":
-        return told._replace(text="", finish="SAFETY", output_tokens=0)
-    if fault == "truncated":
-        text, finish = told.text[: rng.randrange(1, len(told.text))], "MAX_TOKENS"
-    else:
-        text, finish = malformed(told.text, rng), told.finish
-    return told._replace(text=text, finish=finish, output_tokens=protocol.count_tokens(text))

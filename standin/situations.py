@@ -53,7 +53,7 @@ def situations() -> tuple[Situation, ...]:
 def choices(
     category: str, priority: str, language: str, product: str | None
 ) -> tuple[Situation, ...]:
-    """The situations to choose from.
+    """Return the situations to choose from.
 
     Args:
         category: Wanted category.

@@ -87,7 +87,7 @@ _LANGUAGES = ("German", "French", "Spanish", "Italian", "Dutch")
 
 
 def read_style(attributes: Mapping[str, str], rng: random.Random) -> Style:
-    """The style that attributes describe; what they leave open is drawn.
+    """Return the style that attributes describe; what they leave open is drawn.
 
     Args:
         attributes: Free text by attribute name.

@@ -56,7 +56,7 @@ class Template:
 
 
 def _parse(tokens: list[str], start: int) -> tuple[list[_Sequence], int]:
-    """The options up to a closing brace, and the position of that brace."""
+    """Return the options up to a closing brace, and the position of that brace."""
     options: list[_Sequence] = [[]]
     position = start
     while position < len(tokens) and tokens[position] != "}":
@@ -86,7 +86,7 @@ def _write(sequence: _Sequence, rng: random.Random, fill: Fill) -> str:
 
 @functools.cache
 def read_sections(name: str) -> Mapping[str, list[Template]]:
-    """The templates of a grammar file by section, in order.
+    """Return the templates of a grammar file by section, in order.
 
     Args:
         name: File name without ending.
@@ -103,7 +103,7 @@ def read_sections(name: str) -> Mapping[str, list[Template]]:
 
 @functools.cache
 def read_slots() -> Mapping[str, Template]:
-    """The template that fills each slot."""
+    """Return the template that fills each slot."""
     slots = {}
     for line in (_FOLDER / "slots.txt").read_text(encoding="utf-8").splitlines():
         name, _, options = line.partition(": ")
@@ -112,7 +112,7 @@ def read_slots() -> Mapping[str, Template]:
 
 
 def fill_slot(name: str, rng: random.Random) -> str:
-    """The text of a slot that is not about the product."""
+    """Return the text of a slot that is not about the product."""
     if name == "num":
         return str(rng.randrange(10_000, 99_999))
     if name == "num3":

@@ -76,7 +76,7 @@ class _Read(NamedTuple):
 
 @functools.lru_cache(maxsize=100_000)
 def triage(message: str) -> Label:
-    """The label of a message.
+    """Return the label of a message.
 
     Args:
         message: Any text.
@@ -91,7 +91,7 @@ def triage(message: str) -> Label:
 
 
 def _main(about: list[_Read]) -> _Read:
-    """The stretch that decides: a serious one, else the category with the most to say."""
+    """Return the stretch that decides: a serious one, else the category with the most to say."""
     serious = [read for read in about if read.priority == "high"]
     weight: defaultdict[str, float] = defaultdict(float)
     for read in serious or about:
@@ -103,7 +103,7 @@ def _main(about: list[_Read]) -> _Read:
 
 
 def _priority(main: _Read, read: list[_Read], message: str) -> str:
-    """That of the deciding stretch, unless some stretch says how much it hurries."""
+    """Return the priority of the deciding stretch, unless another says how urgent it is."""
     said = [" ".join(words(message[r.start : r.end])) for r in read]
     cues = {r.priority for r in read if r.category == _SMALL_TALK and r.lead > _SURE}
     if main.priority == "high" or "high" in cues or any(says_hurry(text) for text in said):
@@ -113,7 +113,7 @@ def _priority(main: _Read, read: list[_Read], message: str) -> str:
 
 
 def _product(message: str, main: _Read) -> str | None:
-    """The product named where the wish is, else the first one named."""
+    """Return the product named where the wish is, else the first one named."""
     named = find_products(message)
     inside = [n for n in named if main.start <= n.start < main.end]
     return next((n.product for n in (*inside, *named)), None)
@@ -174,7 +174,7 @@ def _learn() -> _Reader:
 
 
 def _cue_of(section: str) -> str:
-    """The priority that a sentence of the frame gives to its message, if any."""
+    """Return the priority that a sentence of the frame gives to its message, if any."""
     return next((p for p in ("high", "low") if section.startswith(f"cue_{p}")), "")
 
 

@@ -47,7 +47,7 @@ class Writer:
         self._used: list[Template] = []
 
     def write(self, limit: int | None) -> str:
-        """The message.
+        """Return the message.
 
         Args:
             limit: Characters at most, as far as leaving out what is not needed can help.
@@ -65,7 +65,7 @@ class Writer:
         return self._typed(parts)
 
     def _situation(self) -> tuple[Situation, str]:
-        """What it is about, and the cue that is needed for the label's priority."""
+        """Return what it is about, and the cue that is needed for the label's priority."""
         priority = self._label.priority
         found = self._choices(priority)
         is_own = self._rng.random() < _URGENT_SITUATION_SHARE or "danger" in self._circumstances
@@ -146,7 +146,7 @@ class Writer:
         return self._frame(name)._replace(is_needed=True)
 
     def _frame(self, section: str) -> _Part:
-        """A sentence of a section, none twice in a message."""
+        """Return a sentence of a section, none twice in a message."""
         every = read_sections("frame")[section]
         fresh = [template for template in every if template not in self._used] or every
         chosen = self._rng.choice(fresh)
@@ -188,7 +188,7 @@ def _joined(texts: list[str], joint: str) -> str:
 
 
 def _punctuated(text: str) -> str:
-    """Ends a sentence the way it began."""
+    """End a sentence the way it began."""
     is_question = bool(_QUESTIONS.match(text))
     if text[-1] == "." and is_question and not re.search(r"[.,:;!?]", text[:-1]):
         return f"{text[:-1]}?"

@@ -1,7 +1,10 @@
 """Chromium as the tests use it: selenium's driver, with what it lacks for pages of any width."""
 
+import importlib.util
+import itertools
 import json
 import shutil
+from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -19,6 +22,15 @@ _ARGUMENTS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
+WIDTHS, SCHEMES = (1280, 390), ("light", "dark")
+_AUDIT = """
+const done = arguments[arguments.length - 1];
+axe.run({preload: false}).then(
+  (found) => done(found.violations.flatMap((rule) => rule.nodes.map(
+    (node) => `${rule.id}: ${node.target} ${node.any[0]?.message ?? rule.help} ${node.html}`))),
+  (error) => done([String(error)]),
+);
+"""
 _LOGS = {"browser": "ALL", "performance": "ALL"}
 
 
@@ -40,11 +52,13 @@ class Browser(webdriver.Chrome):
         options.set_capability("goog:loggingPrefs", _LOGS)
         super().__init__(options=options, service=Service(chromedriver))
 
-    def open(self, url, width):
+    def open(self, url, width, scheme="light"):
         """Shows a page on a screen of that width in CSS pixels."""
         # Chromium's own windows are not narrower than 500 pixels; a device's screen is.
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         self.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wanted})
         self.get(url)
 
     def run(self, script, *arguments):
@@ -60,6 +74,26 @@ class Browser(webdriver.Chrome):
         """Pixels that the page is wider than the screen; 0 where it fits."""
         page = "document.documentElement"
         return self.run(f"return {page}.scrollWidth - {page}.clientWidth")
+
+    def violations(self):
+        """What axe-core finds on the page as it is shown now, by all its rules."""
+        # From the package's file: importing it would import Playwright, which is not installed.
+        package = Path(importlib.util.find_spec("axe_playwright_python").origin).parent
+        self.set_script_timeout(WAIT_SECONDS)
+        self.run((package / "axe.min.js").read_text(encoding="utf-8"))
+        return self.execute_async_script(_AUDIT)
+
+    def audit(self, url, ready="document.readyState === 'complete'"):
+        """What axe-core finds on the page on both widths, light and dark, once it is ready."""
+        found = []
+        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+            self.open(url, width, scheme)
+            self.wait_for(ready)
+            self.run("try { localStorage.clear() } catch {}")  # the scheme that was chosen
+            found += [f"{width} {scheme}: {violation}" for violation in self.violations()]
+            if wider := self.overflow():
+                found.append(f"{width} {scheme}: {wider} pixels wider than the screen")
+        return found
 
     def complaints(self):
         """What the console says, such as violations of the page's policy; each is said once."""

@@ -4,17 +4,18 @@ import dataclasses
 import random
 from pathlib import Path
 
-from components.llm_evaluator.verdicts import VerdictRow, Vote
-from components.records import CoverageRow
+from core.records import TEST_SPLIT, CoverageRow, VerdictRow, Vote
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DATASET = _ROOT / "data" / "coverage" / "support_triage" / "tickets.jsonl"
-UNSCORED_ID = "t005"
+UNSCORED_ID = "t007"  # of the holdout
 
 
 def coverage_rows(count):
-    lines = _DATASET.read_text(encoding="utf-8").splitlines()[:count]
-    return [CoverageRow.from_json(line) for line in lines]
+    """Return the first rows that every round looks at."""
+    lines = _DATASET.read_text(encoding="utf-8").splitlines()
+    rows = [CoverageRow.from_json(line) for line in lines]
+    return [row for row in rows if row.split != TEST_SPLIT][:count]
 
 
 def verdict(row, model, covered, **changes):
@@ -28,7 +29,7 @@ def verdict(row, model, covered, **changes):
         "covered": covered,
         "scored": True,
         "similarity": 5.0 if covered else 2.5,
-        "precision": 5.0 if covered else 3.0,
+        "correctness": 5.0 if covered else 3.0,
         "reason": "The same." if covered else "The category of the two answers differs.",
         "votes": _votes(covered),
         "scores": {"exact_match": float(response == row.output), "json_fields": None},
@@ -39,8 +40,8 @@ def verdict(row, model, covered, **changes):
 def _votes(covered):
     scores = ((5, 5), (5, 5)) if covered else ((3, 3), (2, 3))
     return tuple(
-        Vote(similarity, precision, 5, f"Vote from place {place}.", place)
-        for (similarity, precision), place in zip(scores, "ab", strict=True)
+        Vote(similarity, correctness, 5, f"Vote from place {place}.", place)
+        for (similarity, correctness), place in zip(scores, "ab", strict=True)
     )
 
 
@@ -60,7 +61,7 @@ def verdicts_of(rows, shares, seed):
             covered=False,
             scored=False,
             similarity=None,
-            precision=None,
+            correctness=None,
             reason="0 of 2 votes could be read (refused).",
         )
         if row.id == UNSCORED_ID

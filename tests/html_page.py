@@ -1,5 +1,7 @@
 """An HTML page taken apart."""
 
+import json
+import re
 from html.parser import HTMLParser
 
 _VOID = {"meta", "br", "input", "link", "img"}
@@ -40,9 +42,15 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def embedded_rows(text):
+    """The rows of the table of every prompt, which its script shows; see prompts.js."""
+    (block,) = re.findall('<script type="application/json" id="rows">(.*?)</script>', text, re.S)
+    return json.loads(block)["rows"]
+
+
 def rate_text(rate):
-    unscored = f", {rate['unscored']} unscored" if rate["unscored"] else ""
+    unscored = f", {rate.unscored} unscored" if rate.unscored else ""
     return (
-        f"{rate['rate_percent']:.1f} % {rate['covered']} of {rate['total']}{unscored} "
-        f"{rate['low_percent']:.1f} % to {rate['high_percent']:.1f} %"
+        f"{rate.rate_percent:.1f} % {rate.covered} of {rate.total}{unscored} "
+        f"{rate.low_percent:.1f} % to {rate.high_percent:.1f} %"
     )

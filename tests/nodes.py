@@ -12,5 +12,6 @@ NODES = (
     "BaseResponseGen",
     "FewShotResponseGen",
     "LLMEvaluator",
+    "Exporter",
     "HFPusher",
 )

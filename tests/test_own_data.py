@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from core.reports.loop import LoopSummary
+
 ROOT = Path(__file__).resolve().parents[1]
 SERVER = """
 import sys
@@ -118,10 +120,10 @@ def test_from_nothing_to_a_first_run(command, server_url, tmp_path):
 
     done = command("run", "--preset", "reviews.yaml")
     assert done.returncode == 0, done.stderr
-    summary = json.loads((tmp_path / "output/reviews/summary.json").read_text(encoding="utf-8"))
-    (entry,) = summary["rounds"]
-    assert not summary["stand_in"]
-    assert entry["data"]["kept"] >= 2
-    assert entry["rates"]["tuned"]["holdout"]["total"] == 2
-    assert entry["usage"]["total"]["calls"] > 4
+    summary = LoopSummary.read(str(tmp_path / "output/reviews/summary.json"))
+    (entry,) = summary.rounds
+    assert not summary.stand_in
+    assert entry.synthesis.kept >= 2
+    assert entry.report.models["tuned"].holdout.total == 2
+    assert entry.usage.calls > 4
     assert (tmp_path / "output/reviews/report.html").is_file()

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from components.coverage_example_gen.reader import read_coverage
+from core.reports.loop import LoopSummary
+from task.coverage.reader import read_coverage
 from tests.nodes import NODES
 
 KEY = "s3cret-key-0123456789"
 ROOT = Path(__file__).resolve().parents[1]
+CACHED_IN_ROUND_2 = {"CoverageExampleGen", "SchemaGen", "BaseResponseGen", "FewShotResponseGen"}
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +56,7 @@ def run(output, *overrides):
 
 
 def summary_of(output):
-    return json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    return LoopSummary.read(str(output / "summary.json"))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,11 @@ def finished(output):
 def test_the_loop_shows_itself_and_says_where_everything_is(finished, output):
     assert re.search(r"Round 1: coverage rate [\d.]+ % \(holdout\)", finished.stderr)
     for component in NODES:
-        assert finished.stderr.count(f"  {component} finished after") == 2
+        cached = int(component in CACHED_IN_ROUND_2)
+        assert finished.stderr.count(f"  {component} finished after") == 2 - cached
+        assert finished.stderr.count(f"  {component} is cached") == cached
+    assert "random:gemma3-tiny has random weights: expect 0 %." in finished.stdout
+    assert "understudy serve --preset smoke" in finished.stdout
     assert str(output / "report.html") in finished.stdout
     chatter = re.compile(r"WARNING|Traceback|TensorFlow|absl|httpx")
     assert not chatter.search(finished.stderr + finished.stdout)
@@ -82,48 +88,38 @@ def test_the_loop_shows_itself_and_says_where_everything_is(finished, output):
 @pytest.mark.usefixtures("finished")
 def test_the_summary_accounts_for_both_rounds(output):
     summary = summary_of(output)
-    assert (summary["stop_reason"], summary["stand_in"]) == ("max_rounds", True)
-    first, second = summary["rounds"]
-    assert second["data"]["total_rows"] == first["data"]["kept"] + second["data"]["kept"]
+    assert (summary.stop_reason, summary.stand_in) == ("max_rounds", True)
+    first, second = summary.rounds
+    assert second.synthesis.total_rows == first.synthesis.kept + second.synthesis.kept
     for entry in (first, second):
-        holdout = entry["rates"]["tuned"]["holdout"]
-        assert (holdout["total"], entry["blessed"]) == (4, False)
-        assert {node["node"] for node in entry["components"]} == set(NODES)
-        assert entry["training"]["steps"] == 4
-        assert entry["usage"]["total"]["calls"] > 0
-        for uri in (entry["artifacts"][key] for key in ("synthetic", "report", "model")):
+        holdout = entry.report.models["tuned"].holdout
+        assert (holdout.total, entry.blessed) == (4, False)
+        assert {node.node for node in entry.components} == set(NODES)
+        assert entry.training.steps == 4
+        assert entry.usage.calls > 0
+        for uri in (entry.artifacts.synthetic, entry.artifacts.report, entry.artifacts.model):
             assert Path(ROOT, uri).is_dir()
-    assert [e["training"]["started_from"] for e in (first, second)] == [None, 1]
-    before, after = (e["training"] for e in (first, second))
-    assert after["eval_loss_before"] < before["eval_loss_before"], "it begins with what was learned"
-    cached = {node["node"] for node in second["components"] if node["cached"]}
-    assert cached == {
-        "CoverageExampleGen",
-        "SchemaGen",
-        "BaseResponseGen",
-        "FewShotResponseGen",
-    }
+    assert [e.started_from for e in (first, second)] == [None, 1]
+    before, after = (e.training for e in (first, second))
+    assert after.eval_loss_before < before.eval_loss_before, "it begins with what was learned"
+    cached = {node.node for node in second.components if node.cached}
+    assert cached == CACHED_IN_ROUND_2
     models = {"tuned", "base", "few_shot", "service"}
-    assert set(first["rates"]) == set(second["rates"]) == models
+    assert set(first.report.models) == set(second.report.models) == models
 
 
 @pytest.mark.usefixtures("finished")
 def test_a_second_run_comes_from_the_cache_and_pays_for_nothing(output):
     before = {path: path.stat().st_size for path in (output / "journal").iterdir()}
-    rounds = summary_of(output)["rounds"]
+    rounds = summary_of(output).rounds
     done = run(output)
     assert done.returncode == 0, done.stderr
-    again = summary_of(output)["rounds"]
-    assert all(node["cached"] for entry in again for node in entry["components"])
-    assert [e["rates"] for e in again] == [e["rates"] for e in rounds]
-    assert [e["usage"] for e in again] == [e["usage"] for e in rounds]
+    again = summary_of(output).rounds
+    assert all(node.cached for entry in again for node in entry.components)
+    assert [e.report.models for e in again] == [e.report.models for e in rounds]
+    assert [e.usage for e in again] == [e.usage for e in rounds]
     trainings = [
-        [
-            node["seconds"]
-            for entry in loop
-            for node in entry["components"]
-            if node["node"] == "Trainer"
-        ]
+        [node.seconds for entry in loop for node in entry.components if node.node == "Trainer"]
         for loop in (rounds, again)
     ]
     assert trainings[0] == trainings[1], "work counts with the time that it took"
@@ -135,10 +131,12 @@ def test_a_blessed_model_is_pushed_to_the_local_hub(output):
     done = run(output, "evaluator.gate.threshold_percent=0")
     assert done.returncode == 0, done.stderr
     summary = summary_of(output)
-    assert (summary["stop_reason"], len(summary["rounds"])) == ("threshold_met", 1)
-    assert summary["rounds"][0]["blessed"]
-    ran = {node["node"] for node in summary["rounds"][0]["components"] if not node["cached"]}
-    assert ran == {"LLMEvaluator", "HFPusher"}, "another judgement generates nothing again"
+    assert (summary.stop_reason, len(summary.rounds)) == ("threshold_met", 1)
+    assert summary.rounds[0].blessed
+    ran = {node.node for node in summary.rounds[0].components if not node.cached}
+    assert ran == {"LLMEvaluator", "Exporter", "HFPusher"}, (
+        "another judgement generates nothing again"
+    )
     hub = output / "hub"
     kinds = {path.relative_to(hub).parts[0] for path in hub.rglob("README.md")}
     assert kinds == {"models", "datasets", "spaces"}
@@ -174,16 +172,16 @@ def test_killed_in_the_second_round_the_same_command_goes_on(tmp_path, finished,
     journal = sum(path.stat().st_size for path in (other / "journal").glob("*.jsonl"))
     done = run(other)
     assert done.returncode == 0, done.stderr
-    first, second = summary_of(other)["rounds"]
-    assert all(node["cached"] for node in first["components"])
-    cached = {node["node"] for node in second["components"] if node["cached"]}
+    first, second = summary_of(other).rounds
+    assert all(node.cached for node in first.components)
+    cached = {node.node for node in second.components if node.cached}
     assert {"CoverageExampleGen", "SynthDataGen", "Transform"} <= cached
     assert "ResponseGen" not in cached
-    assert second["training"]["started_from"] == 1
-    unbroken = summary_of(output)["rounds"][0]
-    assert first["data"]["kept"] == unbroken["data"]["kept"]
+    assert second.started_from == 1
+    unbroken = summary_of(output).rounds[0]
+    assert first.synthesis.kept == unbroken.synthesis.kept
     assert journal > 0
-    calls = sum(e["usage"]["total"]["calls"] for e in summary_of(other)["rounds"])
+    calls = sum(e.usage.calls for e in summary_of(other).rounds)
     lines = [
         json.loads(line)
         for path in (other / "journal").glob("*.jsonl")

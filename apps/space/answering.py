@@ -1,11 +1,11 @@
-"""Loads the tuned model in the background and streams its responses; knows nothing of the page."""
+"""Loads the tuned model in the background and streams its responses; independent of the page."""
 
 import json
 import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 GENERATION_FILE = "generation.json"
+_INVISIBLE = "\u200b"  # a space of no width
 _TOKEN_ENV = "HF_TOKEN"
 _REFUSED = (401, 403)
 _LEAST_ANSWER_TOKENS = 16  # a prompt that leaves less room gets no useful response
@@ -63,10 +64,14 @@ class Answerer:
         """Seconds since loading began."""
         return int(time.monotonic() - self._started)
 
-    def stream(self, prompt: str) -> Iterator[str]:
-        """The response so far, each time a token was added; the last one is whole.
+    def stream(self, prompt: str, earlier: Sequence[str] = ()) -> Iterator[str]:
+        """Yield the response so far, each time a token was added; the last one is whole.
 
         Waits for the model while it loads.
+
+        Args:
+            prompt: The visitor's message.
+            earlier: Texts of the turns before, the visitor's and the model's in turn.
 
         Raises:
             NoModelError: There is no model, or the prompt is too long for it.
@@ -75,19 +80,11 @@ class Answerer:
         if self._error:
             raise NoModelError(self._error)
         with self._busy:
-            yield from self._generate(prompt)
+            yield from self._generate(prompt, earlier)
 
     def _load(self) -> None:
         try:
-            folder = _fetch(self._model_name, self._revision)
-            self._generation = _read_generation(folder)
-            self._model = _load_preset(folder / "preset", folder)
-            self._model.compile(sampler=_streaming_sampler(self._tokens.put), jit_compile=False)
-            tokenizer = self._model.preprocessor.tokenizer
-            ends = (tokenizer.token_to_id(end) for end in self._generation["stop"])
-            self._stop = tuple(sorted({tokenizer.end_token_id, *ends}))
-            # The first response compiles the model; better here than while a visitor waits.
-            self._whole(self._turn("."))
+            self._load_model()
         except NoModelError as error:
             self._error = str(error)
         except Exception as error:
@@ -95,16 +92,38 @@ class Answerer:
         finally:
             self._done.set()
 
+    def _load_model(self) -> None:
+        folder = _fetch(self._model_name, self._revision)
+        self._generation = read_generation(folder)
+        self._model = _load_preset(folder / "preset", folder)
+        self._model.compile(sampler=_streaming_sampler(self._tokens.put), jit_compile=False)
+        tokenizer = self._model.preprocessor.tokenizer
+        ends = (tokenizer.token_to_id(end) for end in self._generation["stop"])
+        self._stop = tuple(sorted({tokenizer.end_token_id, *ends}))
+        # The first response compiles the model; better here than while a visitor waits.
+        self._whole(self._turn("."))
+
     @property
     def _max_length(self) -> int:
         return int(self._generation["sequence_length"])
 
-    def _turn(self, prompt: str) -> str:
-        return f"{self._generation['prefix']}{prompt}{self._generation['suffix']}"
+    def _turn(self, prompt: str, earlier: Sequence[str] = ()) -> str:
+        """Return the turns as the model reads them."""
+        form = self._generation
+        before = form["prefix"], ""
+        after = form["suffix"], form["stop"][0] + form.get("between", "")
+        texts = map(self._plain, (*earlier, prompt))
+        return "".join(f"{before[n % 2]}{text}{after[n % 2]}" for n, text in enumerate(texts))
 
-    def _generate(self, prompt: str) -> Iterator[str]:
+    def _plain(self, text: str) -> str:
+        """Split the control tokens in what a visitor types, so that they stay text."""
+        for marker in self._generation.get("markers", ()):
+            text = text.replace(marker, f"{marker[0]}{_INVISIBLE}{marker[1:]}")
+        return text
+
+    def _generate(self, prompt: str, earlier: Sequence[str]) -> Iterator[str]:
         tokenizer = self._model.preprocessor.tokenizer
-        turn = self._turn(prompt)
+        turn = self._turn(prompt, earlier)
         room = self._max_length - len(tokenizer(turn)) - 1  # the start token takes one
         if room < _LEAST_ANSWER_TOKENS:
             raise NoModelError(
@@ -146,7 +165,7 @@ class Answerer:
 
 
 def _fetch(model: str, revision: str | None) -> Path:
-    """The local folder of the model, downloaded from the Hub where it is no folder."""
+    """Return the local folder of the model, downloaded from the Hub where it is no folder."""
     if Path(model).is_dir():
         return Path(model)
     if model.startswith((".", "/")) or model.count("/") != 1:
@@ -166,7 +185,12 @@ def _fetch(model: str, revision: str | None) -> Path:
         raise NoModelError(f"The model {model} could not be downloaded: {error}") from None
 
 
-def _read_generation(folder: Path) -> dict[str, Any]:
+def read_generation(folder: Path) -> dict[str, Any]:
+    """Return how the model is prompted, as the Trainer wrote it beside the model.
+
+    Raises:
+        NoModelError: The folder holds no model of the pipeline.
+    """
     try:
         values: dict[str, Any] = json.loads((folder / GENERATION_FILE).read_text("utf-8"))
     except FileNotFoundError:
@@ -186,7 +210,7 @@ def _load_preset(*folders: Path) -> Any:
 
 
 def _streaming_sampler(emit: Any) -> Any:
-    """A greedy sampler that hands out each token while KerasHub's own loop goes on."""
+    """Make a greedy sampler that emits each token while KerasHub's own loop continues."""
     import keras_hub
     import numpy as np
     import tensorflow as tf

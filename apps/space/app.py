@@ -1,4 +1,4 @@
-"""The application of a pushed model: chat, coverage prompts beside desired outputs, figures.
+"""The application of a pushed model: chat, coverage prompts with their references, figures.
 
 It stands alone: on the Hub it is a Space that reads `space.json`, on a machine it takes a folder.
 """
@@ -6,7 +6,7 @@ It stands alone: on the Hub it is a Space that reads `space.json`, on a machine 
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,24 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(1 << 62))
 import gradio as gr
 import page
 from answering import Answerer, NoModelError
-from evaluation import Answered, Evaluation, read_evaluation
+from evaluation import Evaluation, VerdictRow, read_evaluation, turns_of
+from gguf_answering import GgufAnswerer
 
 _HERE = Path(__file__).resolve().parent
 _EVALUATION_FOLDER = "evaluation"
 _POLL_SECONDS = 1.0
+_NO_RESPONSE = "No response."
+_INFO = {
+    False: "Each message stands alone: the model has learned one task, not to talk.",
+    True: "The turns above are part of the conversation.",
+}
 # System fonts: a page that works without the network needs no font server.
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
 
 
 def build(answerer: Answerer, evaluation: Evaluation | None, title: str, name: str) -> gr.Blocks:
-    """The page.
+    """Build the page.
 
     Args:
         answerer: The model, which may still be loading.
@@ -40,49 +46,67 @@ def build(answerer: Answerer, evaluation: Evaluation | None, title: str, name: s
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(page.header(title, name, evaluation), padding=False)
         status = gr.HTML(_status(answerer), elem_id="status", padding=False)
-        gr.HTML(page.figures(evaluation), elem_id="figures", padding=False)
         with gr.Tab("Ask", id="ask"):
-            _ask_tab(answerer, rows)
+            _ask_tab(answerer, rows, evaluation.base_responses if evaluation else {})
         with gr.Tab(f"Coverage prompts ({len(rows)})", id="prompts"):
             _prompts_tab(evaluation)
+        gr.HTML(page.figures(evaluation), elem_id="figures", padding=False)
         timer = gr.Timer(_POLL_SECONDS)
         timer.tick(lambda: _poll(answerer), outputs=[status, timer], show_progress="hidden")
     return blocks
 
 
-def _ask_tab(answerer: Answerer, rows: dict[str, Answered]) -> None:
-    def choose(label: str | None) -> tuple[str, str]:
-        row = rows.get(label or "")
-        return (row.prompt if row else ""), page.comparison(row)
+def _ask_tab(
+    answerer: Answerer, rows: dict[str, VerdictRow], base_responses: dict[str, str]
+) -> None:
+    def compare(row: VerdictRow | None, reply: str | None = None) -> str:
+        return page.comparison(row, reply, base_responses.get(row.id, "") if row else "")
 
-    by_prompt = {row.prompt: row for row in rows.values()}
+    def choose(label: str | None) -> tuple[Any, str, str]:
+        row = rows.get(label or "")
+        *earlier, last = turns_of(row.prompt) if row else [""]
+        shown = _history(earlier) if has_conversations else gr.skip()
+        return shown, last, compare(row)
+
+    by_turns = {tuple(turns_of(row.prompt)): row for row in rows.values()}
+    has_conversations = any(len(turns) > 1 for turns in by_turns)
 
     def ask(message: str, history: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
         if not message.strip():
             yield history, message, gr.skip()
             return
+        earlier = _earlier(history) if has_conversations else []
         history = [*history, {"role": "user", "content": message}]
-        row = by_prompt.get(message) or by_prompt.get(message.strip())
-        beside = page.comparison(row)
+        row = by_turns.get((*earlier, message)) or by_turns.get((*earlier, message.strip()))
+        beside = compare(row)
         reply = ""
         try:
             # As it was written: the evaluation strips nothing either.
-            for reply in _replies(answerer, message):
+            for reply in _replies(answerer, message, earlier):
                 yield [*history, {"role": "assistant", "content": reply}], "", beside
         except NoModelError as error:
-            failure = {"role": "assistant", "content": f"No response. {error}"}
+            failure = {"role": "assistant", "content": f"{_NO_RESPONSE} {error}"}
             yield [*history, failure], "", beside
             return
-        yield [*history, {"role": "assistant", "content": reply}], "", page.comparison(row, reply)
+        yield [*history, {"role": "assistant", "content": reply}], "", compare(row, reply)
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
+            message = gr.Textbox(
+                placeholder="Write a message as a user of the task would",
+                label="Message",
+                info=_INFO[has_conversations],
+                lines=1,  # with more, Enter would not send
+                max_lines=8,
+                submit_btn="Ask",
+                elem_id="message",
+            )
             if rows:
                 choice = gr.Dropdown(
                     list(rows),
                     value=None,
                     label="Coverage prompt",
-                    info="Fills in the message; its desired output stands beside the response.",
+                    info="Fills in the message; its reference is shown next to the response.",
                     elem_id="choice",
                 )
             chat = gr.Chatbot(
@@ -94,23 +118,36 @@ def _ask_tab(answerer: Answerer, rows: dict[str, Answered]) -> None:
                 placeholder="The responses of the model appear here.",
                 buttons=["copy"],
             )
-            message = gr.Textbox(
-                placeholder="Write a message as a user of the task would",
-                label="Message",
-                info="Each message stands alone: the model has learned one task, not to talk.",
-                lines=2,
-                max_lines=8,
-                submit_btn="Ask",
-                elem_id="message",
-            )
+            if has_conversations:
+                gr.ClearButton([chat, message], value="New conversation")
         with gr.Column(scale=2, min_width=320):
-            beside = gr.HTML(page.comparison(None), elem_id="beside", padding=False)
+            beside = gr.HTML(compare(None), elem_id="beside", padding=False)
     # One response at a time: a second one would only slow down the first.
     message.submit(
         ask, [message, chat], [chat, message, beside], concurrency_limit=1, show_progress_on=[chat]
     )
     if rows:
-        choice.change(choose, choice, [message, beside], show_progress="hidden")
+        choice.change(choose, choice, [chat, message, beside], show_progress="hidden")
+
+
+def _history(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return turns as the chat shows them."""
+    roles = ("user", "assistant")
+    return [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]
+
+
+def _earlier(history: list[dict[str, Any]]) -> list[str]:
+    """Return the texts of the turns in the chat, without those that got no response."""
+    texts: list[str] = []
+    for message in history:
+        content = message["content"]
+        if not isinstance(content, str):  # parts, of which ours is one
+            content = "".join(part.get("text", "") for part in content)
+        if message["role"] == "assistant" and content.startswith(_NO_RESPONSE):
+            texts.pop()
+        else:
+            texts.append(content)
+    return texts
 
 
 def _prompts_tab(evaluation: Evaluation | None) -> None:
@@ -126,10 +163,10 @@ def _prompts_tab(evaluation: Evaluation | None) -> None:
     )
 
 
-def _replies(answerer: Answerer, message: str) -> Iterator[str]:
+def _replies(answerer: Answerer, message: str, earlier: Sequence[str]) -> Iterator[str]:
     if not answerer.is_ready and not answerer.error:
         yield "The model is still loading; the response follows."
-    yield from answerer.stream(message)
+    yield from answerer.stream(message, earlier)
 
 
 def _status(answerer: Answerer) -> str:
@@ -144,6 +181,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="folder of the model, or owner/name on the Hub")
     parser.add_argument("--revision", help="tag or commit on the Hub")
+    parser.add_argument(
+        "--gguf", type=Path, help="GGUF file of the model, to answer with llama.cpp, without Keras"
+    )
     parser.add_argument("--evaluation", type=Path, help="folder with coverage_report.json")
     parser.add_argument("--title", help="the task's name")
     parser.add_argument("--host", default=None, help="address to listen on")
@@ -160,7 +200,10 @@ def main(argv: list[str] | None = None) -> None:
     revision = arguments.revision if arguments.model else space.get("revision")
     folders = [Path(model) / _EVALUATION_FOLDER, Path(model), _HERE / _EVALUATION_FOLDER]
     evaluation = read_evaluation([arguments.evaluation] if arguments.evaluation else folders)
-    answerer = Answerer(model, revision)
+    if arguments.gguf:
+        answerer: Answerer = GgufAnswerer(model, arguments.gguf)
+    else:
+        answerer = Answerer(model, revision)
     answerer.start()
     title = arguments.title or space.get("title") or "Understudy"
     name = f"{model} @ {revision}" if revision else model
@@ -171,6 +214,7 @@ def main(argv: list[str] | None = None) -> None:
         css_paths=[_HERE / "style.css"],
         ssr_mode=False,
         show_error=True,
+        max_file_size=0,  # nothing here takes a file
     )
 
 

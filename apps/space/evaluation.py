@@ -1,60 +1,67 @@
-"""Reads the coverage report and the verdicts that lie beside the application or the model."""
+"""Reads the coverage report and the verdicts that are stored with the application or the model.
+
+The names are those of the files. Fields that the page does not show are skipped.
+"""
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 REPORT_FILE = "coverage_report.json"
 VERDICTS_FILE = "verdicts.jsonl"
 
+_T = TypeVar("_T")
+
 
 @dataclasses.dataclass(frozen=True)
-class Rates:
-    """How many prompts were covered.
-
-    Attributes:
-        covered: Covered prompts.
-        total: All prompts.
-        percent: The coverage rate, 0 to 100.
-        low: Lower end of the 95 % interval in percent.
-        high: Upper end of it.
-    """
+class Rate:
+    """A coverage rate in percent with its 95 % interval, and how many responses it counts."""
 
     covered: int
     total: int
-    percent: float
-    low: float
-    high: float
+    rate_percent: float
+    low_percent: float
+    high_percent: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Answered:
-    """A coverage prompt, the desired output and the tuned model's judged response.
+class VerdictRow:
+    """A model's judged response to a coverage prompt, whose reference is `output`."""
 
-    Attributes:
-        id: The coverage prompt's id.
-        prompt: What a user sends.
-        output: The desired output.
-        response: The tuned model's response at the evaluation.
-        base_response: The base model's response; empty where it was not asked.
-        covered: Whether the response was judged good enough.
-        scored: False where the judge gave no readable verdict.
-        split: `seed` prompts were shown to the generator of the training data, `holdout` not.
-        tags: Labels of the prompt.
-        reason: The judge's reason.
-    """
-
+    model: str
     id: str
+    split: str
+    tags: list[str]
     prompt: str
     output: str
     response: str
-    base_response: str
+    sample: int
     covered: bool
     scored: bool
-    split: str
-    tags: tuple[str, ...]
     reason: str
+
+
+def turns_of(prompt: str) -> list[str]:
+    """Return the texts of a coverage prompt's turns, the user's and the assistant's in turn.
+
+    A conversation is the JSON of its messages; any other text is one message.
+    """
+    if prompt.startswith('[{"role": "user", "content": "'):
+        try:
+            return [str(message["content"]) for message in json.loads(prompt)]
+        except (ValueError, KeyError, TypeError):
+            pass
+    return [prompt]
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """The decision about the tuned model: the split that counts, and the rate to reach."""
+
+    split: str
+    threshold_percent: float
+    passed: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,84 +70,65 @@ class Evaluation:
 
     Attributes:
         round: The round that trained it.
-        gate_split: The split that decides, `holdout` or `seed`.
-        threshold: The rate it had to reach, in percent.
-        tuned: Name (`holdout`, `seed`, `overall`, or a tag) to the tuned model's rates.
-        base: The same for the base model; empty where it was not asked.
-        tags: The names in `tuned` that are tags.
+        gate: The decision.
         judge: Name of the judging model.
-        is_stand_in: Whether a stand-in judged, so that the rates say nothing.
-        rows: The coverage prompts.
+        stand_in: Whether a stand-in judged, so that the rates say nothing.
+        tuned: Split to the tuned model's rate.
+        base: The same for the base model; empty where it was not judged.
+        tuned_tags: Tag to the tuned model's rate; a tag may be called like a split.
+        base_tags: The same for the base model.
+        rows: The tuned model's verdict on each coverage prompt.
+        base_responses: The base model's response by the prompt's id.
     """
 
     round: int
-    gate_split: str
-    threshold: float
-    tuned: dict[str, Rates]
-    base: dict[str, Rates]
-    tags: tuple[str, ...]
+    gate: Gate
     judge: str
-    is_stand_in: bool
-    rows: tuple[Answered, ...]
+    stand_in: bool
+    tuned: dict[str, Rate]
+    base: dict[str, Rate]
+    tuned_tags: dict[str, Rate]
+    base_tags: dict[str, Rate]
+    rows: list[VerdictRow]
+    base_responses: dict[str, str]
 
 
 def read_evaluation(folders: list[Path]) -> Evaluation | None:
-    """The evaluation in the first folder that holds one, or None."""
+    """Read the evaluation in the first folder that holds one; None where none does."""
     for folder in folders:
         if (folder / REPORT_FILE).is_file():
             report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-            lines = (folder / VERDICTS_FILE).read_text(encoding="utf-8").splitlines()
-            return _evaluation(report, [json.loads(line) for line in lines if line.strip()])
+            lines = (folder / VERDICTS_FILE).read_text(encoding="utf-8").split("\n")
+            verdicts = [_pick(VerdictRow, json.loads(line)) for line in lines if line.strip()]
+            return _evaluation(report, [row for row in verdicts if row.sample == 0])
     return None
 
 
-def _evaluation(report: dict[str, Any], verdicts: list[dict[str, Any]]) -> Evaluation:
-    models = report["models"]
+def _evaluation(report: dict[str, Any], verdicts: list[VerdictRow]) -> Evaluation:
+    tuned, base = report["models"]["tuned"], report["models"].get("base", {})
     return Evaluation(
         round=report["round"],
-        gate_split=report["gate"]["split"],
-        threshold=report["gate"]["threshold_percent"],
-        tuned=_all_rates(models["tuned"]),
-        base=_all_rates(models["base"]) if models.get("base") else {},
-        tags=tuple(sorted(models["tuned"].get("tags", {}))),
+        gate=_pick(Gate, report["gate"]),
         judge=report["judge"]["model"],
-        is_stand_in=report["stand_in"],
-        rows=tuple(_rows(verdicts)),
+        stand_in=report["stand_in"],
+        tuned=_rates(tuned),
+        base=_rates(base),
+        tuned_tags=_tag_rates(tuned),
+        base_tags=_tag_rates(base),
+        rows=sorted(
+            (row for row in verdicts if row.model == "tuned"), key=lambda row: (row.split, row.id)
+        ),
+        base_responses={row.id: row.response for row in verdicts if row.model == "base"},
     )
 
 
-def _all_rates(model: dict[str, Any]) -> dict[str, Rates]:
-    splits = {name: model[name] for name in ("holdout", "seed", "overall") if name in model}
-    return {name: _rates(value) for name, value in {**model.get("tags", {}), **splits}.items()}
+def _rates(model: dict[str, Any]) -> dict[str, Rate]:
+    return {name: _pick(Rate, rate) for name, rate in model.items() if name != "tags"}
 
 
-def _rates(value: dict[str, Any]) -> Rates:
-    return Rates(
-        covered=value["covered"],
-        total=value["total"],
-        percent=value["rate_percent"],
-        low=value["low_percent"],
-        high=value["high_percent"],
-    )
+def _tag_rates(model: dict[str, Any]) -> dict[str, Rate]:
+    return {name: _pick(Rate, rate) for name, rate in sorted(model.get("tags", {}).items())}
 
 
-def _rows(verdicts: list[dict[str, Any]]) -> list[Answered]:
-    first = [verdict for verdict in verdicts if verdict["sample"] == 0]
-    base = {verdict["id"]: verdict["response"] for verdict in first if verdict["model"] == "base"}
-    rows = [
-        Answered(
-            id=verdict["id"],
-            prompt=verdict["prompt"],
-            output=verdict["output"],
-            response=verdict["response"],
-            base_response=base.get(verdict["id"], ""),
-            covered=bool(verdict["covered"]),
-            scored=bool(verdict["scored"]),
-            split=verdict["split"],
-            tags=tuple(verdict["tags"]),
-            reason=verdict.get("reason") or "",
-        )
-        for verdict in first
-        if verdict["model"] == "tuned"
-    ]
-    return sorted(rows, key=lambda row: (row.split, row.id))
+def _pick(kind: type[_T], values: dict[str, Any]) -> _T:
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from distilabel.steps import MinHashDedup
 
 
 def main() -> None:
-    """Runs the step as its documentation shows, with the n-grams that this repository compares."""
+    """Run the step as its documentation shows, with the n-grams that this repository compares."""
     with open(sys.argv[1], encoding="utf-8") as file:
         rows = [{"text": text} for text in json.load(file)]
     step = MinHashDedup(tokenizer="ngrams", n=5, threshold=float(sys.argv[2]), storage="dict")

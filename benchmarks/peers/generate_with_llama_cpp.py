@@ -15,7 +15,7 @@ import xllamacpp
 
 
 def main() -> None:
-    """Generates twice and prints the second time."""
+    """Generate twice and print the second time."""
     file, job_file = sys.argv[1:]
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     server = xllamacpp.Server(_params(file, job))

@@ -14,7 +14,7 @@ import transformers
 
 
 def main() -> None:
-    """Generates twice and prints the second time."""
+    """Generate twice and print the second time."""
     checkpoint, job_file, dtype = sys.argv[1:]
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])

@@ -1,37 +1,37 @@
-"""Whether what is pushed is what was trained."""
+"""Verify checksums before the push."""
 
 from pathlib import Path
 
 from components.hf_pusher.errors import PushError
 from components.hf_pusher.hub import Content
+from core.artifact_files import CHECKSUMS
 
-_CHECKSUMS_FILE = "SHA256SUMS"
 
-
-def refuse_damaged(model_dir: Path, content: Content) -> None:
-    """Raise unless the files of a model are those that the Trainer wrote and summed up.
+def refuse_damaged(model_dir: Path, content: Content, *, artifact_dir: Path) -> None:
+    """Raise unless the files of a model are those that were written and summed up.
 
     Args:
-        model_dir: Local folder that the Trainer wrote. Without checksums, as earlier versions wrote
-            it, nothing is checked.
-        content: What is going to be pushed.
+        model_dir: Local folder that the Trainer or the Exporter wrote. Without checksums, as in
+            earlier versions, nothing is checked.
+        content: What will be pushed.
+        artifact_dir: The folder of its artifact, for messages.
 
     Raises:
-        PushError: A file is missing or another one.
+        PushError: A file is missing or differs.
     """
-    checksums = model_dir / _CHECKSUMS_FILE
+    checksums = model_dir / CHECKSUMS
     if not checksums.is_file():
         return
     found = {
         source.relative_to(model_dir).as_posix(): content.hashes[path]
         for path, source in content.files.items()
-        if isinstance(source, Path)
+        if isinstance(source, Path) and source.is_relative_to(model_dir)
     }
     for line in checksums.read_text(encoding="utf-8").splitlines():
         checksum, _, path = line.partition("  ")
         if found.get(path) != checksum:
             raise PushError(
-                f"The file {path!r} of the model at {str(model_dir)!r} is not as the Trainer wrote "
-                "it: it is damaged. Nothing was pushed. Restore it from a copy. Or remove the "
-                f"folder {str(model_dir.parent)!r} and run again: the model is trained anew."
+                f"The file {path!r} of the model at {str(model_dir)!r} is not as it was written: "
+                "it is damaged. Nothing was pushed. Restore it from a copy. Or remove the folder "
+                f"{str(artifact_dir)!r} and run again: it is written again."
             )

@@ -11,11 +11,12 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.types.standard_component_specs import PusherSpec
 
-from components.artifacts import CoverageReport
+from components.artifacts import CoverageReport, Exports
 from components.hf_pusher import executor
 from components.hf_pusher.credentials import has_token
 from components.hf_pusher.executor import (
     CODE_VERSION_KEY,
+    EXPORTS_KEY,
     REPORT_KEY,
     ROUND_KEY,
     SETTINGS_KEY,
@@ -37,6 +38,7 @@ class HFPusherSpec(PusherSpec):
     }
     INPUTS: ClassVar = {
         **PusherSpec.INPUTS,
+        EXPORTS_KEY: ChannelParameter(type=Exports),
         REPORT_KEY: ChannelParameter(type=CoverageReport),
         SYNTHETIC_KEY: ChannelParameter(type=standard_artifacts.Examples),
     }
@@ -61,6 +63,7 @@ class HFPusher(Pusher):
         *,
         model: BaseChannel,
         model_blessing: BaseChannel,
+        exports: BaseChannel,
         report: BaseChannel,
         synthetic: BaseChannel,
         settings: str,
@@ -73,6 +76,7 @@ class HFPusher(Pusher):
         Args:
             model: The Trainer's Model.
             model_blessing: LLMEvaluator's ModelBlessing of it.
+            exports: The Exporter's Exports of it.
             report: LLMEvaluator's CoverageReport of it.
             synthetic: SynthDataGen's Examples that it was trained on.
             settings: JSON of PushSettings.
@@ -86,6 +90,7 @@ class HFPusher(Pusher):
             infra_blessing=None,
             push_destination=None,
             custom_config=None,
+            exports=exports,
             report=report,
             synthetic=synthetic,
             settings=_settled(settings),

@@ -1,38 +1,43 @@
-"""Puts together what the model, dataset and Space repositories hold; transfers nothing."""
+"""Assembles what the model, dataset and Space repositories hold; transfers nothing."""
 
 import dataclasses
 import functools
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from components.hf_pusher import cards
-from components.hf_pusher.base_models import BaseModel, License, base_model
+from components.examples_io import Features
+from components.hf_pusher.base_models import base_model
 from components.hf_pusher.checksums import refuse_damaged
 from components.hf_pusher.errors import PushError
-from components.hf_pusher.hub import MARKER_FILE, Content, RepoKind
-from components.hf_pusher.model_card import Facts, model_card
+from components.hf_pusher.hub import Content
 from components.hf_pusher.settings import PushSettings
-from components.task import Task
+from core import artifact_files
+from core.base_model import BaseModel, License
+from core.reports.coverage import CoverageReport
+from core.reports.loop import RepoKind
+from core.reports.synthesis import SynthesisRecord
+from core.reports.training import ExportsRecord, PromptFormat, TrainingRecord
+from core.synthetic_records import LOGGED
+from reports.cards.dataset_card import complete_card
+from reports.cards.model_card import ModelCard, render_model_card
+from reports.cards.space_card import space_card
+from task.task import Task
 
 SPACE_DIR = Path(__file__).resolve().parents[2] / "apps" / "space"
 EVALUATION_FOLDER = "evaluation"
 
-_PRESET = "preset"
-_CONFIG_FILE = f"{_PRESET}/config.json"
-# What a Trainer writes a model as, by the name in its record of verifications.
+_CONFIG_FILE = f"{artifact_files.PRESET_FOLDER}/config.json"
+# Where a model is written, by the name in the record of verifications: by the Trainer,
+_TRAINED = {"preset": artifact_files.PRESET_FOLDER, "adapter": artifact_files.ADAPTER}
+# and by the Exporter.
 _EXPORTS = {
-    "preset": _PRESET,
-    "adapter": "adapter.lora.h5",
     "transformers": "transformers",
     "saved_model": "saved_model",
     "gguf": "gguf",
 }
-_TRAINING_FILE = "training.json"
-GENERATION_FILE = "generation.json"
-_NEEDED_FILES = (_TRAINING_FILE, GENERATION_FILE, _CONFIG_FILE)
+_NEEDED_FILES = (artifact_files.TRAINING, artifact_files.GENERATION, _CONFIG_FILE)
 _SPACE_SUFFIXES = (".py", ".css", ".txt")
 # The order of the dataset's columns; others follow by name.
 _COLUMNS = ("id", "prompt", "output", "provenance", "round")
@@ -45,40 +50,51 @@ class Source:
     Attributes:
         task: The task that the model takes over.
         round: Number of the round, from 1.
-        model_dir: Local folder that the Trainer wrote: `preset/`, the adapter, `training.json`.
-        report: `coverage_report.json`.
-        verdicts: `verdicts.jsonl`.
-        synthesis: `synthesis.json`.
-        dataset_card: `README.md` of the synthetic Examples.
+        model_dir: Local folder that the Trainer wrote.
+        exports_dir: Local folder that the Exporter wrote; without files where no format was wanted.
+        report: The evaluation.
+        verdicts: Content of the verdicts' file.
+        synthesis: The generation of the data.
+        dataset_card: The card next to the rows.
         rows: The synthetic rows by split.
     """
 
     task: Task
     round: int
     model_dir: Path
-    report: bytes
+    exports_dir: Path
+    report: CoverageReport
     verdicts: bytes
-    synthesis: bytes
-    dataset_card: bytes
-    rows: dict[str, list[dict[str, Any]]]
-
-    @functools.cached_property
-    def training(self) -> dict[str, Any]:
-        """What the Trainer recorded about the training."""
-        values: dict[str, Any] = json.loads((self.model_dir / _TRAINING_FILE).read_bytes())
-        return values
+    synthesis: SynthesisRecord
+    dataset_card: str
+    rows: Mapping[str, Sequence[Features]]
 
     @property
-    def exports(self) -> dict[str, dict[str, Any]]:
-        """By the name of an export, how it compared with the trained model."""
-        values: dict[str, dict[str, Any]] = self.training.get("exports", {})
-        return values
+    def has_logged(self) -> bool:
+        """Whether logged exchanges of real users are among the rows, edited or not."""
+        return LOGGED in self.synthesis.sources
 
     @functools.cached_property
-    def generation(self) -> dict[str, Any]:
-        """How the model is prompted: `prefix` and `suffix` of a prompt, `stop`, the lengths."""
-        values: dict[str, Any] = json.loads((self.model_dir / GENERATION_FILE).read_bytes())
-        return values
+    def training(self) -> TrainingRecord:
+        """What the Trainer recorded; among its `exports` also those that the Exporter recorded."""
+        record = TrainingRecord.read(str(self.model_dir / artifact_files.TRAINING))
+        file = self.exports_dir / artifact_files.EXPORTS
+        if not file.is_file():
+            return record
+        exported = ExportsRecord.model_validate_json(file.read_bytes()).root
+        return record.model_copy(update={"exports": {**record.exports, **exported}})
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """By the name of an export, where it is or would be."""
+        trained = {name: self.model_dir / path for name, path in _TRAINED.items()}
+        return trained | {name: self.exports_dir / path for name, path in _EXPORTS.items()}
+
+    @functools.cached_property
+    def prompt_format(self) -> PromptFormat:
+        """How the model is prompted."""
+        text = (self.model_dir / artifact_files.GENERATION).read_text(encoding="utf-8")
+        return PromptFormat.model_validate_json(text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +111,7 @@ class Names:
 
 
 def model_content(settings: PushSettings, source: Source, names: Names) -> Content:
-    """All exports of the model, the training record, the evaluation and the card.
+    """Assemble all exports of the model, the training record, the evaluation and the card.
 
     Raises:
         PushError: The Model artifact is incomplete or damaged, or an export of it was not verified.
@@ -103,47 +119,54 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
     _refuse_incomplete(source)
     _refuse_unverified(source)
     files: dict[str, Path | bytes] = {
-        name: source.model_dir / name for name in (_TRAINING_FILE, GENERATION_FILE)
+        name: source.model_dir / name
+        for name in (artifact_files.TRAINING, artifact_files.GENERATION)
     }
-    for name in source.exports:
-        files.update(_export(source.model_dir, name))
+    if (source.exports_dir / artifact_files.EXPORTS).is_file():
+        files[artifact_files.EXPORTS] = source.exports_dir / artifact_files.EXPORTS
+    for name in source.training.exports:
+        files.update(_export(source.paths[name], name))
     files.update(_evaluation(source))
     files.update(_marker("model", source))
     base = _base_model(settings, source)
     if base.license and base.license.notice:
         files["NOTICE"] = f"{base.license.notice}\n".encode()
-    files["README.md"] = model_card(
-        settings,
-        Facts(
-            task=source.task,
-            round=source.round,
-            report=json.loads(source.report),
-            training=source.training,
-            synthesis=json.loads(source.synthesis),
-            generation=source.generation,
-            base=base,
-            model_id=names.model,
-            dataset_id=names.dataset,
-        ),
-    ).encode()
+    card = ModelCard(
+        title=source.task.title,
+        instruction=source.task.instruction,
+        report=source.report,
+        training=source.training,
+        synthesis=source.synthesis,
+        prompt_format=source.prompt_format,
+        base=base,
+        model_id=names.model,
+        dataset_id=names.dataset,
+        languages=settings.languages,
+    )
+    files[artifact_files.CARD] = render_model_card(card).encode()
     content = Content("model", names.model, files)
-    refuse_damaged(source.model_dir, content)
+    refuse_damaged(source.model_dir, content, artifact_dir=source.model_dir.parent)
+    refuse_damaged(source.exports_dir, content, artifact_dir=source.exports_dir)
     return content
 
 
-def _export(model_dir: Path, name: str) -> Iterator[tuple[str, Path]]:
-    path = model_dir / _EXPORTS[name]
+def _export(path: Path, name: str) -> Iterator[tuple[str, Path]]:
     if path.is_file():
         yield path.name, path
     # The preset is at the root, because `from_preset("hf://owner/name")` looks for it there.
-    yield from _folder(path, prefix="" if name == _PRESET else f"{path.name}/")
+    yield from _folder(path, prefix="" if name == "preset" else f"{path.name}/")
 
 
 def _refuse_incomplete(source: Source) -> None:
-    needed = list(_NEEDED_FILES)
-    if (source.model_dir / _TRAINING_FILE).is_file():
-        needed += [path for name, path in _EXPORTS.items() if name in source.exports]
-    missing = [name for name in needed if not (source.model_dir / name).exists()]
+    needed = [source.model_dir / name for name in _NEEDED_FILES]
+    if (source.model_dir / artifact_files.TRAINING).is_file():
+        needed += [path for name, path in source.paths.items() if name in source.training.exports]
+    missing = [
+        path.relative_to(folder).as_posix()
+        for folder in (source.model_dir, source.exports_dir)
+        for path in needed
+        if path.is_relative_to(folder) and not path.exists()
+    ]
     if missing:
         raise PushError(
             f"The model at {str(source.model_dir)!r} lacks {', '.join(missing)}, so nothing was "
@@ -152,20 +175,22 @@ def _refuse_incomplete(source: Source) -> None:
 
 
 def _refuse_unverified(source: Source) -> None:
-    written = [name for name, path in _EXPORTS.items() if (source.model_dir / path).exists()]
-    unverified = [n for n in written if source.exports.get(n, {}).get("verified") is not True]
+    written = [name for name, path in source.paths.items() if path.exists()]
+    exports = source.training.exports
+    unverified = [n for n in written if n not in exports or not exports[n].verified]
     if unverified:
         raise PushError(
             f"The export {', '.join(unverified)} of the model at {str(source.model_dir)!r} is not "
-            f"known to be the trained model: `exports` in {_TRAINING_FILE} does not say that it "
-            "was verified. Nothing was pushed. Train the model again: the Trainer loads what it "
-            "has written, compares it with the model in memory, and records the result there."
+            f"known to be the trained model: {artifact_files.TRAINING} or {artifact_files.EXPORTS} "
+            "does not say that it was verified. Nothing was pushed. Train the model again: what is "
+            "written is loaded and compared with the model in memory, and the result is recorded "
+            "there."
         )
 
 
 def _base_model(settings: PushSettings, source: Source) -> BaseModel:
     backbone = json.loads((source.model_dir / _CONFIG_FILE).read_bytes()).get("class_name", "")
-    base = base_model(str(source.training.get("preset", "")), str(backbone))
+    base = base_model(source.training.preset, str(backbone))
     if settings.base_model:
         base = dataclasses.replace(base, hub_id=settings.base_model, is_random=False)
     if settings.license:
@@ -178,17 +203,17 @@ def _base_model(settings: PushSettings, source: Source) -> BaseModel:
 
 
 def dataset_content(settings: PushSettings, source: Source, names: Names) -> Content:
-    """The synthetic rows as Parquet, how they came about, and the card."""
+    """Assemble the synthetic rows as Parquet, the record of their generation, and the card."""
     files: dict[str, Path | bytes] = {
         f"data/{split}-00000-of-00001.parquet": content
         for split, content in _parquet(source.rows).items()
     }
     files.update(_marker("dataset", source))
-    files["synthesis.json"] = source.synthesis
-    files["README.md"] = cards.dataset_card(
-        source.dataset_card.decode(),
-        settings,
-        task=source.task,
+    files[artifact_files.SYNTHESIS] = source.synthesis.to_json().encode()
+    files[artifact_files.CARD] = complete_card(
+        source.dataset_card,
+        instruction=source.task.instruction,
+        languages=settings.languages,
         splits=list(source.rows),
         model_id=names.model,
     ).encode()
@@ -196,7 +221,7 @@ def dataset_content(settings: PushSettings, source: Source, names: Names) -> Con
 
 
 def space_content(source: Source, names: Names, *, revision: str) -> Content:
-    """The application with the model's id and revision and the evaluation filled in."""
+    """Assemble the application, with the model's id and revision and the evaluation filled in."""
     files: dict[str, Path | bytes] = {
         path.relative_to(SPACE_DIR).as_posix(): path.read_bytes()
         for path in sorted(SPACE_DIR.rglob("*"))
@@ -204,7 +229,7 @@ def space_content(source: Source, names: Names, *, revision: str) -> Content:
     }
     files.update(_evaluation(source))
     files.update(_marker("space", source))
-    files["space.json"] = _json(
+    files[artifact_files.SPACE] = _json(
         {
             "title": source.task.title,
             "model": names.model,
@@ -212,21 +237,22 @@ def space_content(source: Source, names: Names, *, revision: str) -> Content:
             "round": source.round,
         }
     )
-    template = (SPACE_DIR / "README.md").read_text(encoding="utf-8")
-    files["README.md"] = cards.space_card(template, source.task, names.model).encode()
+    template = (SPACE_DIR / artifact_files.CARD).read_text(encoding="utf-8")
+    card = space_card(template, title=source.task.title, model_id=names.model)
+    files[artifact_files.CARD] = card.encode()
     return Content("space", names.model, files)
 
 
 def _evaluation(source: Source) -> dict[str, bytes]:
     return {
-        f"{EVALUATION_FOLDER}/coverage_report.json": source.report,
-        f"{EVALUATION_FOLDER}/verdicts.jsonl": source.verdicts,
+        f"{EVALUATION_FOLDER}/{artifact_files.COVERAGE_REPORT}": source.report.to_json().encode(),
+        f"{EVALUATION_FOLDER}/{artifact_files.VERDICTS}": source.verdicts,
     }
 
 
 def _marker(kind: RepoKind, source: Source) -> dict[str, bytes]:
     value = {"pushed_by": "understudy", "kind": kind, "task": source.task.name}
-    return {MARKER_FILE: _json({**value, "round": source.round})}
+    return {artifact_files.MARKER: _json({**value, "round": source.round})}
 
 
 def _folder(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
@@ -235,12 +261,12 @@ def _folder(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
             yield prefix + path.relative_to(folder).as_posix(), path
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _json(value: Mapping[str, str | int]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _parquet(rows: dict[str, list[dict[str, Any]]]) -> dict[str, bytes]:
-    """Each split as a Parquet file; all have the same columns, in the same order."""
+def _parquet(rows: Mapping[str, Sequence[Features]]) -> dict[str, bytes]:
+    """Write each split as a Parquet file; all have the same columns, in the same order."""
     import pyarrow
     from pyarrow import parquet
 

@@ -1,6 +1,6 @@
 """The errors of a push: what went wrong, with which repository, and what to do."""
 
-from components.errors import UserError
+from core.errors import UserError
 
 
 class PushError(UserError):

@@ -21,7 +21,7 @@ from components.hf_pusher.errors import (
     UnreachableError,
 )
 
-_AGAIN = "Run again to complete the push: what has arrived is not sent twice."
+_RETRY_SUFFIX = "Run again to complete the push: what has arrived is not sent twice."
 _QUOTA_WORDS = re.compile(r"quota|storage|billing|payment|subscri|upgrade", re.IGNORECASE)
 _SIZE_WORDS = re.compile(r"too large|size limit|exceeds|maximum.{0,20}size", re.IGNORECASE)
 _CONFLICT = (
@@ -61,7 +61,7 @@ _MAX_DETAIL = 300  # characters of the server's message
 
 
 def explain(error: Exception, subject: str, endpoint: str, token: str) -> PushError:
-    """The error to show to a person.
+    """Make the error to show to a person.
 
     Args:
         error: What the client raised.
@@ -99,7 +99,7 @@ def _answered(
         status = 413
     unknown = PushError, "The Hub refused the request; its message follows."
     kind, advice = _BY_STATUS.get(status, unknown)
-    return kind, advice.format(subject=subject, again=_AGAIN)
+    return kind, advice.format(subject=subject, again=_RETRY_SUFFIX)
 
 
 def _unauthorized(*, hidden: bool) -> tuple[type[PushError], str]:
@@ -122,7 +122,7 @@ def _other(error: Exception, endpoint: str) -> tuple[type[PushError], str]:
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         return UnreachableError, (
             f"No connection to {endpoint}. Check the network, the proxy variables and "
-            f"push.endpoint, or push to a folder with push.destination=local. {_AGAIN}"
+            f"push.endpoint, or push to a folder with push.destination=local. {_RETRY_SUFFIX}"
         )
     if isinstance(error, HFValidationError):
         return NameTakenError, (
@@ -131,7 +131,7 @@ def _other(error: Exception, endpoint: str) -> tuple[type[PushError], str]:
         )
     if isinstance(error, ValueError) and _SIZE_WORDS.search(str(error)):
         return TooLargeError, "The Hub refuses a file of this size; its message follows."
-    return PushError, f"The upload ended with an unexpected error. {_AGAIN}"
+    return PushError, f"The upload ended with an unexpected error. {_RETRY_SUFFIX}"
 
 
 def _detail(error: Exception) -> str:

@@ -6,13 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-RepoKind = Literal["model", "dataset", "space"]
+from core.reports.loop import RepoKind
+
 REPO_FOLDERS: dict[RepoKind, str] = {"model": "models", "dataset": "datasets", "space": "spaces"}
-
-# A repository that holds this file was pushed by a pipeline and may be overwritten by one.
-MARKER_FILE = "understudy.json"
 
 _CHUNK_BYTES = 1 << 20
 
@@ -65,11 +63,11 @@ class Hub(Protocol):
     is_local: bool
 
     def owner(self) -> str:
-        """The user whom the token belongs to; `local` for a folder."""
+        """Return the user whom the token belongs to; `local` for a folder."""
         ...
 
     def url(self, kind: RepoKind, repo_id: str) -> str:
-        """Where a person finds the repository: a URL, or a folder."""
+        """Return where a person finds the repository: a URL, or a folder."""
         ...
 
     def push(self, content: Content, *, message: str, tag: str, private: bool) -> Commit:
@@ -84,7 +82,7 @@ class Hub(Protocol):
 
 
 def sha256(source: Path | bytes) -> str:
-    """SHA-256 of bytes or of a file, in hex."""
+    """Return the SHA-256 of bytes or of a file, in hex."""
     digest = hashlib.sha256()
     for chunk in _chunks(source):
         digest.update(chunk)
@@ -92,7 +90,7 @@ def sha256(source: Path | bytes) -> str:
 
 
 def git_blob_sha1(source: Path | bytes) -> str:
-    """The object id that git gives to this content, in hex."""
+    """Return the object id that git gives to this content, in hex."""
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     digest = hashlib.sha1(b"blob %d\0" % size)
     for chunk in _chunks(source):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from components.hf_pusher.errors import NameTakenError, PushError
-from components.hf_pusher.hub import REPO_FOLDERS, Commit, Content, RepoKind
+from components.hf_pusher.hub import REPO_FOLDERS, Commit, Content
+from core.reports.loop import RepoKind
 
 _COMMITS = "commits"
 _SNAPSHOTS = "snapshots"

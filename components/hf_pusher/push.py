@@ -1,11 +1,8 @@
-"""Pushes a round: all repositories, in an order that a reader never sees half of."""
+"""Pushes a round: all repositories, in an order in which a reader never sees half of them."""
 
-import dataclasses
 import hashlib
 import json
-import logging
 from pathlib import Path
-from typing import Any
 
 from components.hf_pusher.contents import (
     Names,
@@ -18,41 +15,12 @@ from components.hf_pusher.credentials import find_token, missing_token
 from components.hf_pusher.hub import Commit, Content, Hub
 from components.hf_pusher.local_hub import LocalHub
 from components.hf_pusher.settings import PushSettings
-
-_progress = logging.getLogger("understudy.progress")
-
-
-@dataclasses.dataclass(frozen=True)
-class Pushed:
-    """What a push left behind.
-
-    Attributes:
-        destination: URL or folder of the model repository.
-        is_local: Whether it is a folder.
-        tag: The tag that all repositories of the push carry.
-        repositories: Kind of repository to `owner/name`.
-        commits: Kind of repository to the commit's oid.
-    """
-
-    destination: str
-    is_local: bool
-    tag: str
-    repositories: dict[str, str]
-    commits: dict[str, str]
-
-    def record(self) -> dict[str, Any]:
-        """The content of `pushed.json`."""
-        return {
-            "destination": self.destination,
-            "local": self.is_local,
-            "repositories": self.repositories,
-            "tag": self.tag,
-            "commits": self.commits,
-        }
+from core.progress import progress
+from core.reports.loop import PushRecord
 
 
 def open_hub(settings: PushSettings, *, runs_on_this_machine: bool) -> Hub:
-    """The destination that the settings and the found token decide.
+    """Open the destination that the settings and the token determine.
 
     Args:
         settings: Where to push.
@@ -71,7 +39,7 @@ def open_hub(settings: PushSettings, *, runs_on_this_machine: bool) -> Hub:
     return LocalHub(Path(settings.local_hub_dir))
 
 
-def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: bool) -> Pushed:
+def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: bool) -> PushRecord:
     """Push the model, then the dataset, then the Space that refers to both.
 
     Args:
@@ -85,9 +53,12 @@ def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: 
     hub = open_hub(settings, runs_on_this_machine=runs_on_this_machine)
     name = settings.repository_name(source.task.name)
     repo_id = f"{settings.owner or hub.owner()}/{name}"
-    names = Names(repo_id, repo_id if settings.push_dataset else None)
+    has_dataset = settings.pushes_dataset(has_logged=source.has_logged)
+    if source.has_logged and settings.push_dataset is None:
+        progress.info("the dataset holds logged exchanges and is not pushed (push.push_dataset)")
+    names = Names(repo_id, repo_id if has_dataset else None)
     contents = [model_content(settings, source, names)]
-    if settings.push_dataset:
+    if has_dataset:
         contents.append(dataset_content(settings, source, names))
     if settings.push_space:
         contents.append(space_content(source, names, revision=""))
@@ -95,9 +66,9 @@ def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: 
     if settings.push_space:
         contents[-1] = space_content(source, names, revision=tag)
     commits = _push_all(hub, settings, source, contents, tag)
-    return Pushed(
+    return PushRecord(
         destination=hub.url("model", repo_id),
-        is_local=hub.is_local,
+        local=hub.is_local,
         tag=tag,
         repositories={content.kind: content.repo_id for content in contents},
         commits={kind: commit.oid for kind, commit in commits.items()},
@@ -105,10 +76,10 @@ def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: 
 
 
 def _tag(round: int, contents: list[Content]) -> str:
-    """`round-N-VERSION`, the same in all repositories of a push.
+    """Return `round-N-VERSION`, the same in all repositories of a push.
 
-    The version is a hash of everything that is pushed: new for new content, the same for a push
-    that is repeated.
+    The version is a hash of everything that is pushed: new for new content, the same for a repeated
+    push.
     """
     digests = json.dumps([(content.kind, content.digest) for content in contents])
     return f"round-{round}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
@@ -118,11 +89,11 @@ def _push_all(
     hub: Hub, settings: PushSettings, source: Source, contents: list[Content], tag: str
 ) -> dict[str, Commit]:
     where = "the local hub (no token was used)" if hub.is_local else "the Hugging Face Hub"
-    rate = json.loads(source.report)["gate"]["value_percent"]
+    rate = source.report.gate.value_percent
     message = f"Round {source.round}: coverage rate {rate:.1f} %"
     commits: dict[str, Commit] = {}
     for done, content in enumerate(contents):
-        _progress.info(
+        progress.info(
             "pushing to %s: %s",
             where,
             hub.url(content.kind, content.repo_id),
@@ -132,7 +103,7 @@ def _push_all(
             content, message=message, tag=tag, private=settings.private
         )
     new = sum(commit.created for commit in commits.values())
-    _progress.info(
+    progress.info(
         "pushed to %s: %d new commits, tag %s",
         where,
         new,

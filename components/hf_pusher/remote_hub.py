@@ -9,17 +9,12 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from components.hf_pusher.errors import NameTakenError, PushError
 from components.hf_pusher.explain import explain
-from components.hf_pusher.hub import (
-    MARKER_FILE,
-    REPO_FOLDERS,
-    Commit,
-    Content,
-    RepoKind,
-    git_blob_sha1,
-)
+from components.hf_pusher.hub import REPO_FOLDERS, Commit, Content, git_blob_sha1
+from core.artifact_files import CARD, MARKER
+from core.reports.loop import RepoKind
 
 # What the Hub itself puts into a new repository; it may stay, and does not make one foreign.
-_HUB_FILES = frozenset({".gitattributes", "README.md"})
+_HUB_FILES = frozenset({".gitattributes", CARD})
 
 
 class RemoteHub:
@@ -68,7 +63,8 @@ class RemoteHub:
             content.repo_id, repo_type=content.kind, files_metadata=True
         )
         remote = {file.rfilename: file for file in info.siblings or ()}
-        if MARKER_FILE not in remote and (foreign := sorted(remote.keys() - _HUB_FILES)):
+        # A repository with the marker was pushed by a pipeline and may be overwritten by one.
+        if MARKER not in remote and (foreign := sorted(remote.keys() - _HUB_FILES)):
             raise NameTakenError(
                 f"The {content.kind} repository {content.repo_id!r} exists and holds "
                 f"{foreign[0]!r}, which no push has written. Nothing was changed in it. Choose "

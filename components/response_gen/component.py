@@ -1,35 +1,33 @@
 """The ResponseGen component."""
 
-from tfx.dsl.components.base import base_component, executor_spec
+from typing import ClassVar
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.orchestration.data_types import RuntimeParameter
-from tfx.types import channel, standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel
+from tfx.types.component_spec import ComponentSpec
 
 from components.artifacts import Responses
 from components.response_gen import executor
-from components.response_gen.executor import COVERAGE_KEY, MODEL_KEY, RESPONSES_KEY
+from components.specs import channels, fill, properties
 
 
 class ResponseGenSpec(ComponentSpec):
     """Inputs, outputs and execution properties of ResponseGen."""
 
-    PARAMETERS = {  # noqa: RUF012  (TFX reads a plain dict)
-        "generate_fn": ExecutionParameter(type=str),
-        "settings": ExecutionParameter(type=str),
-        "preset": ExecutionParameter(type=str),
-        "code_version": ExecutionParameter(type=str),
-    }
-    INPUTS = {  # noqa: RUF012
-        COVERAGE_KEY: ChannelParameter(type=standard_artifacts.Examples),
-        MODEL_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
-    }
-    OUTPUTS = {  # noqa: RUF012
-        RESPONSES_KEY: ChannelParameter(type=Responses),
-    }
+    PARAMETERS: ClassVar = properties(
+        "generate_fn", "settings", "preset", "max_prompts", "code_version"
+    )
+    INPUTS: ClassVar = channels(
+        "model", coverage=standard_artifacts.Examples, model=standard_artifacts.Model
+    )
+    OUTPUTS: ClassVar = channels(responses=Responses)
 
 
-class ResponseGen(base_component.BaseComponent):
-    """Lets a model answer every coverage prompt.
+class ResponseGen(BaseComponent):
+    """Let a model answer every coverage prompt.
 
     It is a component of its own so that a change of the judge does not generate again. Used more
     than once in a pipeline, give each its id: `.with_id("BaseResponseGen")`.
@@ -39,36 +37,41 @@ class ResponseGen(base_component.BaseComponent):
     """
 
     SPEC_CLASS = ResponseGenSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = ExecutorClassSpec(executor.Executor)
 
     def __init__(
         self,
-        coverage: channel.BaseChannel,
+        coverage: BaseChannel,
         generate_fn: str | RuntimeParameter,
         settings: str | RuntimeParameter,
         *,
-        model: channel.BaseChannel | None = None,
+        model: BaseChannel | None = None,
         preset: str | RuntimeParameter = "",
+        max_prompts: str = "",
         code_version: str | RuntimeParameter = "",
     ) -> None:
-        """Builds the component.
+        """Construct the component.
 
         Args:
-            coverage: Examples with the splits `seed` and `holdout`.
-            generate_fn: Dotted path of the function that generates, such as
-                `models.generate.generate_fn`.
+            coverage: Examples with the splits `seed` and `holdout`, and `test`, which only a
+                trained model answers.
+            generate_fn: Dotted name of the function that generates, such as
+                `models.generation.generate.generate_fn`.
             settings: JSON of a `GenerationSettings`.
             model: The Model that the Trainer wrote; None for a base model.
             preset: The base model where `model` is None, as the generate function understands it.
+            max_prompts: Prompts of each split that are answered at most; empty for all.
             code_version: Content hash of the code; a new one makes TFX's cache run it again.
         """
         super().__init__(
-            spec=ResponseGenSpec(
-                **{COVERAGE_KEY: coverage, RESPONSES_KEY: channel.Channel(type=Responses)},
-                **({MODEL_KEY: model} if model is not None else {}),
+            spec=fill(
+                ResponseGenSpec,
+                coverage=coverage,
+                model=model,
                 generate_fn=generate_fn,
                 settings=settings,
                 preset=preset,
+                max_prompts=max_prompts,
                 code_version=code_version,
             )
         )

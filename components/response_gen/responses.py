@@ -1,35 +1,26 @@
-"""Turns coverage rows and a generate function into response rows; knows nothing of the model."""
+"""Turns coverage rows and a generate function into response rows, whatever the model."""
 
-import importlib
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Literal, NamedTuple
 
-from components.errors import UserError
-from components.records import CoverageRow, ResponseRow
 from components.response_gen.few_shot import few_shot_prompt, first_answer
 from components.response_gen.settings import GenerationSettings
+from core.errors import UserError
+from core.records import CoverageRow, ResponseRow
+from core.reports.operation import GenerationTimes
+from core.timed_answers import TimedAnswers
 
-GenerateFn = Callable[..., list[list[tuple[str, str]]]]
+Finish = Literal["stop", "length"]
+GenerateFn = Callable[..., list[list[tuple[str, Finish]]]]
+_LONGEST = 16  # in characters; which of them has most tokens is for the model to say
 
 
-def load_generate_fn(dotted: str) -> GenerateFn:
-    """The function behind a dotted path.
+class Responses(NamedTuple):
+    """Response rows, and how long they took; None where the generate function does not say."""
 
-    Raises:
-        UserError: The path names no module, or no function in it.
-    """
-    module_name, _, name = dotted.rpartition(".")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"generate_fn {dotted!r} cannot be loaded: {error}. "
-            "Give the dotted path of a function, for example models.generate.generate_fn."
-        ) from error
-    if not callable(function):
-        raise UserError(f"generate_fn {dotted!r} is a {type(function).__name__}, not a function.")
-    return function
+    rows: list[ResponseRow]
+    times: GenerationTimes | None
 
 
 def respond(
@@ -39,23 +30,24 @@ def respond(
     *,
     model_dir: str = "",
     preset: str = "",
-) -> list[ResponseRow]:
-    """Answers every coverage row with the model.
+) -> Responses:
+    """Answer every coverage row with the model.
 
     Args:
         rows: The coverage rows.
-        generate_fn: Called once with `model_dir`, `preset`, `prompts` and `settings`; returns for
-            each prompt its samples, each a response and `stop` or `length`.
+        generate_fn: Called once with `model_dir`, `preset`, `prompts` and `settings`, a dict, which
+            has `references`, the longest ones, too; returns for each prompt its samples, each a
+            response and `stop` or `length`.
         settings: How to generate.
         model_dir: Folder that the Trainer wrote, local or `gs://`.
         preset: A base model. Exactly one of `model_dir` and `preset` is given.
 
     Returns:
-        The responses, sorted by id and sample.
+        The responses, sorted by id and sample, with their times.
 
     Raises:
-        UserError: Both or none of `model_dir` and `preset` are given, or an id appears twice.
-        ValueError: `generate_fn` returned another number of prompts or samples than was asked for.
+        UserError: Both `model_dir` and `preset` are given, or neither, or an id appears twice.
+        ValueError: `generate_fn` returned a different number of prompts or samples than requested.
     """
     if bool(model_dir) == bool(preset):
         raise UserError(
@@ -66,24 +58,33 @@ def respond(
     _check_ids(ordered)
     prompts = [_asked(row, ordered, settings) for row in ordered]
     answers = generate_fn(
-        model_dir=model_dir, preset=preset, prompts=prompts, settings=settings.model_dump()
+        model_dir=model_dir,
+        preset=preset,
+        prompts=prompts,
+        settings=settings.model_dump() | {"references": _longest_outputs(ordered)},
     )
     if [len(samples) for samples in answers] != [settings.samples] * len(ordered):
         raise ValueError(
             f"generate_fn returned {len(answers)} prompts with {[len(a) for a in answers][:5]}... "
             f"samples; asked were {len(ordered)} prompts with {settings.samples} each."
         )
-    return [
+    responses = [
         _response(row, text, finish, sample, few_shot=settings.few_shot > 0)
         for row, samples in zip(ordered, answers, strict=True)
         for sample, (text, finish) in enumerate(samples)
     ]
+    return Responses(responses, answers.times if isinstance(answers, TimedAnswers) else None)
 
 
 def _asked(row: CoverageRow, rows: Sequence[CoverageRow], settings: GenerationSettings) -> str:
     if not settings.few_shot:
         return row.prompt
     return few_shot_prompt(row, rows, settings.few_shot, settings.instruction)
+
+
+def _longest_outputs(rows: Sequence[CoverageRow]) -> list[str]:
+    """Return those from which `max_output_tokens` follows where it is not set."""
+    return sorted({row.output for row in rows}, key=len)[-_LONGEST:]
 
 
 def _check_ids(ordered: Sequence[CoverageRow]) -> None:
@@ -95,7 +96,7 @@ def _check_ids(ordered: Sequence[CoverageRow]) -> None:
 
 
 def _response(
-    row: CoverageRow, text: str, finish: Any, sample: int, *, few_shot: bool
+    row: CoverageRow, text: str, finish: Finish, sample: int, *, few_shot: bool
 ) -> ResponseRow:
     response = first_answer(text) if few_shot else text
     went_on = few_shot and response != text.strip()
@@ -108,4 +109,5 @@ def _response(
         response=response,
         finish="stop" if went_on else finish,
         sample=sample,
+        references=row.references,
     )

@@ -1,94 +1,138 @@
-"""Weights the seeds by what the last evaluation found wanting.
+"""Weights the seeds by the confusions of the last evaluation and by what is rare among kept rows.
 
 Only verdicts on seeds are used: what failed on the holdout must not steer what is trained on.
 """
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pydantic
 
-from components.jsonl import read_rows
-from components.records import SEED_SPLIT, CoverageRow
-from components.synth_data_gen.text import similarity_matrix
+from core.jsonl import read_rows
+from core.records import SEED_SPLIT, CoverageRow, VerdictRow
+from core.reports.coverage import TUNED
+from core.reports.strict import StrictKind
+from judging.strict import strict_kind
+from judging.value_shares import ANY_VALUE, count_values, output_values
 
-_NEIGHBOURS = 3
-_PRIOR_ROWS = 2.0  # a tag seen once or twice is pulled this strongly toward the mean failure rate
+_PRIOR_ROWS = 2.0  # a value or tag seen once or twice is pulled this strongly toward the mean rate
 
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What aiming reads of one line of `verdicts.jsonl`."""
-
-    id: str
-    split: str
-    model: str
-    covered: bool
-    scored: bool
+_Floats = npt.NDArray[np.float64]
 
 
-_VERDICT = pydantic.TypeAdapter(Verdict)
-
-
-def read_verdicts(text: str, source: str) -> list[Verdict]:
-    """The verdicts of the tuned model on seeds; everything else in the file is passed over.
+def read_verdicts(text: str, source: str) -> list[VerdictRow]:
+    """Read the scored verdicts on the tuned model's answers to seeds; skip all others.
 
     Args:
-        text: What `verdicts.jsonl` holds.
-        source: Where it lies, for messages.
+        text: The content of the file.
+        source: Its path or URI, for messages.
 
     Raises:
         UserError: A line is no verdict.
     """
-    verdicts = read_rows(text, source, lambda line: _VERDICT.validate_json(line, strict=True))
-    return [v for v in verdicts if v.split == SEED_SPLIT and v.model == "tuned" and v.scored]
+    verdicts = read_rows(text, source, VerdictRow.from_json)
+    return [v for v in verdicts if v.split == SEED_SPLIT and v.model == TUNED and v.scored]
 
 
 def uniform_weights(seeds: Sequence[CoverageRow]) -> dict[str, float]:
-    """Weight 1 for every seed."""
+    """Give every seed the weight 1."""
     return {seed.id: 1.0 for seed in seeds}
 
 
 def aimed_weights(
-    seeds: Sequence[CoverageRow], verdicts: Sequence[Verdict], floor: float
+    seeds: Sequence[CoverageRow],
+    verdicts: Sequence[VerdictRow],
+    floor: float,
+    kept: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Weights with mean 1 that grow with how badly a seed and its kind were answered.
+    """Make weights with mean 1 that grow with how badly a seed's kind was answered, or is missing.
 
-    A seed's need is the mean of three failure rates: its own, that of its tags, and that of its
-    nearest neighbours. The share `floor` of all weight stays uniform, the rest follows the need.
+    Half of a seed's need is failure: of JSON and labels, how often each of its output values was
+    answered otherwise; of free text, how often it and its tags were not covered. The other half is
+    rarity: how far the rarest of its output values among the kept rows falls short of its share of
+    the seeds. The share `floor` of all weight stays uniform, the rest follows the need.
 
     Args:
         seeds: The seeds.
         verdicts: Verdicts on them; a seed without one counts as failing at the mean rate.
         floor: 0 to 1.
+        kept: Outputs of the rows so far.
 
     Returns:
-        Weight by seed id; uniform when nothing failed.
+        Weight by seed id; uniform when nothing failed and nothing is rare.
     """
-    own = _failure_rates(verdicts)
-    mean = sum(own.values()) / len(own) if own else 0.0
-    if mean == 0:
+    kind = strict_kind([seed.output for seed in seeds])
+    needs = [_confused(seeds, verdicts, kind) if kind else _not_covered(seeds, verdicts)]
+    if kind and kept:
+        needs.append(_rare(seeds, kept, kind))
+    shown = [need / need.mean() for need in needs if need.mean() > 0]
+    if not shown:
         return uniform_weights(seeds)
-    failure = np.array([own.get(seed.id, mean) for seed in seeds])
-    need = (failure + _tag_rates(seeds, own, mean) + _neighbour_rates(seeds, failure)) / 3
-    weights = floor + (1 - floor) * need / need.mean()
+    weights = floor + (1 - floor) * np.mean(shown, axis=0)
     # A weight of zero would never take its turn, even with a floor of zero.
     return {s.id: max(float(w), 1e-3) for s, w in zip(seeds, weights, strict=True)}
 
 
-def _failure_rates(verdicts: Iterable[Verdict]) -> dict[str, float]:
+def _confused(
+    seeds: Sequence[CoverageRow], verdicts: Iterable[VerdictRow], kind: StrictKind
+) -> _Floats:
+    """Sum over a seed's fields how often its value there is answered by another one."""
+    failures: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
+    of_field: defaultdict[str, list[bool]] = defaultdict(list)
+    for row in verdicts:
+        given = output_values(row.response, kind)
+        for field, value in output_values(row.output, kind).items():
+            failures[field, value].append(given.get(field) != value)
+            of_field[field].append(given.get(field) != value)
+    means = {field: sum(failed) / len(failed) for field, failed in of_field.items()}
+
+    def rate(field: str, value: str) -> float:
+        failed, mean = failures.get((field, value), []), means.get(field, 0.0)
+        return (sum(failed) + _PRIOR_ROWS * mean) / (len(failed) + _PRIOR_ROWS)
+
+    return np.array(
+        [sum(rate(*item) for item in output_values(seed.output, kind).items()) for seed in seeds]
+    )
+
+
+def _rare(seeds: Sequence[CoverageRow], kept: Sequence[str], kind: StrictKind) -> _Floats:
+    """Return how far a seed's rarest value falls short of its share of the seeds, 0 to 1."""
+    wanted = count_values([seed.output for seed in seeds], kind)
+    found = count_values(kept, kind)
+
+    def shortfall(field: str, value: str) -> float:
+        if ANY_VALUE in wanted[field]:
+            value = ANY_VALUE
+        of_kept = found.get(field, {})
+        count = sum(of_kept.values()) if value == ANY_VALUE else of_kept.get(value, 0)
+        share = wanted[field][value] / len(seeds)
+        return max(0.0, 1 - count / len(kept) / share)
+
+    return np.array(
+        [
+            max((shortfall(*item) for item in output_values(seed.output, kind).items()), default=0)
+            for seed in seeds
+        ]
+    )
+
+
+def _not_covered(seeds: Sequence[CoverageRow], verdicts: Iterable[VerdictRow]) -> _Floats:
+    """Return the mean of a seed's own failure rate and that of its tags."""
+    own = _failure_rates(verdicts)
+    mean = sum(own.values()) / len(own) if own else 0.0
+    failure = np.array([own.get(seed.id, mean) for seed in seeds])
+    return (failure + _tag_rates(seeds, own, mean)) / 2
+
+
+def _failure_rates(verdicts: Iterable[VerdictRow]) -> dict[str, float]:
     failures: defaultdict[str, list[bool]] = defaultdict(list)
     for verdict in verdicts:
         failures[verdict.id].append(not verdict.covered)
     return {seed_id: sum(failed) / len(failed) for seed_id, failed in failures.items()}
 
 
-def _tag_rates(
-    seeds: Sequence[CoverageRow], own: Mapping[str, float], mean: float
-) -> npt.NDArray[np.float64]:
+def _tag_rates(seeds: Sequence[CoverageRow], own: Mapping[str, float], mean: float) -> _Floats:
     rates: defaultdict[str, list[float]] = defaultdict(list)
     for seed in seeds:
         if seed.id in own:
@@ -104,20 +148,3 @@ def _tag_rates(
             for seed in seeds
         ]
     )
-
-
-def _neighbour_rates(
-    seeds: Sequence[CoverageRow], failure: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Failure rate of each seed's most similar other seeds, weighted by similarity."""
-    prompts = [seed.prompt for seed in seeds]
-    similarity = similarity_matrix(prompts, prompts)
-    np.fill_diagonal(similarity, 0)
-    rates = np.empty(len(seeds))
-    for row, similar in enumerate(similarity):
-        nearest = np.argsort(-similar, kind="stable")[:_NEIGHBOURS]
-        weight = similar[nearest].sum()
-        rates[row] = (
-            (similar[nearest] * failure[nearest]).sum() / weight if weight else failure[row]
-        )
-    return rates

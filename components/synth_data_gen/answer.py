@@ -5,14 +5,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from components.service_llm.types import Request, Result
 from components.synth_data_gen.consistency import Agreed, majority, medoid
 from components.synth_data_gen.requests import RequestBuilder
-from components.synth_data_gen.rows import Candidate, Dropped
+from components.synth_data_gen.rows import Candidate
 from components.synth_data_gen.schemas import Answer, QualityScore
-from components.synth_data_gen.service import Service, gather
-from components.synth_data_gen.text import similarity_matrix
-from components.synth_data_gen.validate import OutputForm
+from components.synth_data_gen.service import gather
+from core.conversation import user_text
+from core.synthetic_records import Dropped
+from service_llm.types import Request, Result, ServiceClient
+from task.form import OutputForm
+from task.similarity import similarity_matrix
 
 _CHUNK = 256  # prompts compared with the seeds at once
 
@@ -26,7 +28,7 @@ class Answerer:
         form: What outputs look like.
     """
 
-    def __init__(self, service: Service, builder: RequestBuilder, form: OutputForm) -> None:
+    def __init__(self, service: ServiceClient, builder: RequestBuilder, form: OutputForm) -> None:
         self._service = service
         self._builder = builder
         self._settings = builder.settings
@@ -34,12 +36,31 @@ class Answerer:
         self._seeds = builder.seeds
 
     def answer(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
-        """Answers candidates and lets pass what has the right form, is agreed on and good.
+        """Answer candidates and let pass what has the right form, is agreed on and good.
 
         Returns:
             The candidates with output and scores, in the given order, and the others.
         """
         passed, dropped = self._answered(candidates)
+        if self._settings.quality_filter:
+            passed, more = self._scored(passed)
+            dropped += more
+        return passed, dropped
+
+    def check(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
+        """Let pass candidates whose given outputs have the right form and are good.
+
+        Returns:
+            The candidates with tidied outputs, in the given order, and the others.
+        """
+        passed: list[Candidate] = []
+        dropped: list[Dropped] = []
+        for candidate in candidates:
+            output = self._form.tidy(candidate.output)
+            if problem := self._form.problem(output):
+                dropped.append(Dropped("form", problem, candidate.prompt, output))
+            else:
+                passed.append(dataclasses.replace(candidate, output=output))
         if self._settings.quality_filter:
             passed, more = self._scored(passed)
             dropped += more
@@ -60,12 +81,13 @@ class Answerer:
         return passed, dropped
 
     def _requests(self, candidates: Sequence[Candidate]) -> Iterator[Request]:
-        """Requests whose demonstrations are the seeds most like the message, the nearest last."""
+        """Yield requests whose demonstrations are the seeds most like the message, nearest last."""
         shown = min(self._settings.examples_per_request, len(self._seeds))
-        prompts = [seed.prompt for seed in self._seeds]
+        prompts = [user_text(seed.prompt) for seed in self._seeds]
         for start in range(0, len(candidates), _CHUNK):
             chunk = [candidate.prompt for candidate in candidates[start : start + _CHUNK]]
-            for offset, similar in enumerate(similarity_matrix(chunk, prompts)):
+            texts = [user_text(prompt) for prompt in chunk]
+            for offset, similar in enumerate(similarity_matrix(texts, prompts)):
                 nearest = np.argsort(-similar, kind="stable")[:shown][::-1]
                 examples = [self._seeds[row] for row in nearest]
                 yield from self._builder.answers(chunk[offset], examples, tag=str(start + offset))
@@ -96,7 +118,7 @@ class Answerer:
         )
 
     def _agreed(self, formed: Sequence[str], samples: int) -> Agreed:
-        """A sample without an answer in the right form agrees with none."""
+        """Pick the answer to keep; a sample without one in the right form agrees with none."""
         repeats = self._form.schema is not None or bool(self._form.labels)
         chosen = majority(formed) if repeats else medoid(formed)
         return Agreed(chosen.output, chosen.agreement * len(formed) / samples)

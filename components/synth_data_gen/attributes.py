@@ -2,14 +2,14 @@
 
 import yaml
 
-from components.jsonl import damaged
 from components.synth_data_gen.schemas import AttributeSets
+from core.errors import damaged
 
 _KEY = "attributes"  # as in a preset, so that the file can be pasted there
 
 
 def write_attributes(attributes: AttributeSets) -> str:
-    """The file's text."""
+    """Return the file's text."""
     values = {_KEY: attributes.model_dump()}
     text = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
     if yaml.safe_load(text) == values:
@@ -18,7 +18,7 @@ def write_attributes(attributes: AttributeSets) -> str:
 
 
 def read_attributes(text: str, source: str) -> AttributeSets:
-    """The values in a file that `write_attributes` made.
+    """Read the values in a file that `write_attributes` made.
 
     Args:
         text: What the file holds.

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.synth_data_gen.text import jaccard, normalize, shingles
+from task.normalization import normalize
+from task.similarity import jaccard, shingles
 
 
 class Agreed(NamedTuple):
@@ -22,7 +23,7 @@ class Agreed(NamedTuple):
 
 
 def majority(samples: Sequence[str]) -> Agreed:
-    """The most frequent answer; of equally frequent ones the first (Wang et al. 2022).
+    """Pick the most frequent answer; of equally frequent ones the first (Wang et al. 2022).
 
     Args:
         samples: Tidied answers, at least one, in the order of their sample numbers.
@@ -33,7 +34,7 @@ def majority(samples: Sequence[str]) -> Agreed:
 
 
 def medoid(samples: Sequence[str]) -> Agreed:
-    """The answer most similar to all others, for free text that never repeats word for word.
+    """Pick the answer most similar to all others, for text that never repeats word for word.
 
     Args:
         samples: Tidied answers, at least one, in the order of their sample numbers.

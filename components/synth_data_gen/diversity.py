@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from components.synth_data_gen.text import words
+from task.normalization import words
 
 _BLEU_SAMPLE = 200  # texts; self-BLEU of the sample changes by less than 0.02 with more
 _BLEU_ORDER = 4
@@ -15,7 +15,7 @@ Gram = tuple[str, ...]
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Different word n-grams as a share of all word n-grams, 0 to 1 (Li et al. 2016).
+    """Return different word n-grams as a share of all word n-grams, 0 to 1 (Li et al. 2016).
 
     Depends on the amount of text: compare samples of the same size only.
     """
@@ -26,9 +26,9 @@ def distinct(texts: Sequence[str], n: int) -> float:
 
 
 def self_bleu(texts: Sequence[str], seed: int = 0) -> float:
-    """Mean BLEU-4 of each text against all others, 0 to 1; lower is more diverse (Zhu et al. 2018).
+    """Return the mean BLEU-4 of each text against all others, 0 to 1 (Zhu et al. 2018).
 
-    More than 200 texts are sampled.
+    Lower is more diverse. More than 200 texts are sampled.
 
     Args:
         texts: The texts; fewer than two have no self-BLEU and give 0.
@@ -62,7 +62,7 @@ def _grams(tokens: Sequence[str], n: int) -> list[Gram]:
 
 
 def _two_highest(rows: Sequence[Counter[Gram]]) -> dict[Gram, tuple[int, int]]:
-    """The two highest counts of each n-gram in any row: enough to leave one row out."""
+    """Return the two highest counts of each n-gram in any row: enough to leave one row out."""
     highest: dict[Gram, tuple[int, int]] = {}
     for row in rows:
         for gram, count in row.items():

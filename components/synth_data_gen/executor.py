@@ -1,66 +1,63 @@
-"""Runs SynthDataGen on artifacts and URIs; the plain Python beside it does the work."""
+"""SynthDataGen's executor: artifacts in and out; the plain Python next to it does the work."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
+from tfx.types.artifact import Artifact
 
-from components.errors import UserError
+from components.asking import open_services
 from components.examples_beam import Split, read_shards, write_splits
-from components.examples_io import coverage_row, shards
-from components.jsonl import damaged
-from components.records import COVERAGE_SPLITS, SEED_SPLIT, CoverageRow
-from components.service_llm.client import open_service_llm
-from components.service_llm.embedding import open_embedder, read_embedder, usage_of
-from components.service_llm.settings import ServiceLLMSettings
-from components.synth_data_gen.aim import Verdict, read_verdicts
+from components.examples_io import Features, coverage_row, coverage_splits, shards
+from components.synth_data_gen.aim import read_verdicts
 from components.synth_data_gen.attributes import read_attributes, write_attributes
-from components.synth_data_gen.one_round import Before, Outcome, run_round
-from components.synth_data_gen.overview import make_overview
-from components.synth_data_gen.pages import render_card, render_page
+from components.synth_data_gen.edits import apply_edits
+from components.synth_data_gen.figures import draw_samples, pick_dropped
+from components.synth_data_gen.filters.decontaminate import leak_finder
+from components.synth_data_gen.one_round import RoundInputs, run_round
+from components.synth_data_gen.record import edited_record, make_record
 from components.synth_data_gen.requests import RequestBuilder
-from components.synth_data_gen.rows import SPLITS, SyntheticRow, row_of, split_rows
+from components.synth_data_gen.rows import logged_row_of, row_of, split_rows
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
-from components.synth_data_gen.summary import shared_provenance, summarize
-from components.task import Task
+from components.synth_data_gen.templates import versions
+from core import artifact_files
+from core.conversation import has_turns
+from core.errors import UserError
+from core.jsonl import read_rows
+from core.records import (
+    COVERAGE_SPLITS,
+    LOGGED_SPLIT,
+    SEED_SPLIT,
+    CoverageRow,
+    VerdictRow,
+)
+from core.reports.synthesis import SynthesisRecord
+from core.storage import exists, read_text, write_text
+from core.synthetic_records import SYNTHETIC_SPLITS, Dropped, RowGenerator, SyntheticRow
+from reports.cards.dataset_card import render_card
+from reports.dataset_page.page import render_page
+from task.task import Task
 
 COMPONENT = "SynthDataGen"
 COVERAGE_KEY = "coverage"
 SYNTHETIC_KEY = "synthetic"
-SERVICE_LLM_KEY = "service_llm"
-EMBEDDER_KEY = "embedder"
-SETTINGS_KEY = "settings"
-TASK_KEY = "task"
-JOURNAL_URI_KEY = "journal_uri"
-ROUND_KEY = "round"
-HISTORY_URI_KEY = "history_uri"
-REPORT_URI_KEY = "report_uri"
-CODE_VERSION_KEY = "code_version"
 
-ATTRIBUTES_FILE = "attributes.yaml"
-QUARANTINE_FILE = "quarantine.jsonl"
-SUMMARY_FILE = "synthesis.json"
-CARD_FILE = "README.md"
-PAGE_FILE = "index.html"
-VERDICTS_FILE = "verdicts.jsonl"
 _SCRATCH = ".decoded"
 
 
 class Executor(BaseBeamExecutor):
-    """Adds one round of synthetic rows to those of the rounds before."""
+    """Add one round of synthetic rows to those of earlier rounds."""
 
     def Do(  # noqa: N802  # TFX's name
         self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Generates a round and writes the cumulative Examples.
+        """Generate a round and write the cumulative Examples.
 
         Args:
             input_dict: `coverage`: Examples with splits `seed` and `holdout`.
@@ -72,71 +69,141 @@ class Executor(BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         synthetic = artifact_utils.get_single_instance(output_dict[SYNTHETIC_KEY])
-        settings = SynthSettings.model_validate_json(exec_properties[SETTINGS_KEY])
-        llm = ServiceLLMSettings.model_validate_json(exec_properties[SERVICE_LLM_KEY])
-        embedder = read_embedder(exec_properties.get(EMBEDDER_KEY))
-        task = Task.model_validate_json(exec_properties[TASK_KEY])
-        number = int(exec_properties[ROUND_KEY])
-        history_uri = exec_properties.get(HISTORY_URI_KEY) or ""
-        coverage, history = self._read_rows(
-            artifact_utils.get_single_uri(input_dict[COVERAGE_KEY]), history_uri, synthetic.uri
+        settings = SynthSettings.model_validate_json(exec_properties["settings"])
+        task = Task.model_validate_json(exec_properties["task"])
+        number = int(exec_properties["round"])
+        history_uri = exec_properties.get("history_uri") or ""
+        if exec_properties.get("edits_uri"):
+            self._apply_edits(input_dict, synthetic, exec_properties, settings)
+            return
+        rows, history = self._read_rows(
+            artifact_utils.get_single_uri(input_dict[COVERAGE_KEY]),
+            history_uri,
+            synthetic.uri,
+            # Later rounds have them in their history.
+            with_logged=settings.train_on_rest and not history_uri,
         )
-        where = {
-            "journal_uri": exec_properties[JOURNAL_URI_KEY],
-            "component": COMPONENT,
-            "round": number,
-        }
-        with open_service_llm(llm, **where) as service, open_embedder(embedder, **where) as embed:
+        coverage = [row for row in rows if row.split in COVERAGE_SPLITS]
+        seeds = [row for row in rows if row.split == SEED_SPLIT]
+        with open_services(exec_properties, COMPONENT) as services:
             outcome = run_round(
-                service,
+                services.llm,
                 RequestBuilder(
-                    task, settings, service.salt(), [r for r in coverage if r.split == SEED_SPLIT]
+                    task,
+                    settings,
+                    services.llm.salt(),
+                    seeds,
+                    services.settings.max_reply_tokens,
                 ),
-                Before(
+                RoundInputs(
                     coverage,
-                    [row.prompt for rows in history.values() for row in rows],
-                    _read_attributes(history_uri),
-                    _read_verdicts(settings, exec_properties.get(REPORT_URI_KEY) or ""),
+                    prompts=[row.prompt for of_split in history.values() for row in of_split],
+                    outputs=[row.output for of_split in history.values() for row in of_split],
+                    logged=[row for row in rows if row.split == LOGGED_SPLIT],
+                    attributes=_read_attributes(history_uri),
+                    verdicts=_read_verdicts(settings, exec_properties.get("report_uri") or ""),
                 ),
-                embed=embed,
+                embed=services.embed,
+                judge=services.judge if settings.leak_judge else None,
                 round=number,
             )
-            usage, embedding_usage = service.usage(), usage_of(embed)
-        shared = shared_provenance(llm, settings, exec_properties.get(CODE_VERSION_KEY) or "")
-        new = [row_of(kept, round=number, provenance=shared) for kept in outcome.generation.kept]
+            used = services.used()
+        generator = RowGenerator(
+            provider=services.settings.provider,
+            model=services.settings.model,
+            code_version=exec_properties.get("code_version") or "",
+        )
+        prompt_versions = versions(
+            settings, conversations=any(has_turns(seed.prompt) for seed in seeds)
+        )
+        new = [
+            *(logged_row_of(kept, round=number) for kept in outcome.logged.kept),
+            *(
+                row_of(kept, round=number, generator=generator, prompt_versions=prompt_versions)
+                for kept in outcome.generation.kept
+            ),
+        ]
         splits = split_rows(history, new, settings.eval_fraction)
         self._write(synthetic, history_uri, history, splits, span=number)
-        summary = summarize(
+        record = make_record(
             outcome,
             splits,
+            coverage=coverage,
+            task=task.name,
             round=number,
-            llm=llm,
-            embedder=embedder,
-            prompt_versions=shared["prompt_versions"],
-            usage=usage,
-            embedding_usage=embedding_usage,
+            generator=generator,
+            prompt_versions=prompt_versions,
+            used=used,
         )
-        _write_beside(synthetic.uri, outcome, splits, summary, task.name)
-        synthetic.set_int_custom_property("total_rows", summary["total_rows"])
+        _write_files(synthetic.uri, outcome.dropped, splits, record, coverage)
+        if outcome.attributes is not None:
+            text = write_attributes(outcome.attributes)
+            write_text(f"{synthetic.uri}/{artifact_files.ATTRIBUTES}", text)
+        synthetic.set_int_custom_property("total_rows", record.total_rows)
+
+    def _apply_edits(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        synthetic: Artifact,
+        exec_properties: dict[str, Any],
+        settings: SynthSettings,
+    ) -> None:
+        """Write the rows that were generated before the pause, as a person has left them."""
+        number = int(exec_properties["round"])
+        paused_uri, edits_uri = exec_properties["paused_uri"], exec_properties["edits_uri"]
+        history_uri = exec_properties.get("history_uri") or ""
+        coverage, rows = self._read_rows(
+            artifact_utils.get_single_uri(input_dict[COVERAGE_KEY]),
+            paused_uri,
+            synthetic.uri,
+            with_logged=False,
+        )
+        history = {
+            split: [row for row in of_split if row.round < number]
+            for split, of_split in rows.items()
+        }
+        edited = apply_edits(
+            {s: [row for row in of_split if row.round == number] for s, of_split in rows.items()},
+            history,
+            read_text(edits_uri),
+            source=edits_uri,
+            round=number,
+            eval_fraction=settings.eval_fraction,
+            leak=leak_finder(coverage, settings.leak_similarity),
+        )
+        splits = {s: [*history.get(s, ()), *of_split] for s, of_split in edited.splits.items()}
+        self._write(synthetic, history_uri, history if history_uri else {}, splits, span=number)
+        path = os.path.join(paused_uri, artifact_files.QUARANTINE)
+        dropped = read_rows(read_text(path), path, Dropped.from_json)
+        before = SynthesisRecord.read(f"{paused_uri}/{artifact_files.SYNTHESIS}")
+        record = edited_record(before, edited.counts, splits, dropped=dropped, coverage=coverage)
+        _write_files(synthetic.uri, dropped, splits, record, coverage)
+        if (attributes := _read_attributes(paused_uri)) is not None:
+            text = write_attributes(attributes)
+            write_text(f"{synthetic.uri}/{artifact_files.ATTRIBUTES}", text)
+        synthetic.set_int_custom_property("total_rows", record.total_rows)
 
     def _read_rows(
-        self, coverage_uri: str, history_uri: str, scratch: str
+        self, coverage_uri: str, history_uri: str, scratch: str, *, with_logged: bool
     ) -> tuple[list[CoverageRow], dict[str, list[SyntheticRow]]]:
-        """The coverage dataset, and the synthetic rows of the rounds before by split."""
-        sources = [(coverage_uri, split) for split in COVERAGE_SPLITS]
+        """Read coverage rows, logged ones on request, and the rows of earlier rounds by split."""
+        read = (*coverage_splits(coverage_uri), *([LOGGED_SPLIT] if with_logged else []))
+        if with_logged:
+            _require_logged(coverage_uri)
+        sources = [(coverage_uri, split) for split in read]
         if history_uri:
-            sources += [(history_uri, split) for split in SPLITS]
+            sources += [(history_uri, split) for split in SYNTHETIC_SPLITS]
         files = [(split, shard) for uri, split in sources for shard in shards(uri, split)]
         found = read_shards(
             self._make_beam_pipeline,
             [shard for _, shard in files],
             os.path.join(scratch, _SCRATCH),
         )
-        rows: dict[str, list[dict[str, Any]]] = {split: [] for _, split in sources}
+        rows: dict[str, list[Features]] = {split: [] for _, split in sources}
         for (split, _), of_shard in zip(files, found, strict=True):
             rows[split] += of_shard
-        coverage = [coverage_row(row, split) for split in COVERAGE_SPLITS for row in rows[split]]
-        history = {split: rows[split] for split in SPLITS if split in rows}
+        coverage = [coverage_row(row, split) for split in read for row in rows[split]]
+        history = {split: rows[split] for split in SYNTHETIC_SPLITS if split in rows}
         return coverage, {
             split: [SyntheticRow.from_features(row) for row in of_split]
             for split, of_split in history.items()
@@ -144,7 +211,7 @@ class Executor(BaseBeamExecutor):
 
     def _write(
         self,
-        synthetic: Any,
+        synthetic: Artifact,
         history_uri: str,
         history: Mapping[str, Sequence[SyntheticRow]],
         splits: Mapping[str, Sequence[SyntheticRow]],
@@ -161,51 +228,46 @@ class Executor(BaseBeamExecutor):
         write_splits(self._make_beam_pipeline, synthetic, parts, span)
 
 
+def _require_logged(coverage_uri: str) -> None:
+    if not exists(os.path.join(coverage_uri, f"Split-{LOGGED_SPLIT}")):
+        raise UserError(
+            "synth.train_on_rest is set, but there are no logged exchanges next to the coverage "
+            "dataset (train_on_rest.jsonl). Write them with init --train-on-rest, or set it to "
+            "false."
+        )
+
+
 def _read_attributes(history_uri: str) -> AttributeSets | None:
-    path = os.path.join(history_uri, ATTRIBUTES_FILE)
-    if not history_uri or not fileio.exists(path):
+    path = os.path.join(history_uri, artifact_files.ATTRIBUTES)
+    if not history_uri or not exists(path):
         return None
-    return read_attributes(_read(path), path)
+    return read_attributes(read_text(path), path)
 
 
-def _read_verdicts(settings: SynthSettings, report_uri: str) -> list[Verdict] | None:
+def _read_verdicts(settings: SynthSettings, report_uri: str) -> list[VerdictRow] | None:
     if not settings.aim or not report_uri:
         return None
-    path = os.path.join(report_uri, VERDICTS_FILE)
-    if not fileio.exists(path):
-        raise UserError(f"No {path!r}. Give the URI of a CoverageReport, or set `aim` to false.")
-    return read_verdicts(_read(path), path)
+    path = os.path.join(report_uri, artifact_files.VERDICTS)
+    remedy = "Give the URI of a CoverageReport, or set `aim` to false."
+    return read_verdicts(read_text(path, remedy), path)
 
 
-def _write_beside(
+def _write_files(
     uri: str,
-    outcome: Outcome,
+    dropped: Sequence[Dropped],
     splits: Mapping[str, Sequence[SyntheticRow]],
-    summary: Mapping[str, Any],
-    task_name: str,
+    record: SynthesisRecord,
+    coverage: Sequence[CoverageRow],
 ) -> None:
-    overview = make_overview(
-        [row for split in SPLITS for row in splits[split]],
-        outcome.generation.dropped,
-        summary,
-        task_name,
-    )
+    rows = [row for split in SYNTHETIC_SPLITS for row in splits[split]]
+    samples = draw_samples(rows, record.round)
     files = {
-        ATTRIBUTES_FILE: write_attributes(outcome.attributes),
-        QUARANTINE_FILE: "".join(f"{d.to_json()}\n" for d in outcome.generation.dropped),
-        SUMMARY_FILE: json.dumps(summary, indent=2, ensure_ascii=False) + "\n",
-        CARD_FILE: render_card(overview),
-        PAGE_FILE: render_page(overview),
+        artifact_files.QUARANTINE: "".join(f"{entry.to_json()}\n" for entry in dropped),
+        artifact_files.SYNTHESIS: record.to_json(),
+        artifact_files.CARD: render_card(record, samples),
+        artifact_files.DATASET_PAGE: render_page(
+            record, samples, pick_dropped(dropped), {row.id: row.prompt for row in coverage}
+        ),
     }
     for name, text in files.items():
-        with fileio.open(os.path.join(uri, name), "w") as file:
-            file.write(text)
-
-
-def _read(path: str) -> str:
-    with fileio.open(path, "rb") as file:
-        content: bytes = file.read()
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise damaged(path, error) from error
+        write_text(f"{uri}/{name}", text)

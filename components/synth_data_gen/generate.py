@@ -9,18 +9,20 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from components.errors import UserError
-from components.service_llm.errors import ServiceLLMError
 from components.synth_data_gen.answer import Answerer
-from components.synth_data_gen.filters import PromptFilter
-from components.synth_data_gen.plan import PlannedRequest, make_plan
+from components.synth_data_gen.filters.prompt_filter import PromptFilter
+from components.synth_data_gen.plan import PlannedRequest
 from components.synth_data_gen.requests import RequestBuilder
-from components.synth_data_gen.rows import Candidate, Dropped
-from components.synth_data_gen.schemas import AttributeSets, ProposedPrompts
-from components.synth_data_gen.service import Service, gather
+from components.synth_data_gen.rows import Candidate
+from components.synth_data_gen.schemas import AttributeSets, ProposedConversations, ProposedPrompts
+from components.synth_data_gen.service import gather
 from components.synth_data_gen.settings import SynthSettings
+from core.errors import UserError
+from core.synthetic_records import Dropped
+from service_llm.errors import ServiceLLMError
+from service_llm.types import ServiceClient
 
-_LEAST_YIELD = 0.1  # a refill never asks for more than ten times what is missing
+_MIN_YIELD = 0.1  # a refill never asks for more than ten times what is missing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Generation:
 
     Attributes:
         kept: The rows' candidates, in plan order.
-        dropped: What the filters took.
+        dropped: What the filters dropped.
         requested: Prompts asked for.
         generated: Prompts that came back.
         surplus: Good prompts that were not needed and never answered.
@@ -45,7 +47,7 @@ class Generation:
     surplus: int
 
     def dropped_counts(self) -> dict[str, int]:
-        """How many candidates each filter took."""
+        """How many candidates each filter dropped."""
         counts: Counter[str] = Counter()
         for dropped in self.dropped:
             counts[dropped.reason] += dropped.count
@@ -56,8 +58,8 @@ class TooFewRowsError(UserError):
     """The filters left too little to train on."""
 
 
-def propose_attributes(service: Service, builder: RequestBuilder) -> AttributeSets:
-    """Lets the service LLM propose the values that plans draw from.
+def propose_attributes(service: ServiceClient, builder: RequestBuilder) -> AttributeSets:
+    """Let the service LLM propose the values that plans draw from.
 
     Raises:
         UserError: It gave no usable proposal.
@@ -75,44 +77,47 @@ def propose_attributes(service: Service, builder: RequestBuilder) -> AttributeSe
 
 
 def generate(
-    service: Service,
+    service: ServiceClient,
     builder: RequestBuilder,
     prompt_filter: PromptFilter,
     answerer: Answerer,
     *,
+    rows: int | None = None,
+    present: int = 0,
     weights: Mapping[str, float],
     attributes: AttributeSets,
     round: int,
 ) -> Generation:
-    """Generates until `rows_per_round` rows are kept or the bound on prompts is reached.
+    """Generate until enough rows are kept or the bound on prompts is reached.
 
     Args:
         service: The service LLM.
         builder: Makes the requests; its settings hold the sizes and bounds.
         prompt_filter: Judges prompts before they are answered.
         answerer: Answers prompts and judges the answers.
+        rows: Rows to generate, `rows_per_round` by default; with 0 nothing is requested.
+        present: Rows that the round has without them.
         weights: Weight by seed id.
         attributes: The values that plans draw from.
         round: The round, from 1.
 
     Raises:
-        TooFewRowsError: Less than `min_rows_fraction` of the rows was left.
+        TooFewRowsError: Less than `min_rows_fraction` of `rows_per_round` is there.
     """
     settings = builder.settings
-    bound = math.ceil(settings.rows_per_round * (1 + settings.max_extra_requests))
+    rows = settings.rows_per_round if rows is None else rows
+    bound = math.ceil(rows * (1 + settings.max_extra_requests))
     kept: list[Candidate] = []
     pool: list[Candidate] = []
     dropped: list[Dropped] = []
     requested = generated = batch = 0
-    while len(kept) < settings.rows_per_round:
-        missing = settings.rows_per_round - len(kept)
+    while len(kept) < rows:
+        missing = rows - len(kept)
         if not pool:
             if requested >= bound:
                 break
             wanted = min(_refill(missing, len(kept), requested), bound - requested)
-            plan = make_plan(
-                weights, attributes, settings, round=round, batch=batch, prompts=wanted
-            )
+            plan = builder.plan(weights, attributes, round=round, batch=batch, prompts=wanted)
             written, lost = _write_prompts(service, builder, plan, round=round, batch=batch)
             pool, repeated = prompt_filter.apply(written)
             dropped += lost + repeated
@@ -124,7 +129,7 @@ def generate(
         kept += answered
         dropped += lost
     result = Generation(kept, dropped, requested, generated, len(pool))
-    _require_enough(result, settings)
+    _require_enough(result, settings, present)
     return result
 
 
@@ -132,11 +137,11 @@ def _refill(missing: int, kept: int, requested: int) -> int:
     """Prompts to ask for, judged by the share that was kept so far."""
     if requested == 0:
         return missing
-    return math.ceil(missing / max(kept / requested, _LEAST_YIELD))
+    return math.ceil(missing / max(kept / requested, _MIN_YIELD))
 
 
 def _write_prompts(
-    service: Service,
+    service: ServiceClient,
     builder: RequestBuilder,
     plan: Sequence[PlannedRequest],
     *,
@@ -149,22 +154,25 @@ def _write_prompts(
     dropped: list[Dropped] = []
     for planned in plan:
         (result,) = replies[str(planned.number)]
-        if not isinstance(result.value, ProposedPrompts):
+        if not isinstance(result.value, ProposedPrompts | ProposedConversations):
             reason = result.error or "bad_output"
             detail = "the request for these prompts brought none"
             dropped.append(Dropped(reason, detail, output=result.raw, count=len(planned.wanted)))
             continue
-        prompts = [prompt.strip() for prompt in result.value.prompts[: len(planned.wanted)]]
+        numbers = range(1, len(planned.wanted) + 1)
+        proposed = result.value.by_number
+        prompts = {n: proposed[n].strip() for n in numbers if n in proposed}
         written += [
             Candidate(
-                position=(batch, planned.number, place),
-                prompt=prompt,
+                position=(batch, planned.number, number - 1),
+                prompt=prompts[number],
                 seed_ids=planned.seed_ids,
                 like_seed=wanted.like_seed,
                 attributes=wanted.attributes,
                 prompt_model_version=result.model_version,
             )
-            for place, (prompt, wanted) in enumerate(zip(prompts, planned.wanted, strict=False))
+            for number, wanted in enumerate(planned.wanted, start=1)
+            if number in prompts
         ]
         if len(prompts) < len(planned.wanted):
             count = len(planned.wanted) - len(prompts)
@@ -172,20 +180,21 @@ def _write_prompts(
     return written, dropped
 
 
-def _require_enough(result: Generation, settings: SynthSettings) -> None:
+def _require_enough(result: Generation, settings: SynthSettings, present: int) -> None:
     least = max(2, math.ceil(settings.rows_per_round * settings.min_rows_fraction))
-    if len(result.kept) >= least:
+    if len(result.kept) + present >= least:
         return
+    logged = f", and {present} logged ones" if present else ""
     raise TooFewRowsError(
         f"Only {len(result.kept)} of {settings.rows_per_round} rows are left of"
-        f" {result.requested} prompts asked for; at least {least} are needed. The filters took:"
-        f" {_took(result)}. Loosen the filter that took most, vary the seeds or attributes, or"
-        " raise `max_extra_requests`."
+        f" {result.requested} prompts asked for{logged}; at least {least} are needed. The"
+        f" filters dropped: {_dropped(result)}. Loosen the filter that dropped most, vary the seeds"
+        " or attributes, or raise `max_extra_requests`."
     )
 
 
-def _took(result: Generation) -> str:
-    """What each filter took, with an example of the one that took most."""
+def _dropped(result: Generation) -> str:
+    """Say what each filter dropped, with an example of the one that dropped most."""
     counts = result.dropped_counts()
     if not counts:
         return "nothing"

@@ -4,82 +4,115 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from components.records import CoverageRow
 from components.synth_data_gen import aim
 from components.synth_data_gen.answer import Answerer
-from components.synth_data_gen.filters import Embed, PromptFilter
+from components.synth_data_gen.filters.leak_judge import LeakJudge
+from components.synth_data_gen.filters.prompt_filter import Embed, PromptFilter
 from components.synth_data_gen.generate import Generation, generate, propose_attributes
+from components.synth_data_gen.logged import Logged, filter_logged, missing_rows
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.schemas import AttributeSets
-from components.synth_data_gen.service import Service
-from components.synth_data_gen.validate import infer_form
+from core.records import CoverageRow, VerdictRow
+from core.synthetic_records import Dropped
+from service_llm.types import ServiceClient
+from task.form import infer_form
 
 
 @dataclasses.dataclass(frozen=True)
-class Before:
-    """What a round finds.
+class RoundInputs:
+    """What a round starts from.
 
     Attributes:
         coverage: Seeds and holdout rows.
         prompts: The prompts of the rounds before.
+        outputs: Their outputs.
+        logged: Logged exchanges that become rows of this round.
         attributes: What their plans drew from; None in the first round.
         verdicts: Of the last evaluation; None without one.
     """
 
     coverage: Sequence[CoverageRow]
     prompts: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    logged: Sequence[CoverageRow] = ()
     attributes: AttributeSets | None = None
-    verdicts: Sequence[aim.Verdict] | None = None
+    verdicts: Sequence[VerdictRow] | None = None
 
 
-class Outcome(NamedTuple):
-    """What a round brings.
+class RoundOutputs(NamedTuple):
+    """What a round makes.
 
     Attributes:
         generation: The new rows, and what was dropped.
-        attributes: What the plan drew from.
+        logged: What became of the logged exchanges.
+        attributes: What the plan drew from; None where nothing has been generated yet.
         weights: How often each seed was shown, relative to the mean of 1.
     """
 
     generation: Generation
-    attributes: AttributeSets
+    logged: Logged
+    attributes: AttributeSets | None
     weights: dict[str, float]
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """What the filters dropped, logged exchanges first."""
+        return [*self.logged.dropped, *self.generation.dropped]
 
 
 def run_round(
-    service: Service,
+    service: ServiceClient,
     builder: RequestBuilder,
-    before: Before,
+    inputs: RoundInputs,
     *,
     embed: Embed | None,
     round: int,
-) -> Outcome:
-    """Generates one round.
+    judge: ServiceClient | None = None,
+) -> RoundOutputs:
+    """Generate one round.
 
     The generator sees the seeds; the holdout goes to the filter that compares with it.
 
     Args:
         service: The service LLM.
         builder: Makes the requests, from settings and seeds.
-        before: What came before.
+        inputs: What the rounds before left.
         embed: Turns texts into vectors; None leaves the comparison by meaning out.
         round: The round, from 1.
+        judge: The judge LLM where the settings want it to look for leaks; None without.
 
     Raises:
         UserError: The service LLM cannot be used, or too little is left to train on.
     """
     settings = builder.settings
-    attributes = settings.attributes or before.attributes or propose_attributes(service, builder)
+    form = infer_form([seed.output for seed in builder.seeds], builder.task.output_schema)
+    leak_judge = LeakJudge(judge, builder, inputs.coverage, embed) if judge else None
+    prompt_filter = PromptFilter(inputs.coverage, inputs.prompts, settings, embed, leak_judge)
+    answerer = Answerer(service, builder, form)
     weights = aim.uniform_weights(builder.seeds)
-    if settings.aim and before.verdicts is not None:
-        weights = aim.aimed_weights(builder.seeds, before.verdicts, settings.aim_floor)
+    rows = settings.rows_per_round
+    logged = Logged()
+    if inputs.logged:
+        logged = filter_logged(inputs.logged, builder.seeds, prompt_filter, answerer)
+        rows, weights = missing_rows(
+            builder.seeds, logged.kept, settings.rows_per_round, form.labels
+        )
+    if settings.aim and inputs.verdicts is not None:
+        weights = aim.aimed_weights(
+            builder.seeds, inputs.verdicts, settings.aim_floor, inputs.outputs
+        )
+    attributes = settings.attributes or inputs.attributes
+    if rows and attributes is None:
+        attributes = propose_attributes(service, builder)
     generation = generate(
         service,
         builder,
-        PromptFilter(before.coverage, before.prompts, settings, embed),
-        Answerer(service, builder, infer_form([seed.output for seed in builder.seeds])),
+        prompt_filter,
+        answerer,
+        rows=rows,
+        present=len(logged.kept),
         weights=weights,
-        attributes=attributes,
+        attributes=attributes or AttributeSets.unconstrained(),
         round=round,
     )
-    return Outcome(generation, attributes, weights)
+    return RoundOutputs(generation, logged, attributes, weights)

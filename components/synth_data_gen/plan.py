@@ -1,7 +1,7 @@
-"""Draws what to ask for: which seeds to show and which attributes each new prompt gets.
+"""Plans requests: which seeds are shown, and which attributes each new prompt gets.
 
-A plan is a pure function of its arguments: the same seed number, round and batch give the same
-plan on every machine, and any other round or batch gives another one.
+A plan is a pure function of its arguments: the same seed, round and batch give the same plan on
+every machine, and another round or batch gives another plan.
 """
 
 import dataclasses
@@ -51,8 +51,9 @@ def make_plan(
     round: int,
     batch: int,
     prompts: int,
+    tokens: Mapping[str, int] | None = None,
 ) -> list[PlannedRequest]:
-    """Plans the requests for a number of prompts.
+    """Plan the requests for a number of prompts.
 
     Args:
         weights: Positive weight by seed id: how often it is shown, relative to the others.
@@ -61,29 +62,37 @@ def make_plan(
         round: The round, from 1.
         batch: Number of the batch within the round; refills are later batches.
         prompts: How many prompts the plan asks for.
+        tokens: Length of each seed by its id, for the budget of a request; None without a budget.
 
     Returns:
         Requests that together want exactly `prompts` prompts.
     """
     rng = random.Random(f"{settings.seed}/{round}/{batch}")
     shown = min(settings.examples_per_request, len(weights))
-    demonstrations = _weighted_turns(weights, shown, rng)
+    demonstrations = _weighted_turns(weights, shown, rng, tokens or {}, settings.max_example_tokens)
     draws = _attribute_draws(attributes, settings.edge_case_fraction, rng)
     plan = []
     for number, start in enumerate(range(0, prompts, settings.prompts_per_request)):
         count = min(settings.prompts_per_request, prompts - start)
         seed_ids = next(demonstrations)
         wanted = tuple(
-            WantedPrompt(seed_ids[position % shown], next(draws)) for position in range(count)
+            WantedPrompt(seed_ids[position % len(seed_ids)], next(draws))
+            for position in range(count)
         )
         plan.append(PlannedRequest(number, seed_ids, wanted))
     return plan
 
 
 def _weighted_turns(
-    weights: Mapping[str, float], shown: int, rng: random.Random
+    weights: Mapping[str, float],
+    shown: int,
+    rng: random.Random,
+    tokens: Mapping[str, int],
+    budget: int,
 ) -> Iterator[tuple[str, ...]]:
-    """Groups of different seeds in which each seed takes its turn in proportion to its weight.
+    """Yield groups of different seeds in which each takes its turn in proportion to its weight.
+
+    A seed for which a group has no room keeps its turn for the next one.
 
     Stride scheduling (Waldspurger 1995): unlike independent draws, no seed waits much longer than
     its weight says, so every seed is used before an equal one is used twice.
@@ -91,7 +100,19 @@ def _weighted_turns(
     queue = [(rng.random() / weight, seed_id) for seed_id, weight in sorted(weights.items())]
     heapq.heapify(queue)
     while True:
-        turn = [heapq.heappop(queue) for _ in range(shown)]
+        turn: list[tuple[float, str]] = []
+        passed_over: list[tuple[float, str]] = []
+        left = budget
+        while queue and len(turn) < shown and len(passed_over) < shown:
+            entry = heapq.heappop(queue)
+            length = tokens.get(entry[1], 0)
+            if turn and length > left:
+                passed_over.append(entry)
+                continue
+            turn.append(entry)
+            left -= length
+        for entry in passed_over:
+            heapq.heappush(queue, entry)
         for time, seed_id in turn:
             heapq.heappush(queue, (time + 1 / weights[seed_id], seed_id))
         group = [seed_id for _, seed_id in turn]

@@ -1,59 +1,98 @@
-"""Builds the requests to the service LLM; sending them is left to `generate`.
+"""Builds the requests to the service LLM; `generate` sends them.
 
-Text that comes from data or from a model stands inside blocks only, and requests depend on nothing
-but their arguments, so a run that is repeated finds every paid reply in the journal.
+Text from data or from a model appears inside blocks only. Requests depend on their arguments alone,
+so a repeated run finds every paid reply in the journal.
 """
 
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from components.records import CoverageRow
-from components.service_llm.blocks import block, block_key
-from components.service_llm.types import Request
 from components.synth_data_gen import templates
-from components.synth_data_gen.plan import PlannedRequest
-from components.synth_data_gen.schemas import Answer, AttributeSets, ProposedPrompts, QualityScore
+from components.synth_data_gen.plan import PlannedRequest, make_plan
+from components.synth_data_gen.schemas import (
+    Answer,
+    AttributeSets,
+    LeakVerdict,
+    ProposedConversations,
+    ProposedPrompts,
+    QualityScore,
+)
 from components.synth_data_gen.settings import SynthSettings
-from components.task import Task
+from core.conversation import has_turns, json_value
+from core.records import CoverageRow
+from service_llm.blocks import block, block_key
+from service_llm.types import CHARACTERS_PER_TOKEN, Request
+from task.task import Task
 
 _ATTRIBUTE_EXAMPLES = 20  # enough to show the range of the seeds; more only costs tokens
 # Room in a reply, in tokens. A token is rarely less than a character, so lengths in characters are
 # generous bounds; they cost nothing unless they are used.
-_LEAST_PROMPT_TOKENS = 256
-_LEAST_REPLY_TOKENS = 1024
+_MIN_PROMPT_TOKENS = 256
+_MIN_REPLY_TOKENS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class RequestBuilder:
-    """Makes the requests of one task.
+    """The requests of one task.
 
     Attributes:
-        task: What is taken over.
+        task: The task that the model takes over.
         settings: Temperatures and sizes.
         salt: Random bytes that no author of a text in a block knows.
-        seeds: The rows that requests may show; also tell how long replies get.
+        seeds: The rows that requests may show; their lengths bound those of replies.
+        max_reply_tokens: Maximum tokens that the service LLM may be asked for in a reply.
     """
 
     task: Task
     settings: SynthSettings
     salt: bytes
     seeds: Sequence[CoverageRow]
+    max_reply_tokens: int = 128_000
+
+    def plan(
+        self,
+        weights: Mapping[str, float],
+        attributes: AttributeSets,
+        *,
+        round: int,
+        batch: int,
+        prompts: int,
+    ) -> list[PlannedRequest]:
+        """Plan requests whose examples and replies fit; see `make_plan`."""
+        room = (self.max_reply_tokens - _MIN_REPLY_TOKENS) // self._prompt_tokens
+        count = max(1, min(self.settings.prompts_per_request, room))
+        return make_plan(
+            weights,
+            attributes,
+            self.settings.model_copy(update={"prompts_per_request": count}),
+            round=round,
+            batch=batch,
+            prompts=prompts,
+            tokens={seed.id: _tokens(seed) for seed in self.seeds},
+        )
+
+    @functools.cached_property
+    def has_conversations(self) -> bool:
+        """Whether seeds have several turns, so that new prompts are to have them, too."""
+        return any(has_turns(seed.prompt) for seed in self.seeds)
 
     def attributes(self) -> Request:
-        """Asks for attribute sets that suit the seeds, evenly picked when they are many."""
+        """Ask for attribute sets that suit the seeds, evenly picked when they are many."""
         step = max(1, len(self.seeds) // _ATTRIBUTE_EXAMPLES)
-        shown = self.seeds[::step][:_ATTRIBUTE_EXAMPLES]
+        shown = self._fitting(self.seeds[::step][:_ATTRIBUTE_EXAMPLES])
         key = self._key(templates.PROPOSE_ATTRIBUTES, *(seed.id for seed in shown))
         prompt = templates.render(
             templates.PROPOSE_ATTRIBUTES,
+            self.settings,
             task=self._task(key),
             examples=_examples(shown, key),
         )
         return Request(prompt=prompt, schema=AttributeSets, temperature=0.7, max_output_tokens=4096)
 
     def prompts(self, planned: PlannedRequest, *, round: int, batch: int) -> Request:
-        """Asks for the prompts of one planned request.
+        """Ask for the prompts of one planned request.
 
         Args:
             planned: What is wanted.
@@ -64,13 +103,18 @@ class RequestBuilder:
         shown = [by_id[seed_id] for seed_id in planned.seed_ids]
         numbers = {seed.id: number for number, seed in enumerate(shown, start=1)}
         wanted = [
-            {"like_example": numbers[prompt.like_seed], **prompt.attributes}
-            for prompt in planned.wanted
+            {"number": number, "like_example": numbers[prompt.like_seed], **prompt.attributes}
+            for number, prompt in enumerate(planned.wanted, start=1)
         ]
         parts = (str(round), str(batch), str(planned.number))
-        key = self._key(templates.PROPOSE_PROMPTS, *parts)
+        text = templates.PROPOSE_PROMPTS
+        schema: type[ProposedPrompts | ProposedConversations] = ProposedPrompts
+        if self.has_conversations:
+            text, schema = templates.PROPOSE_CONVERSATIONS, ProposedConversations
+        key = self._key(text, *parts)
         prompt = templates.render(
-            templates.PROPOSE_PROMPTS,
+            text,
+            self.settings,
             task=self._task(key),
             examples=_examples(shown, key),
             plan=block("plan", json.dumps(wanted, ensure_ascii=False), key),
@@ -78,17 +122,26 @@ class RequestBuilder:
         )
         return Request(
             prompt=prompt,
-            schema=ProposedPrompts,
+            schema=schema,
             temperature=self.settings.temperature,
-            max_output_tokens=_LEAST_REPLY_TOKENS + self._prompt_tokens() * len(wanted),
+            max_output_tokens=self._at_most(_MIN_REPLY_TOKENS + self._prompt_tokens * len(wanted)),
             tag=str(planned.number),
         )
 
     def answers(self, message: str, shown: Sequence[CoverageRow], *, tag: str) -> list[Request]:
-        """Asks for the output of one message, once per sample."""
-        key = self._key(templates.ANSWER, message)
+        """Ask for the output of one message, once per sample.
+
+        Args:
+            message: The message.
+            shown: Seeds to show, the most important last; those that do not fit are left out.
+            tag: Returned with the results.
+        """
+        shown = self._fitting(shown[::-1])[::-1]
+        text = templates.ANSWER_CONVERSATION if self.has_conversations else templates.ANSWER
+        key = self._key(text, message)
         prompt = templates.render(
-            templates.ANSWER,
+            text,
+            self.settings,
             task=self._task(key),
             examples=_examples(shown, key),
             message=block("message", message, key),
@@ -98,7 +151,7 @@ class RequestBuilder:
                 prompt=prompt,
                 schema=Answer,
                 temperature=self.settings.answer_temperature,
-                max_output_tokens=self._answer_tokens(),
+                max_output_tokens=self._at_most(self._answer_tokens),
                 index=sample,
                 tag=tag,
             )
@@ -106,22 +159,54 @@ class RequestBuilder:
         ]
 
     def score(self, message: str, output: str, *, tag: str) -> Request:
-        """Asks how good one pair is for training."""
+        """Ask how good one pair is for training."""
         key = self._key(templates.SCORE, message, output)
         prompt = templates.render(
             templates.SCORE,
+            self.settings,
             task=self._task(key),
             prompt=block("prompt", message, key),
             output=block("output", output, key),
-            rubric=self.settings.quality_rubric.strip() or templates.render(templates.RUBRIC),
+            rubric=templates.render(templates.RUBRIC, self.settings).strip(),
         )
         return Request(prompt=prompt, schema=QualityScore, temperature=0.0, tag=tag)
 
-    def _prompt_tokens(self) -> int:
-        return max(_LEAST_PROMPT_TOKENS, *(len(seed.prompt) for seed in self.seeds))
+    def leak(self, message: str, rows: Sequence[CoverageRow], *, tag: str) -> Request:
+        """Ask the judge whether a message restates one of the coverage rows' prompts."""
+        key = self._key(templates.JUDGE_LEAK, message, *(row.id for row in rows))
+        tests = (
+            block(f"test_message_{number}", row.prompt, key)
+            for number, row in enumerate(rows, start=1)
+        )
+        prompt = templates.render(
+            templates.JUDGE_LEAK,
+            self.settings,
+            task=self._task(key),
+            candidate=block("candidate", message, key),
+            tests="\n".join(tests),
+        )
+        return Request(prompt=prompt, schema=LeakVerdict, temperature=0.0, tag=tag)
 
+    @functools.cached_property
+    def _prompt_tokens(self) -> int:
+        return max(_MIN_PROMPT_TOKENS, *(len(seed.prompt) for seed in self.seeds))
+
+    @functools.cached_property
     def _answer_tokens(self) -> int:
-        return max(_LEAST_REPLY_TOKENS, *(2 * len(seed.output) for seed in self.seeds))
+        return max(_MIN_REPLY_TOKENS, *(2 * len(seed.output) for seed in self.seeds))
+
+    def _at_most(self, tokens: int) -> int:
+        return min(tokens, self.max_reply_tokens)
+
+    def _fitting(self, rows: Iterable[CoverageRow]) -> list[CoverageRow]:
+        """Return the rows that fit into the budget, at least the first one, in their order."""
+        fitting: list[CoverageRow] = []
+        left = self.settings.max_example_tokens
+        for row in rows:
+            if not fitting or _tokens(row) <= left:
+                fitting.append(row)
+                left -= _tokens(row)
+        return fitting
 
     def _key(self, kind: str, *parts: str) -> str:
         return block_key(self.salt, kind, *parts)
@@ -130,8 +215,13 @@ class RequestBuilder:
         return block("task", self.task.text(), key)
 
 
+def _tokens(row: CoverageRow) -> int:
+    return -(-(len(row.prompt) + len(row.output)) // CHARACTERS_PER_TOKEN)
+
+
 def _examples(rows: Sequence[CoverageRow], key: str) -> str:
     lines = (
-        json.dumps({"prompt": row.prompt, "output": row.output}, ensure_ascii=False) for row in rows
+        json.dumps({"prompt": json_value(row.prompt), "output": row.output}, ensure_ascii=False)
+        for row in rows
     )
     return "\n".join(block("example", line, key) for line in lines)

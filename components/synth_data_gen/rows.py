@@ -1,16 +1,19 @@
-"""A synthetic row on its way through the filters, and as it is written."""
+"""A synthetic row on its way through the filters, and how it is finished and split."""
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any
 
-from components.synth_data_gen.text import normalize
-
-TRAIN_SPLIT = "train"
-EVAL_SPLIT = "eval"
-SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
+from core.synthetic_records import (
+    EVAL_SPLIT,
+    LOGGED,
+    TRAIN_SPLIT,
+    NearestCoverage,
+    Provenance,
+    RowGenerator,
+    SyntheticRow,
+)
+from task.normalization import normalize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,123 +31,97 @@ class Candidate:
         nearest: Id of the nearest coverage row, and the similarity, 0 to 1.
         prompt_model_version: The model that wrote the prompt, as the provider names it.
         output_model_version: The model that wrote the output.
+        logged_id: Id of the logged exchange; empty for what was generated.
+        tags: Of the logged exchange.
     """
 
     position: tuple[int, int, int]
     prompt: str
-    seed_ids: tuple[str, ...]
-    like_seed: str
-    attributes: Mapping[str, str]
+    seed_ids: tuple[str, ...] = ()
+    like_seed: str = ""
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     output: str = ""
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     nearest: tuple[str, float] | None = None
     prompt_model_version: str = ""
     output_model_version: str = ""
+    logged_id: str = ""
+    tags: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Dropped:
-    """A candidate that a filter took.
-
-    Attributes:
-        reason: The filter's word for it, as counted in `synthesis.json`.
-        detail: What exactly was wrong.
-        prompt: The prompt; empty when none came back.
-        output: The output, or the reply that could not be read; empty when it was dropped before
-            it was answered.
-        near: Id of the coverage row, or text of the row, that it repeats.
-        count: How many candidates this stands for; more than one only where none came back.
-        scores: The numbers that filters gave it, such as `agreement` and `quality`.
-    """
-
-    reason: str
-    detail: str
-    prompt: str = ""
-    output: str = ""
-    near: str = ""
-    count: int = 1
-    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """One line of `quarantine.jsonl`."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class SyntheticRow:
-    """One row of the synthetic Examples, with their features as attributes.
-
-    Attributes:
-        id: Stable name, made from the round and the normalized prompt.
-        prompt: The prompt.
-        output: The desired output.
-        provenance: JSON object that tells where the row comes from.
-        round: The round that added it, from 1.
-    """
-
-    id: str
-    prompt: str
-    output: str
-    provenance: str
-    round: int
-
-    def features(self) -> dict[str, str | int]:
-        """The row as `examples_io.write_examples` takes it."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_features(cls, features: Mapping[str, Any]) -> "SyntheticRow":
-        """The row that `examples_io.read_examples` returned."""
-        return cls(**{field.name: features[field.name] for field in dataclasses.fields(cls)})
-
-
-def row_of(candidate: Candidate, *, round: int, provenance: Mapping[str, Any]) -> SyntheticRow:
-    """The finished row of a candidate.
+def row_of(
+    candidate: Candidate,
+    *,
+    round: int,
+    generator: RowGenerator,
+    prompt_versions: Mapping[str, str],
+) -> SyntheticRow:
+    """Make the finished row of a candidate.
 
     Args:
-        candidate: An answered candidate that every filter let pass.
+        candidate: An answered candidate that passed every filter.
         round: The round, from 1.
-        provenance: What all rows of the round share: generator and prompt versions.
+        generator: What wrote the rows of the round; the row's own model versions are added.
+        prompt_versions: Of the prompt texts.
     """
-    own: dict[str, Any] = {
-        "seed_ids": list(candidate.seed_ids),
-        "like_seed": candidate.like_seed,
-        "attributes": dict(candidate.attributes),
-        "scores": dict(candidate.scores),
-        "round": round,
-        **provenance,
-        "generator": {
-            **provenance["generator"],
-            "prompt_model_version": candidate.prompt_model_version,
-            "output_model_version": candidate.output_model_version,
-        },
-    }
-    if candidate.nearest is not None:
-        own["nearest_coverage"] = {
-            "id": candidate.nearest[0],
-            "similarity": round_similarity(candidate.nearest[1]),
-        }
-    digest = hashlib.sha256(normalize(candidate.prompt).encode()).hexdigest()
+    provenance = Provenance(
+        seed_ids=candidate.seed_ids,
+        like_seed=candidate.like_seed,
+        attributes=candidate.attributes,
+        scores=candidate.scores,
+        round=round,
+        generator=generator.model_copy(
+            update={
+                "prompt_model_version": candidate.prompt_model_version,
+                "output_model_version": candidate.output_model_version,
+            }
+        ),
+        prompt_versions=prompt_versions,
+        nearest_coverage=_near(candidate),
+    )
+    return _row(f"syn-{round:03d}", candidate, provenance)
+
+
+def logged_row_of(candidate: Candidate, *, round: int) -> SyntheticRow:
+    """Make the training row of a logged exchange that passed every filter."""
+    provenance = Provenance(
+        source=LOGGED,
+        logged_id=candidate.logged_id,
+        like_seed=candidate.like_seed,
+        scores=candidate.scores,
+        round=round,
+        nearest_coverage=_near(candidate),
+    )
+    return _row("log", candidate, provenance)
+
+
+def prompt_digest(prompt: str) -> str:
+    """Return 16 hexadecimal digits, equal for prompts that are equal after normalization."""
+    return hashlib.sha256(normalize(prompt).encode()).hexdigest()[:16]
+
+
+def _near(candidate: Candidate) -> NearestCoverage | None:
+    near = candidate.nearest
+    # Three digits: more would differ between processors.
+    return near and NearestCoverage(id=near[0], similarity=float(f"{near[1]:.3f}"))
+
+
+def _row(prefix: str, candidate: Candidate, provenance: Provenance) -> SyntheticRow:
     return SyntheticRow(
-        id=f"syn-{round:03d}-{digest[:16]}",
+        id=f"{prefix}-{prompt_digest(candidate.prompt)}",
         prompt=candidate.prompt,
         output=candidate.output,
-        provenance=json.dumps(own, ensure_ascii=False, sort_keys=True),
-        round=round,
+        provenance=provenance.to_json(),
+        round=provenance.round,
     )
-
-
-def round_similarity(value: float) -> float:
-    """Three digits: more would differ between processors."""
-    return float(f"{value:.3f}")
 
 
 def split_rows(
     history: Mapping[str, list[SyntheticRow]], new: list[SyntheticRow], eval_fraction: float
 ) -> dict[str, list[SyntheticRow]]:
-    """Adds new rows to the splits, by a hash of their ids, so that no row ever changes its split.
+    """Add new rows to the splits, by a hash of their ids, so that no row ever changes its split.
 
-    Where a split would stay empty, the new row that was nearest to it by hash moves there.
+    Where a split would stay empty, the new row that is nearest to it by hash moves there.
 
     Args:
         history: Earlier rows by split.

@@ -1,6 +1,10 @@
 """What the service LLM has to return for each kind of request of this component."""
 
+from typing import Literal, Self
+
 import pydantic
+
+from core.conversation import Conversation, Message
 
 
 class AttributeSets(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -17,17 +21,73 @@ class AttributeSets(pydantic.BaseModel, frozen=True, extra="forbid"):
     language: list[str]
     edge_case: list[str]
 
+    @classmethod
+    def unconstrained(cls) -> Self:
+        """Return sets that leave every attribute open."""
+        return cls.model_validate({name: [] for name in cls.model_fields})
+
+
+class NumberedMessage(pydantic.BaseModel):
+    """A new prompt, with the number of its object in the plan."""
+
+    number: int
+    message: str
+
 
 class ProposedPrompts(pydantic.BaseModel):
-    """New prompts, in the order of the plan."""
+    """New prompts; one that was skipped moves no other to a wrong place in the plan."""
 
-    prompts: list[str]
+    messages: list[NumberedMessage]
+
+    @property
+    def by_number(self) -> dict[int, str]:
+        """The prompts by their number; of two with one number the first counts."""
+        return {m.number: m.message for m in reversed(self.messages)}
+
+
+class ProposedTurn(pydantic.BaseModel):
+    """One turn of a new conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class ProposedConversation(pydantic.BaseModel):
+    """A new conversation up to a message of the user."""
+
+    turns: list[ProposedTurn]
+
+    def prompt(self) -> str:
+        """Return it as a prompt; empty where its turns are no conversation."""
+        try:
+            messages = tuple(Message(role=t.role, text=t.text.strip()) for t in self.turns)
+            return Conversation(messages=messages).prompt
+        except ValueError:
+            return ""
+
+
+class ProposedConversations(pydantic.BaseModel):
+    """New conversations, in the order of the plan."""
+
+    conversations: list[ProposedConversation]
+
+    @property
+    def by_number(self) -> dict[int, str]:
+        """The conversations as prompts, by their place."""
+        return {n: found.prompt() for n, found in enumerate(self.conversations, start=1)}
 
 
 class Answer(pydantic.BaseModel):
     """The output for one message."""
 
     output: str
+
+
+class LeakVerdict(pydantic.BaseModel):
+    """Which of the shown coverage prompts a candidate restates, from 1; 0 for none."""
+
+    reason: str
+    same_as: int = pydantic.Field(ge=0)
 
 
 class QualityScore(pydantic.BaseModel):

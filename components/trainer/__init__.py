@@ -1,1 +1,1 @@
-"""TFX's Trainer, told by a URI which earlier model a training starts from."""
+"""TFX's Trainer, given the URI of an earlier model to start from."""

@@ -1,6 +1,6 @@
 """The component Trainer: TFX's, with hyperparameters and the URI of a model to start from."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tfx.components.trainer.component import Trainer as StockTrainer
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -9,10 +9,10 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
-from tfx.types.component_spec import ExecutionParameter
 from tfx.types.standard_component_specs import TrainerSpec as StockTrainerSpec
 from tfx.utils import json_utils
 
+from components.specs import properties
 from components.trainer import executor
 from components.trainer.executor import HPARAMS_KEY, PRESET_KEY, WARM_START_URI_KEY
 
@@ -22,8 +22,7 @@ class TrainerSpec(StockTrainerSpec):
 
     PARAMETERS: ClassVar = {
         **StockTrainerSpec.PARAMETERS,
-        HPARAMS_KEY: ExecutionParameter(type=str),
-        WARM_START_URI_KEY: ExecutionParameter(type=str),
+        **properties(HPARAMS_KEY, WARM_START_URI_KEY),
     }
 
 
@@ -49,7 +48,7 @@ class Trainer(StockTrainer):
         transform_graph: BaseChannel,
         preset: str,
         hparams: str | RuntimeParameter,
-        custom_config: dict[str, Any],
+        custom_config: dict[str, str],
         warm_start_uri: str | RuntimeParameter = "",
     ) -> None:
         """Construct the component.

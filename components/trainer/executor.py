@@ -1,15 +1,15 @@
 """The Trainer's executor: TFX's own, given the hyperparameters and the model to start from."""
 
 import json
-from typing import Any
 
 from tfx.components.trainer.executor import GenericExecutor
+from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import Model
 from tfx.types.standard_component_specs import BASE_MODEL_KEY, CUSTOM_CONFIG_KEY
 from tfx.utils import json_utils
 from tfx.version import __version__ as tfx_version
 
-from components.errors import UserError
+from core.errors import UserError
 
 HPARAMS_KEY = "hparams"
 PRESET_KEY = "preset"
@@ -21,11 +21,11 @@ class Executor(GenericExecutor):
 
     def Do(  # noqa: N802  (TFX's name)
         self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, str],
     ) -> None:
-        """Trains.
+        """Train the model.
 
         Args:
             input_dict: As for TFX's Trainer.
@@ -51,7 +51,7 @@ class Executor(GenericExecutor):
         super().Do(input_dict, output_dict, exec_properties)
 
 
-def _check_preset(wanted: Any, prepared: str) -> None:
+def _check_preset(wanted: object, prepared: str) -> None:
     if wanted != prepared:
         raise UserError(
             f"The training is to tune {wanted!r}, and its examples were made for {prepared!r}. "

@@ -1,10 +1,10 @@
-"""What a person sees while a local run goes on; everything else goes to the log file."""
+"""What a person sees during a local run; everything else goes to the log file."""
 
 import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -18,14 +18,26 @@ __all__ = ["ProgressView", "progress_view"]
 
 
 class ProgressView(Protocol):
-    """What the loop of rounds tells the view; components tell it the rest through logging."""
+    """What the loop of rounds reports to the view; components report the rest through logging."""
 
-    def round_started(self, round: int, max_rounds: int) -> None:
-        """A round begins; `max_rounds` is how many there can be."""
+    def round_started(self, round: int, max_rounds: int, components: Sequence[str] = ()) -> None:
+        """Show that a round begins; again for each part of a round that may pause.
+
+        Args:
+            round: Its number, from 1.
+            max_rounds: The maximum number of rounds.
+            components: Ids of its components in the order in which they run.
+        """
         ...
 
-    def round_finished(self, round: int, text: str) -> None:
-        """A round has ended; `text` says in a line what it brought."""
+    def round_finished(self, round: int, text: str, so_far: str = "") -> None:
+        """Show that a round has ended.
+
+        Args:
+            round: Its number, from 1.
+            text: The round in one line.
+            so_far: What all rounds brought and cost so far, in a few words.
+        """
         ...
 
 

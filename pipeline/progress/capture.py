@@ -1,4 +1,4 @@
-"""Sends what the process writes to its standard descriptors to a file, and back."""
+"""Redirects the standard descriptors of the process to a file, and restores them."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def capture_output(log_file: Path, stream: TextIO) -> Iterator[TextIO]:
         A stream that still reaches the person: `stream` itself unless it writes to one of the two.
     """
     with contextlib.ExitStack() as stack:
-        screen = stack.enter_context(_beside(stream))
+        screen = stack.enter_context(_duplicate(stream))
         log = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         stack.callback(os.close, log)
         _flush()
@@ -37,8 +37,8 @@ def capture_output(log_file: Path, stream: TextIO) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def _beside(stream: TextIO) -> Iterator[TextIO]:
-    """The stream on a descriptor of its own where its present one is redirected."""
+def _duplicate(stream: TextIO) -> Iterator[TextIO]:
+    """Open the stream on a descriptor of its own where its present one is redirected."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError, AttributeError):

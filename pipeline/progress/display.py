@@ -1,7 +1,10 @@
-"""What displays have in common: the events they show and how they word them."""
+"""The interface of displays: the events they show, and the words for them."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
+
+from core.text import duration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Step:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     def figures(self) -> str:
-        """The numbers in words, for example "120 of 300 steps, loss 0.412, 1 min 05 s left"."""
+        """Put the numbers in words, for example "120 of 300 steps, loss 0.412, 1 min 05 s left"."""
         parts = [f"{self.done} of {self.total} {self.unit}"] if self.total else []
         if self.loss is not None:
             parts.append(f"loss {self.loss:.3f}")
@@ -42,22 +45,12 @@ class Step:
 class Display(Protocol):
     """Shows a run; the calls come from one thread at a time."""
 
-    def round_started(self, round: int, max_rounds: int) -> None: ...  # noqa: D102
-    def round_finished(self, round: int, text: str) -> None: ...  # noqa: D102
+    def round_started(  # noqa: D102
+        self, round: int, max_rounds: int, components: Sequence[str] = ()
+    ) -> None: ...
+    def round_finished(self, round: int, text: str, so_far: str = "") -> None: ...  # noqa: D102
     def component_started(self, name: str) -> None: ...  # noqa: D102
+    def component_cached(self) -> None: ...  # noqa: D102
     def component_finished(self, name: str) -> None: ...  # noqa: D102
     def step(self, step: Step) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: "0.4 s", "12 s", "1 min 05 s", "2 h 03 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,8 +1,8 @@
-"""Progress as one view on a terminal that is drawn again and again."""
+"""Progress as one live view on a terminal."""
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -11,32 +11,48 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.progress.display import Step, duration
+from core.text import duration
+from pipeline.progress.checklist import Checklist, Item, State
+from pipeline.progress.display import Step
 
 _FALLBACK_SIZE = (80, 24)
-_BAR_WIDTH = 30  # characters
+_BAR_WIDTH = 20  # characters
 _DRAWN_PER_SECOND = 4
+_OTHER_LINES = 5  # title, step, rest, and two around the view
+_MARKS = {
+    State.DONE: ("✓", "green"),
+    State.CACHED: ("✓", "dim"),
+    State.RUNNING: ("▸", "cyan"),
+    State.WAITING: ("·", "dim"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class _State:
-    """All that is drawn. It is replaced as a whole, so the drawing thread never sees a half."""
+class _View:
+    """All that is drawn. It is replaced as a whole, so the drawing thread never sees a half.
+
+    Attributes:
+        title: Which round it is.
+        since: When it began.
+        so_far: What the rounds before it brought and cost.
+        rounds_after: How many rounds may follow it.
+        checklist: Its components.
+    """
 
     title: str
     since: float
-    finished: tuple[str, ...] = ()
-    component: str = ""
-    component_since: float = 0.0
-    step: Step | None = None
+    so_far: str = ""
+    rounds_after: int = 0
+    checklist: Checklist = dataclasses.field(default_factory=Checklist)
 
 
 class LiveDisplay:
-    """Draws the round, what is finished, and the component that is running with its step."""
+    """Draws the round as a list of its components, with the step of the running one."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
-        self._state = _State("Starting", clock())
+        self._view = _View("Starting", clock())
         self._console = Console(file=stream, force_terminal=True, highlight=False)
         self._live = Live(
             console=self._console,
@@ -48,53 +64,80 @@ class LiveDisplay:
         )
         self._live.start(refresh=True)
 
-    def round_started(self, round: int, max_rounds: int) -> None:
-        """Begin an empty round."""
-        self._show(_State(f"Round {round} of at most {max_rounds}", self._clock()))
+    def round_started(self, round: int, max_rounds: int, components: Sequence[str] = ()) -> None:
+        """Begin a round, or another part of it, with all its components waiting."""
+        title = f"Round {round} of at most {max_rounds}"
+        self._show(
+            _View(
+                title,
+                self._view.since if title == self._view.title else self._clock(),
+                self._view.so_far,
+                max_rounds - round,
+                self._view.checklist.next_round(components),
+            )
+        )
 
-    def round_finished(self, round: int, text: str) -> None:
+    def round_finished(self, round: int, text: str, so_far: str = "") -> None:
         """Leave a line above the view, which stays on the screen."""
-        took = duration(self._clock() - self._state.since)
-        self._show(_State("Finishing", self._clock()))
+        took = duration(self._clock() - self._view.since)
+        self._show(_View("Finishing", self._clock(), so_far, checklist=self._view.checklist))
         self._console.print(Text(f"Round {round}: {text} ({took})"))
 
     def component_started(self, name: str) -> None:
         """Show it as running."""
-        state = self._state
-        self._show(_State(state.title, state.since, state.finished, name, self._clock()))
+        self._change(self._view.checklist.start(name, self._clock()))
+
+    def component_cached(self) -> None:
+        """Show that the running one takes its outputs from the cache."""
+        self._change(self._view.checklist.cached())
 
     def component_finished(self, name: str) -> None:
-        """Move it to the finished ones."""
-        state = self._state
-        took = duration(self._clock() - state.component_since)
-        self._show(_State(state.title, state.since, (*state.finished, f"{name} {took}")))
+        """Show it as done."""
+        self._change(self._view.checklist.finish(name, self._clock()))
 
     def step(self, step: Step) -> None:
         """Keep the step for the next drawing: there may be hundreds in a second."""
-        self._state = dataclasses.replace(self._state, step=step)
+        view = self._view
+        self._view = dataclasses.replace(view, checklist=view.checklist.with_step(step))
 
     def close(self) -> None:
         """Remove the view; what was left above it stays."""
         self._live.stop()
 
-    def _show(self, state: _State) -> None:
-        self._state = state
+    def _change(self, checklist: Checklist) -> None:
+        self._show(dataclasses.replace(self._view, checklist=checklist))
+
+    def _show(self, view: _View) -> None:
+        self._view = view
         self._live.refresh()
 
     def _draw(self) -> RenderableType:
-        self._console.size = self._size()
-        state, now = self._state, self._clock()
-        title = Text.assemble((state.title, "bold"), f"  {duration(now - state.since)}")
-        parts: list[RenderableType] = [title]
-        if state.finished:
-            count = len(state.finished)
-            parts.append(Text(f"{count} done: {', '.join(state.finished)}", style="dim"))
-        if state.component:
-            running = f"  {duration(now - state.component_since)}"
-            parts.append(Text.assemble((state.component, "cyan"), running))
-        if state.step:
-            parts.append(_step_line(state.step))
+        self._console.size = size = self._size()
+        view, now = self._view, self._clock()
+        parts: list[RenderableType] = [
+            Text.assemble(
+                (view.title, "bold"),
+                f"  {duration(now - view.since)}",
+                (f"  {view.so_far}" if view.so_far else "", "dim"),
+                overflow="ellipsis",
+                no_wrap=True,
+            )
+        ]
+        if view.title != "Finishing":
+            parts += self._rows(view.checklist, now, size[1] - _OTHER_LINES)
+        if rest := _rest(view, now):
+            parts.append(Text(rest, style="dim"))
         return Group(*parts)
+
+    def _rows(self, checklist: Checklist, now: float, height: int) -> list[RenderableType]:
+        rows: list[RenderableType] = []
+        for item in checklist.items[_first_shown(checklist, height) :][: max(height, 1)]:
+            rows.append(_line(item, checklist, now))
+            if item.state is State.RUNNING and checklist.step:
+                rows.append(_step_line(checklist.step))
+        if checklist.step and not checklist.running:
+            rows.append(_step_line(checklist.step))
+        return rows
 
     def _size(self) -> tuple[int, int]:
         """Of the stream's terminal: the console would ask descriptors that are redirected."""
@@ -105,10 +148,42 @@ class LiveDisplay:
         return (size.columns or _FALLBACK_SIZE[0], size.lines or _FALLBACK_SIZE[1])
 
 
+def _first_shown(checklist: Checklist, height: int) -> int:
+    """Leave out the oldest finished components where the terminal is too low for all."""
+    finished = sum(item.is_finished for item in checklist.items)
+    return min(max(0, len(checklist.items) - height), finished)
+
+
+def _line(item: Item, checklist: Checklist, now: float) -> Text:
+    mark, style = _MARKS[item.state]
+    times = {
+        State.DONE: duration(item.seconds),
+        State.CACHED: "cached",
+        State.RUNNING: duration(now - checklist.since),
+        State.WAITING: "",
+    }
+    name_style = "bold" if item.state is State.RUNNING else ""
+    return Text.assemble(
+        (f" {mark} ", style), (f"{item.name:<24}", name_style), (times[item.state], "dim")
+    )
+
+
+def _rest(view: _View, now: float) -> str:
+    """Say how long the round and, at most, the run will still take, once that is known."""
+    left = view.checklist.seconds_left(now)
+    if not left or view.title == "Finishing":
+        return ""
+    text = f"About {duration(left)} left in this round"
+    a_round = view.checklist.seconds_a_round()
+    if view.rounds_after and a_round:
+        text += f", at most {duration(left + view.rounds_after * a_round)} in all"
+    return text
+
+
 def _step_line(step: Step) -> RenderableType:
     if not step.total:
-        return Text(f"  {step.message}")
+        return Text(f"     {step.message}", overflow="ellipsis", no_wrap=True)
     line = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=step.total, completed=step.done, width=_BAR_WIDTH)
-    line.add_row(Text(f"  {step.message}"), bar, Text(step.figures()))
+    line.add_row(Text(f"     {step.message}"), bar, Text(step.figures()))
     return line

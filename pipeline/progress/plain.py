@@ -1,9 +1,10 @@
 """Progress as plain lines, for pipes and files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from pipeline.progress.display import Step, duration
+from core.text import duration
+from pipeline.progress.display import Step
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SHARE_BETWEEN_LINES = 0.1
@@ -22,23 +23,41 @@ class PlainDisplay:
         self._since = clock()
         self._shown: Step | None = None
         self._shown_at = 0.0
+        self._cached = False
+        self._round: int | None = None
+        self._finished: set[str] = set()  # components of the round that had their lines
 
-    def round_started(self, round: int, max_rounds: int) -> None:
-        """Write which round it is."""
-        self._write(f"Round {round} of at most {max_rounds}")
+    def round_started(self, round: int, max_rounds: int, components: Sequence[str] = ()) -> None:
+        """Write which round it is, once for all parts in which it runs."""
+        if round != self._round:
+            self._round, self._finished = round, set()
+            self._write(f"Round {round} of at most {max_rounds}")
 
-    def round_finished(self, round: int, text: str) -> None:
+    def round_finished(self, round: int, text: str, so_far: str = "") -> None:
         """Write what the round brought."""
+        self._round, self._finished = None, set()
         self._write(f"Round {round}: {text}")
 
     def component_started(self, name: str) -> None:
         """Write its name and start its time."""
-        self._since, self._shown = self._clock(), None
-        self._write(f"  {name} is running")
+        self._since, self._shown, self._cached = self._clock(), None, False
+        if name not in self._finished:
+            self._write(f"  {name} is running")
+
+    def component_cached(self) -> None:
+        """Keep it for the line that its end writes."""
+        self._cached = True
 
     def component_finished(self, name: str) -> None:
-        """Write its name and its time."""
-        self._write(f"  {name} finished after {duration(self._clock() - self._since)}")
+        """Write its name, and its time unless its outputs come from the cache.
+
+        Nothing where an earlier part of the round has said it.
+        """
+        if self._cached and name in self._finished:
+            return
+        self._finished.add(name)
+        took = f"finished after {duration(self._clock() - self._since)}"
+        self._write(f"  {name} {'is cached' if self._cached else took}")
 
     def step(self, step: Step) -> None:
         """Write the step where it is new or has come far enough."""
@@ -49,7 +68,7 @@ class PlainDisplay:
         self._write(": ".join(filter(None, (f"    {step.message}", step.figures()))))
 
     def close(self) -> None:
-        """Nothing is left to be done."""
+        """Do nothing: every line is already written."""
 
     def _is_due(self, step: Step, now: float) -> bool:
         last = self._shown

@@ -9,13 +9,16 @@ from pathlib import Path
 # Imported before its logger is used: absl replaces the logger's class when it is loaded later.
 from absl import logging as absl_logging
 
+from core.progress import progress
 from pipeline.progress.display import Display, Step
 
-PROGRESS_LOGGER = "understudy.progress"
+PROGRESS_LOGGER = progress.name
 
 # The messages of tfx/orchestration/local/local_dag_runner.py; the node's id is the argument.
 _STARTED = "Component %s is running."
 _FINISHED = "Component %s is finished."
+# tfx/orchestration/portable/launcher.py, between these two
+_CACHED = "A cached execution %d is used."
 
 
 class ProgressHandler(logging.Handler):
@@ -37,12 +40,14 @@ class ProgressHandler(logging.Handler):
             self._display.step(step_of(record))
         elif record.msg == _STARTED and isinstance(record.args, tuple):
             self._display.component_started(str(record.args[0]))
+        elif record.msg == _CACHED:
+            self._display.component_cached()
         elif record.msg == _FINISHED and isinstance(record.args, tuple):
             self._display.component_finished(str(record.args[0]))
 
 
 def step_of(record: logging.LogRecord) -> Step:
-    """The step that a record of the progress logger tells; its figures are in `progress`."""
+    """Read the step from a record of the progress logger; its figures are in `progress`."""
     return Step(record.getMessage(), **getattr(record, "progress", {}))
 
 

@@ -3,7 +3,7 @@
 import functools
 from typing import Any, NamedTuple
 
-from components.errors import UserError
+from core.errors import UserError
 
 _GCS = "gs://"
 NEW = 0
@@ -44,7 +44,7 @@ class Bucket:
         next(iter(self._client.list_blobs(bucket, prefix=name, max_results=1)), None)
 
     def read(self, uri: str) -> Content | None:
-        """The content of a file; None where there is none, an error where there is no bucket."""
+        """Read a file; return None where there is none, raise where there is no bucket."""
         from google.api_core.exceptions import NotFound
 
         blob = self._blob(uri)

@@ -1,10 +1,10 @@
-"""The connection to Google Cloud, made when it is used."""
+"""Connects to Google Cloud on first use."""
 
 import functools
 from typing import Any
 
 from pipeline.vertex.bucket import Bucket
-from pipeline.vertex.jobs import Jobs
+from pipeline.vertex.client import Jobs
 from pipeline.vertex.settings import VertexSettings
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -35,7 +35,7 @@ class Cloud:
         return AuthorizedSession(self._credentials)  # type: ignore[no-untyped-call]
 
     def jobs(self, vertex: VertexSettings) -> Jobs:
-        """Submits and finds jobs."""
+        """Return the client that submits and finds jobs."""
         return Jobs(vertex, credentials=self._credentials, endpoint=self._endpoint)
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""What the commands of `kubeflow_runner.py` do; each returns what to tell at its end."""
+"""The commands of `understudy vertex`; each returns the text to print at its end."""
 
 import datetime
 import re
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml
 
-from components.errors import UserError
-from pipeline.config import Config, load_config, merge
+from core.errors import UserError
+from core.yaml_text import Yaml, read_yaml
+from pipeline.config import Config, load_config
+from pipeline.preset_files import merge
 from pipeline.vertex.cloud import Cloud
 from pipeline.vertex.errors import explained
 from pipeline.vertex.loop import DetachedError, VertexLoop, start_or_resume
 from pipeline.vertex.preflight import check_cloud, check_config
 from pipeline.vertex.settings import VertexSettings
-from pipeline.vertex.state import StateFile, loop_folder
-from pipeline.vertex.status import describe_status, describe_stop
-from pipeline.vertex.template import compile_template
+from pipeline.vertex.state import LoopState, StateFile, loop_folder
+from pipeline.vertex.status import describe_result, describe_status
 
 Say = Callable[[str], None]
 
@@ -28,10 +28,20 @@ _LOOP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 def write_job(*, preset: str, overrides: Sequence[str], output: Path, say: Say) -> str:
     """Write the PipelineJob of a round."""
     # Imported here: TFX takes ten seconds, and most commands need nothing of it.
-    from pipeline.vertex.job_file import compile_job, describe
+    from pipeline.vertex.compile import compile_job, describe, job_text
 
     del say
-    job = compile_job(load_config(preset, overrides), output)
+    config = load_config(preset, overrides)
+    check_config(config, config.vertex_settings)
+    job = compile_job(config)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(job_text(job), encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"The job cannot be written to {str(output)!r}: {error.strerror}. "
+            "Choose another file with --output FILE."
+        ) from error
     return f"{output}\n{describe(job)}"
 
 
@@ -107,6 +117,7 @@ def run(
     loop: str | None,
     loop_uri: str | None,
     detach: bool,
+    max_failures: int | None = None,
     say: Say,
 ) -> str:
     """Run rounds until the loop stops; start it, or take it up where it is."""
@@ -116,20 +127,21 @@ def run(
     check_config(config, vertex)
     with explained(vertex):
         check_cloud(vertex, cloud.bucket, cloud.session)
-        state = start_or_resume(file, config, compile_template)
+        state = start_or_resume(file, config, _compiled)
+        _check_failures(state, max_failures)
         say(f"Loop {file.folder}")
         rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
         try:
             result = rounds.run(detach=detach)
         except DetachedError:
-            return f"It goes on by itself. Take it up again with: run --from {file.folder}"
-    return describe_stop(result)
+            return f"Submitted jobs keep running. Resume with: run --from {file.folder}"
+    return describe_result(result)
 
 
 def status(
     *, preset: str, overrides: Sequence[str], loop: str | None, loop_uri: str | None, say: Say
 ) -> str:
-    """The rounds, coverage and cost of a loop, and how far its current round is."""
+    """Show the rounds, coverage and cost of a loop, and the progress of its current round."""
     cloud = default_cloud()
     config, file = _find_loop(cloud, preset, overrides, loop, loop_uri)
     vertex = config.vertex_settings
@@ -142,6 +154,15 @@ def status(
             rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
             job = rounds.current_job()
         return describe_status(state, job, cloud.bucket)
+
+
+def _check_failures(state: LoopState, limit: int | None) -> None:
+    failures = state.attempt - 1
+    if limit is not None and failures >= limit:
+        raise UserError(
+            f"Round {len(state.rounds) + 1} has failed {failures} times, and --max-failures is "
+            f"{limit}. Fix the cause that `status` shows, and run once without --max-failures."
+        )
 
 
 def default_cloud() -> Cloud:
@@ -158,7 +179,7 @@ def _checked_cloud(vertex: VertexSettings) -> Cloud:
 def _find_loop(
     cloud: Cloud, preset: str, overrides: Sequence[str], name: str | None, uri: str | None
 ) -> tuple[Config, StateFile]:
-    """The configuration and the state of the loop that the arguments mean."""
+    """Return the configuration and the state of the loop that the arguments name."""
     if uri:
         file = StateFile(uri, cloud.bucket)
         with explained(_named_only_by(uri)):
@@ -174,7 +195,7 @@ def _find_loop(
 
 
 def _named_only_by(uri: str) -> VertexSettings:
-    """Settings to advise with, while those of the loop are not known yet."""
+    """Return settings to advise with, while those of the loop are not known yet."""
     return VertexSettings.model_construct(
         project="PROJECT", region="REGION", pipeline_root=uri, image="IMAGE"
     )
@@ -185,10 +206,17 @@ def _compile_and_upload(config: Config, cloud: Cloud, say: Say) -> tuple[bytes, 
     now = datetime.datetime.now(datetime.UTC)
     name = f"{config.name}-{now:%Y%m%d-%H%M%S}"
     uri = f"{config.vertex_settings.root}/jobs/{name}.json"
-    template = compile_template(config)
+    template = _compiled(config)
     cloud.bucket.write(uri, template)
     say(f"Uploaded {uri}")
     return template, name
+
+
+def _compiled(config: Config) -> bytes:
+    # Imported here: TFX takes ten seconds, and a loop that is resumed needs nothing of it.
+    from pipeline.vertex.compile import compile_job, job_text
+
+    return job_text(compile_job(config)).encode()
 
 
 def _labels(config: Config, started_by: str) -> Mapping[str, str]:
@@ -203,13 +231,16 @@ def _parameter_values(parameters: Sequence[str], config: Config) -> dict[str, An
             raise UserError(
                 f"--parameter {parameter!r} has no value. Write --parameter name=value."
             )
-        value = yaml.safe_load(text)
+        try:
+            value = read_yaml(text)
+        except ValueError as error:
+            raise UserError(f"--parameter {name} is not valid YAML: {error}.") from error
         values[name] = _settings(config, name, value) if isinstance(value, dict) else value
     return values
 
 
-def _settings(config: Config, name: str, changes: dict[str, Any]) -> str:
-    """A section of the configuration with some values changed, as the component receives it."""
+def _settings(config: Config, name: str, changes: dict[str, Yaml]) -> str:
+    """Return a section of the configuration with some values changed, as a component gets it."""
     section = getattr(config, name, None)
     if not isinstance(section, pydantic.BaseModel):
         raise UserError(f"--parameter {name}: received {changes!r}, and it is not a section.")

@@ -1,49 +1,118 @@
-"""What a container of a task runs: reads the secrets it needs, then hands over to TFX.
+"""The entry point of a task's container: reads the secrets it needs, then runs TFX.
 
 Usage: `python -m pipeline.vertex.entrypoint` with the arguments of TFX's
-`kubeflow_v2_run_executor`.
+`kubeflow_v2_run_executor`, the resource name of the PipelineJob and the task's time limit.
 """
 
+import argparse
 import json
 import logging
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Sequence
 
-from components.errors import UserError
-from components.secret_manager import read_secret
-from pipeline.vertex.settings import ACCELERATOR_VARIABLE, SECRETS_VARIABLE
+from core.errors import UserError
+from core.secret_manager import read_secret
+from pipeline.vertex.settings import (
+    ACCELERATOR_VARIABLE,
+    JOB_FLAG,
+    SECRETS_VARIABLE,
+    TIME_LIMIT_FLAG,
+)
 from pipeline.vertex.spot import LAUNCHED_KEY
 
 _TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _INVOCATION_FLAG = "--json_serialized_invocation_args"
 _EXIT_USER_ERROR = 2
+_EXIT_TIME_LIMIT = 124  # as timeout(1)
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_ENDPOINT = "https://{region}-aiplatform.googleapis.com"
+_TIMEOUT_SECONDS = 30
+
+_logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> None:
     """Run one task.
 
     Args:
-        argv: The arguments for TFX's entrypoint.
+        argv: The arguments for TFX's entrypoint, and this module's own.
 
     Raises:
-        SystemExit: When TFX's entrypoint ends; with status 2 for a mistake the user can mend.
+        SystemExit: When TFX's entrypoint ends; with status 2 for a mistake the user can fix, which
+            also cancels the job: Vertex AI would start the task again, and fail again. A task that
+            has reached its time limit does the same, with status 124.
     """
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    own, rest = _parser().parse_known_args(argv)
+    limit = _limit_time(own.time_limit_seconds, own.pipeline_job)
     try:
         _check_accelerator()
         _set_secrets()
-        _run_module(_TFX_ENTRYPOINT, _without_launcher(argv))
+        _run_module(_TFX_ENTRYPOINT, _without_launcher(rest))
     except UserError as error:
+        _cancel(own.pipeline_job)
         # Vertex shows the last lines of a failed task: without a traceback they are the reason.
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(_EXIT_USER_ERROR)
+    finally:
+        limit.cancel()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument(JOB_FLAG, default="")
+    parser.add_argument(TIME_LIMIT_FLAG, type=float, default=threading.TIMEOUT_MAX)
+    return parser
+
+
+def _limit_time(seconds: float, job: str) -> threading.Timer:
+    """End this process and its job after some seconds, whatever it waits for."""
+
+    def end() -> None:
+        print(  # noqa: T201
+            f"error: The task ran for {seconds / 3600:g} hours, which is its limit. Raise "
+            "vertex.task_hours if it needs longer.",
+            file=sys.stderr,
+            flush=True,
+        )
+        # Or Vertex AI would pay for as many hours again. What hangs may also hang this request.
+        cancelling = threading.Thread(target=_cancel, args=(job,), daemon=True)
+        cancelling.start()
+        cancelling.join(2 * _TIMEOUT_SECONDS)
+        os._exit(_EXIT_TIME_LIMIT)
+
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _cancel(job: str) -> None:
+    """Cancel the PipelineJob of this task; where that fails, Vertex AI tries the task again.
+
+    Args:
+        job: Its resource name; empty where the task was told none.
+    """
+    if not job:
+        return
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    try:
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        url = f"{_ENDPOINT.format(region=job.split('/')[3])}/v1/{job}:cancel"
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        session.post(url, json={}, timeout=_TIMEOUT_SECONDS).raise_for_status()
+    except Exception as error:
+        _logger.warning("The job was not cancelled, so the task may run again: %s", error)
 
 
 def _check_accelerator() -> None:
-    """A backend would go on without one, and take hours on a machine that is paid for it."""
+    """Stop where there is none: a backend would continue on the CPU of a paid GPU machine."""
     wanted = os.environ.get(ACCELERATOR_VARIABLE)
     if not wanted:
         return
@@ -80,7 +149,7 @@ def _set_secrets() -> None:
 
 
 def _without_launcher(argv: Sequence[str]) -> list[str]:
-    """The arguments without the output that the launcher of a custom job has written.
+    """Return the arguments without the output that the launcher of a custom job has written.
 
     TFX refuses a task with an output parameter that is none of its component's.
     """

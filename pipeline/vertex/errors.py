@@ -1,11 +1,11 @@
-"""Says what Google Cloud refused, and names the command that mends it."""
+"""Says what Google Cloud refused, and names the command that fixes it."""
 
 import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from components.errors import UserError
+from core.errors import UserError
 from pipeline.vertex.settings import VertexSettings
 
 _ME = '"user:$(gcloud config get account)"'
@@ -42,7 +42,7 @@ def explained(vertex: VertexSettings) -> Iterator[None]:
 
 
 def advice(message: str, vertex: VertexSettings) -> str:
-    """What to do about an error, with the command for it.
+    """Return what to do about an error, with the command for it.
 
     Args:
         message: What Google Cloud said: the text of an exception, or of a failed task.
@@ -198,7 +198,7 @@ def _more_memory(vertex: VertexSettings, match: re.Match[str]) -> str:
 
 
 def _try_again(vertex: VertexSettings, match: re.Match[str]) -> str:
-    return "Check the network and run the same command again. What was submitted goes on by itself."
+    return "Check the network and run the same command again. Submitted jobs keep running."
 
 
 # The first that fits is taken: from what names its cause to what only names a status.

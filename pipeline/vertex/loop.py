@@ -1,16 +1,16 @@
-"""A loop of rounds on Vertex AI that any machine can start, leave and take up again."""
+"""A loop of rounds on Vertex AI that any machine can start, detach from and resume."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from components.errors import UserError
+from core.errors import UserError
 from pipeline.config import Config
-from pipeline.rounds import LoopResult, RoundResult, run_rounds
+from pipeline.rounds import LoopResult, RoundResult, run_rounds, take_last_look
 from pipeline.vertex.bucket import Bucket
+from pipeline.vertex.client import Jobs
 from pipeline.vertex.errors import VertexError, advice
-from pipeline.vertex.job import Job
-from pipeline.vertex.jobs import Jobs
+from pipeline.vertex.run import Job
 from pipeline.vertex.state import LoopState, StateFile
 
 _MAY_CHANGE = "rounds"
@@ -18,7 +18,7 @@ _SHOWN_DIFFERENCES = 5
 
 
 class DetachedError(Exception):
-    """A round is under way and was not waited for.
+    """A round is in flight and was not waited for.
 
     Attributes:
         job: Its job.
@@ -37,7 +37,7 @@ class VertexLoop:
         state: What was read from it, or a new one.
         jobs: Submits and finds jobs.
         bucket: Reads what the jobs leave behind.
-        say: Is told what happens, line by line.
+        say: Receives each event as one line.
     """
 
     def __init__(
@@ -58,39 +58,48 @@ class VertexLoop:
         """Run rounds until the loop stops.
 
         Args:
-            detach: Do not wait for a round that is under way.
+            detach: Do not wait for a round in flight.
 
         Raises:
-            DetachedError: A round is under way, and `detach` is set.
+            DetachedError: A round is in flight, and `detach` is set.
             VertexError: A round failed; running again tries it again.
         """
 
         def submit(
-            round: int, history_uri: str, report_uri: str, warm_start_uri: str
+            round: int, history_uri: str, report_uri: str, warm_start_uri: str, looks: int = 0
         ) -> RoundResult:
             uris = {
                 "history_uri": history_uri,
                 "report_uri": report_uri,
                 "warm_start_uri": warm_start_uri,
             }
-            return self._submit(round, uris, detach=detach)
+            return self._submit(round, uris, looks=looks, detach=detach)
 
-        return run_rounds(
-            submit, self.state.config.rounds, finished=self.state.rounds, on_round=self._on_round
-        )
+        settings = self.state.config.rounds
+        loop = run_rounds(submit, settings, finished=self.state.rounds, on_round=self._on_round)
+        if not self.state.config.vertex_settings.enable_caching:
+            # Without the cache the kept round would be trained again, to another model.
+            return loop
+        looked = take_last_look(loop, submit, settings)
+        if looked is not loop:
+            self._keep(self.state.after(looked))
+        return looked
 
     def current_job(self) -> Job | None:
-        """The job of the round after those that have finished; None where none was started."""
+        """Return the job of the round after the finished ones; None where none was started."""
         return self._jobs.find(self.state.job_id(len(self.state.rounds) + 1))
 
-    def _submit(self, round: int, uris: Mapping[str, str], *, detach: bool) -> RoundResult:
+    def _submit(
+        self, round: int, uris: Mapping[str, str], *, looks: int, detach: bool
+    ) -> RoundResult:
         job = self._jobs.submit(
             self._file.load_job(),
-            self.state.job_id(round),
-            {"round": round, **uris},
+            self.state.job_id(round, looks),
+            {"round": round, **uris} | ({"looks": looks} if looks else {}),
             labels={"pipeline": self.state.config.name, "round": str(round)},
         )
-        self._say(f"Round {round}: {job.console_url}")
+        last = ", judged on the split test" if looks else ""
+        self._say(f"Round {round}{last}: {job.console_url}")
         if not job.has_ended():
             if detach:
                 raise DetachedError(job)
@@ -99,8 +108,8 @@ class VertexLoop:
             return job.result(round, self._bucket)
         except VertexError as error:
             self._keep(self.state.after_failure())
-            mend = advice(str(error), self.state.config.vertex_settings)
-            raise VertexError(f"{error}\n{mend}\nThe next run tries the round again.") from error
+            fix = advice(str(error), self.state.config.vertex_settings)
+            raise VertexError(f"{error}\n{fix}\nThe next run tries the round again.") from error
 
     def _on_round(self, loop: LoopResult) -> None:
         self._keep(self.state.after(loop))
@@ -116,7 +125,7 @@ class VertexLoop:
 def start_or_resume(
     file: StateFile, config: Config, compile: Callable[[Config], bytes]
 ) -> LoopState:
-    """The state of a loop, which is started unless it was before.
+    """Load the state of a loop, and start the loop where there is none.
 
     Args:
         file: The loop's state.
@@ -137,7 +146,7 @@ def start_or_resume(
         keys = ", ".join(".".join(key) for key in different[:_SHOWN_DIFFERENCES])
         raise UserError(
             f"The loop at {file.folder} was started with another configuration; there differ: "
-            f"{keys}. Give the same values, go on with --from {file.folder}, or start another loop "
+            f"{keys}. Give the same values, resume with --from {file.folder}, or start a new loop "
             "with --loop NAME."
         )
     if state.config.rounds != config.rounds:

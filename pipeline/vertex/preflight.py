@@ -1,21 +1,27 @@
-"""What would fail on Vertex AI after it was paid for, found before anything is submitted."""
+"""Finds what would fail on Vertex AI before anything is submitted or paid for."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from components.coverage_example_gen.reader import read_coverage
-from components.errors import UserError
-from components.service_llm.settings import ServiceLLMSettings
+from core.errors import UserError
 from pipeline.config import Config
+from pipeline.logged import logged_rows
 from pipeline.vertex.bucket import Bucket
 from pipeline.vertex.errors import VertexError, advice
 from pipeline.vertex.settings import VertexSettings
+from service_llm.settings import ServiceLLMSettings
+from task.coverage.reader import read_coverage
+
+_logger = logging.getLogger(__name__)
 
 _THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|\[::1\])")
+# What KerasHub downloads, and what is made without files.
+_PRESET = re.compile(r"(hf|kaggle)://.+|random:.+|\w[\w.-]*", re.ASCII)
 _IMAGE = re.compile(
-    r"^(?P<host>[^/]+)/(?P<name>[^@]+?)(?:@(?P<digest>sha256:\w+)|:(?P<tag>[\w.-]+))?$"
+    r"^(?P<host>[^/]+)/(?P<name>[^@]+?)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:\w+))?$"
 )
 _REGISTRIES = re.compile(r"(\.pkg\.dev|gcr\.io|^127\.0\.0\.1:\d+)$")
 _MANIFESTS = ", ".join(
@@ -39,13 +45,14 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
         *_service_problems(config, vertex),
         *_model_problems(config, vertex),
         *_label_problems(config, vertex),
-        *_machine_problems(vertex),
+        *_machine_problems(config, vertex),
     ]
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         raise UserError(f"This configuration cannot run on Vertex AI:\n{lines}")
     if "://" not in config.coverage_dir:
         read_coverage(config.coverage_dir)  # the image holds the same files
+        logged_rows(config)
 
 
 def check_cloud(vertex: VertexSettings, bucket: Bucket, session: Any) -> None:
@@ -104,10 +111,11 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             f"training.preset is {config.training.preset!r}, and Gemma's weights need a login at "
             "the Hub. Set vertex.secrets.HF_TOKEN to the name of a secret."
         )
-    if config.training.preset.startswith("packaged:"):
+    if not _PRESET.fullmatch(config.training.preset):
         yield (
             f"training.preset is {config.training.preset!r}, which the image does not hold. Set "
-            "training.preset=hf://google/gemma-3-1b-it, or another hf://… or kaggle://… preset."
+            "training.preset=hf://google/gemma-3-1b-it, another hf://… or kaggle://… preset, or a "
+            "built-in name such as gemma3_1b."
         )
 
 
@@ -121,7 +129,13 @@ def _label_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
         )
 
 
-def _machine_problems(vertex: VertexSettings) -> Iterator[str]:
+def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
+    if config.training.backend == "jax" and not vertex.images_hold_jax:
+        yield (
+            "training.backend is 'jax', and the images of deploy/build.sh hold no JAX. Add it to "
+            "vertex.image and vertex.trainer_image and set vertex.images_hold_jax=true, or set "
+            "training.backend=tensorflow."
+        )
     if vertex.accelerator_type and not vertex.trainer_image:
         yield (
             f"vertex.accelerator_type is {vertex.accelerator_type!r}, and vertex.image has no CUDA "
@@ -133,6 +147,10 @@ def _machine_problems(vertex: VertexSettings) -> Iterator[str]:
 def _check_image(image: str, vertex: VertexSettings, session: Any) -> None:
     match = _IMAGE.match(image)
     if not match or not _REGISTRIES.search(match["host"]):
+        # The session's token is for Google alone.
+        _logger.warning(
+            "Nobody looked for the image %s: only Google's registries are asked.", image
+        )
         return
     scheme = "http" if match["host"].startswith("127.") else "https"  # as Docker does
     reference = match["digest"] or match["tag"] or "latest"

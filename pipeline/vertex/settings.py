@@ -5,90 +5,154 @@ from typing import Annotated, Self
 import pydantic
 from pydantic import Field
 
+from pipeline.vertex.machines import (
+    MAX_CPUS,
+    MAX_MEMORY_GIB,
+    REGIONS,
+    accelerators,
+    counts_of,
+    describe_largest,
+    fits,
+    machine_problem,
+)
+
 SECRETS_VARIABLE = "UNDERSTUDY_SECRETS"
 """Holds a JSON object: environment variable to Secret Manager's name of its value."""
 ACCELERATOR_VARIABLE = "UNDERSTUDY_ACCELERATOR"
 """Names the accelerator that a task is paid for, in its environment."""
+JOB_FLAG = "--pipeline_job"
+"""Gives a task the resource name of its PipelineJob."""
+TIME_LIMIT_FLAG = "--time_limit_seconds"
+"""Gives a task the seconds after which it is ended."""
 
-_LABEL = r"^[a-z0-9_-]{1,63}$"
+# https://cloud.google.com/resource-manager/docs/labels-overview; Google's own begin with goog.
+_LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
+_LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
+_OWN_LABELS = ("pipeline", "started-by")  # `unschedule` and deploy/teardown.sh find jobs by them
+# https://cloud.google.com/storage/docs/buckets#naming
+_PIPELINE_ROOT = r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]{1}(/.+)?$"
+# With its registry, as containers are given it: HOST/PATH, then :TAG, @DIGEST or both.
+_IMAGE = (
+    r"^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+"
+    r"(?::[A-Za-z0-9_][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$"
+)
 _SECRET = r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
-Label = Annotated[str, Field(pattern=_LABEL)]
+ImageName = Annotated[str, Field(pattern=_IMAGE)]
+LabelKey = Annotated[str, Field(pattern=_LABEL_KEY)]
+LabelValue = Annotated[str, Field(pattern=_LABEL_VALUE)]
 SecretName = Annotated[str, Field(pattern=_SECRET)]
 VariableName = Annotated[str, Field(pattern=_VARIABLE)]
 
-# https://cloud.google.com/vertex-ai/docs/training/configure-compute#gpus
-_ACCELERATOR_OF = {
-    "g2-": "NVIDIA_L4",
-    "a2-highgpu-": "NVIDIA_TESLA_A100",
-    "a2-megagpu-": "NVIDIA_TESLA_A100",
-    "a2-ultragpu-": "NVIDIA_A100_80GB",
-    "a3-highgpu-": "NVIDIA_H100_80GB",
-    "a3-megagpu-": "NVIDIA_H100_MEGA_80GB",
-    "a3-ultragpu-": "NVIDIA_H200_141GB",
-    "a4-highgpu-": "NVIDIA_B200",
-}
 
-
-class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """Where the pipeline runs on Vertex AI; it holds the names of secrets, never a secret.
-
-    Attributes:
-        project: Google Cloud project id.
-        region: For example `europe-west4`.
-        pipeline_root: `gs://bucket/folder` for artifacts, the journal and the state of loops.
-        image: Container image of this repository, made by `deploy/build.sh` as the next ones.
-        trainer_image: Image of the Trainer and the ResponseGens where it differs: the one with
-            CUDA, for accelerators.
-        service_account: Account that the tasks run as; None for the project's default.
-        network: VPC network that the tasks are peered with, as
-            `projects/NUMBER/global/networks/NAME`; None for none.
-        reserved_ip_ranges: Names of the ranges in `network` that tasks take addresses from.
-        labels: Labels of jobs and schedules, for example for billing.
-        enable_caching: Whether a task with the inputs of an earlier one is answered by its outputs.
-        secrets: Environment variable of the tasks to Secret Manager's name of its value,
-            `projects/P/secrets/S/versions/V`; for example `HF_TOKEN`.
-        accelerator_type: For example `NVIDIA_L4`; None trains and generates on CPU.
-        accelerator_count: Accelerators of the machine of one task. Training and generation use one,
-            unless `training.distribution` and `generation.distribution` say otherwise.
-        cpu_limit: Virtual CPUs of the Trainer and the ResponseGens.
-        memory_limit_gib: Their memory, in GiB.
-        spot_machine_type: For example `g2-standard-8`: the Trainer and the ResponseGens run on spot
-            machines of this type, instead of on what fits the limits above. They cost less and
-            may be taken away; a training then goes on from its last checkpoint. None for ordinary
-            machines.
-        task_retries: Times that a failed task is started again; 0 disables retries.
-        dataflow_image: Image of Dataflow's workers; CoverageExampleGen, StatisticsGen, Transform
-            and SynthDataGen's reading and writing run there. None runs Beam inside their
-            containers, where 200,000 rows take them a minute (measured).
-        dataflow_max_workers: Machines of one Dataflow job at most.
-        dataflow_subnetwork: Subnetwork of the Dataflow machines, as
-            `regions/REGION/subnetworks/NAME`; None for the default network.
-        repository_dir: Where the image holds this repository.
-    """
+class VertexSettings(
+    pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
+):
+    """Where the pipeline runs on Vertex AI; it holds the names of secrets, never a secret."""
 
     project: str = Field(min_length=1)
+    """Google Cloud project id."""
+
     region: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")
-    pipeline_root: str = Field(pattern=r"^gs://[^/]+(/.+)?$")
-    image: str = Field(min_length=1)
-    trainer_image: str | None = None
+    """For example `europe-west4`."""
+
+    pipeline_root: str = Field(pattern=_PIPELINE_ROOT)
+    """`gs://bucket/folder` for artifacts, the journal and the state of loops."""
+
+    image: ImageName
+    """Container image of this repository, made by `deploy/build.sh` as the next ones, with its
+    registry; for example `europe-west4-docker.pkg.dev/my-team/understudy/pipeline:1`."""
+
+    trainer_image: ImageName | None = None
+    """Image of the Trainer and the ResponseGens where it differs: the one with CUDA, for
+    accelerators."""
+
     service_account: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$")
+    """Account that the tasks run as; None for the project's default."""
+
     network: str | None = Field(None, pattern=r"^projects/[^/]+/global/networks/[^/]+$")
+    """VPC network that the tasks are peered with, as `projects/NUMBER/global/networks/NAME`; None
+    for none."""
+
     reserved_ip_ranges: tuple[str, ...] = ()
-    labels: dict[Label, Label] = {}
+    """Names of the ranges in `network` that tasks take addresses from."""
+
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of jobs and schedules, for example for billing; a name begins with a small letter, and
+    not with `goog`. `pipeline` and `started-by` are set by the runner."""
+
     enable_caching: bool = True
+    """Whether a task with the inputs of an earlier one is answered by its outputs."""
+
     secrets: dict[VariableName, SecretName] = {}
+    """Environment variable of the tasks to Secret Manager's name of its value,
+    `projects/P/secrets/S/versions/V`; for example `HF_TOKEN`."""
+
     accelerator_type: str | None = Field(None, pattern=r"^NVIDIA_[A-Z0-9_]+$")
+    """For example `NVIDIA_L4`; None trains and generates on CPU."""
+
     accelerator_count: int = Field(1, ge=1, le=8)
-    cpu_limit: float = Field(8, gt=0)
-    memory_limit_gib: float = Field(32, gt=0)
+    """Accelerators of the machine of one task. Training and generation use one, unless
+    `training.distribution` and `generation.distribution` say otherwise."""
+
+    cpu_limit: float = Field(8, gt=0, le=MAX_CPUS)
+    """Virtual CPUs of the Trainer and the ResponseGens."""
+
+    memory_limit_gib: float = Field(32, gt=0, le=MAX_MEMORY_GIB)
+    """Their memory, in GiB."""
+
     spot_machine_type: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)+$")
+    """For example `g2-standard-8`: the Trainer and the ResponseGens run on spot machines of this
+    type, instead of on what fits the limits above. They cost less and may be taken away; a training
+    then resumes from its last checkpoint. None for ordinary machines."""
+
+    parallel_accelerators: int = Field(1, ge=1, le=4)
+    """Tasks with an accelerator that may run at once. 1 needs quota for the accelerators of one
+    task: a task over quota is refused, not queued."""
+
+    images_hold_jax: bool = False
+    """Whether `image` and `trainer_image` hold JAX, which those of `deploy/build.sh` do not;
+    `training.backend=jax` needs it."""
+
+    encryption_key: str | None = Field(
+        None, pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
+    )
+    """Customer-managed key of Cloud KMS for jobs and their metadata, as
+    `projects/P/locations/REGION/keyRings/R/cryptoKeys/K`, in `region`; None for Google's keys."""
+
+    network_attachment: str | None = Field(
+        None, pattern=r"^projects/[^/]+/regions/[^/]+/networkAttachments/[^/]+$"
+    )
+    """Network attachment through which tasks reach a VPC by Private Service Connect, as
+    `projects/P/regions/REGION/networkAttachments/NAME`; excludes `network`. None for none."""
+
+    task_hours: float = Field(24, ge=0.1, le=168)
+    """Hours after which a task is ended, and its job with it, so that a hung task does not cost for
+    a week."""
+
     task_retries: int = Field(2, ge=0, le=10)
-    dataflow_image: str | None = None
+    """Times that a failed task is retried; 0 disables retries. A mistake that you can fix, and
+    a task that was ended after `task_hours`, are not retried: they end the job."""
+
+    dataflow_image: ImageName | None = None
+    """Image of Dataflow's workers; CoverageExampleGen, StatisticsGen, Transform and SynthDataGen's
+    reading and writing run there. None runs Beam inside their containers, where 200,000 rows take
+    them a minute (measured)."""
+
     dataflow_max_workers: int = Field(4, ge=1, le=1000)
-    dataflow_subnetwork: str | None = None
+    """Maximum number of machines of one Dataflow job."""
+
+    dataflow_subnetwork: str | None = Field(
+        None,
+        pattern=r"^(https://www\.googleapis\.com/compute/v1/projects/[^/]+/)?"
+        r"regions/[a-z0-9-]+/subnetworks/[a-z][a-z0-9-]{0,62}$",
+    )
+    """Subnetwork of the Dataflow machines, as `regions/REGION/subnetworks/NAME`, or, of a shared
+    VPC, its full URL; None for the default network."""
+
     repository_dir: str = "/app"
+    """Where the image holds this repository."""
 
     @pydantic.model_validator(mode="after")
     def _ranges_need_a_network(self) -> Self:
@@ -97,14 +161,60 @@ class VertexSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _spot_machines_carry_the_accelerator(self) -> Self:
-        machine = self.spot_machine_type or ""
-        for family, accelerator in _ACCELERATOR_OF.items():
-            if machine.startswith(family) and self.accelerator_type != accelerator:
+    def _one_way_into_a_network(self) -> Self:
+        if self.network and self.network_attachment:
+            raise ValueError("network and network_attachment exclude each other; set one of them")
+        for field in ("encryption_key", "network_attachment"):
+            name = getattr(self, field)
+            if name and f"/{self.region}/" not in name:
                 raise ValueError(
-                    f"a {machine} carries {accelerator} and not {self.accelerator_type}; set "
-                    f"accelerator_type to {accelerator}, or choose another spot_machine_type"
+                    f"{field} {name!r} is not in {self.region}, where the job runs; give one of "
+                    "that region"
                 )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _names_are_possible(self) -> Self:
+        if self.region not in REGIONS:
+            known = ", ".join(sorted(REGIONS))
+            raise ValueError(f"Vertex AI has no region {self.region!r}; choose among {known}")
+        if reserved := sorted(name for name in self.labels if name.startswith("goog")):
+            raise ValueError(f"the label {reserved[0]!r} begins with Google's goog; rename it")
+        if own := sorted(self.labels.keys() & set(_OWN_LABELS)):
+            raise ValueError(
+                f"the label {own[0]!r} is set by the runner, which finds its jobs by it; rename it"
+            )
+        network = self.dataflow_subnetwork
+        if network and f"regions/{self.region}/" not in network:
+            raise ValueError(
+                f"dataflow_subnetwork {network!r} is not in {self.region}, where the job runs; "
+                "give a subnetwork of that region"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _machines_exist(self) -> Self:
+        kind, count = self.accelerator_type, self.accelerator_count
+        if kind and kind not in accelerators():
+            raise ValueError(
+                f"Vertex AI has no accelerator {kind!r}; choose among {', '.join(accelerators())}"
+            )
+        if self.spot_machine_type:
+            if problem := machine_problem(self.spot_machine_type, kind, count):
+                raise ValueError(
+                    f"{problem}; change accelerator_type, accelerator_count or spot_machine_type"
+                )
+        elif kind and count not in counts_of(kind):
+            allowed = ", ".join(map(str, counts_of(kind)))
+            raise ValueError(
+                f"no machine has {count} of {kind}; set accelerator_count to one of {allowed}"
+            )
+        elif kind and not fits(kind, count, self.cpu_limit, self.memory_limit_gib):
+            raise ValueError(
+                f"machines with {count} of {kind} have at most {describe_largest(kind, count)}; "
+                f"lower cpu_limit ({self.cpu_limit:g}) or memory_limit_gib "
+                f"({self.memory_limit_gib:g})"
+            )
         return self
 
     @property

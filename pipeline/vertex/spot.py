@@ -7,6 +7,7 @@ a small container that starts the custom job and waits for it.
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.vertex.settings import VertexSettings
@@ -17,10 +18,10 @@ LAUNCHED_KEY = "gcp_resources"
 """Output parameter in which the launcher keeps the custom job's name."""
 
 _PAYLOAD_FLAG = "--payload"
-# In the payload, the description of the execution stands inside a JSON string.
+# In the payload, the description of the execution is inside a JSON string.
 _PLACEHOLDER, _ESCAPED_PLACEHOLDER = "{{$}}", "{{$.json_escape[1]}}"
 _ACCOUNT_OF_THE_PIPELINE = "{{$.pipeline_service_account}}"
-_LONGEST = "604800s"  # seven days, Vertex AI's own limit
+_STARTER = Path(__file__).with_name("spot_launcher.py")
 
 
 class Placement(NamedTuple):
@@ -57,6 +58,8 @@ def run_on_spot_machines(
             "job_spec": _job_spec(executor["container"], vertex),
             "labels": dict(labels),
         }
+        if vertex.encryption_key:
+            payload["encryption_spec"] = {"kms_key_name": vertex.encryption_key}
         executor["container"] = _launcher(payload, vertex)
 
 
@@ -88,10 +91,12 @@ def _job_spec(container: Mapping[str, Any], vertex: VertexSettings) -> dict[str,
                 },
             }
         ],
-        "scheduling": {"strategy": "SPOT", "timeout": _LONGEST},
+        "scheduling": {"strategy": "SPOT", "timeout": f"{round(3600 * vertex.task_hours)}s"},
         "service_account": vertex.service_account or _ACCOUNT_OF_THE_PIPELINE,
     }
+    attachment = vertex.network_attachment
     optional = {
+        "psc_interface_config": {"network_attachment": attachment} if attachment else None,
         "network": vertex.network,
         "reserved_ip_ranges": list(vertex.reserved_ip_ranges),
     }
@@ -101,7 +106,7 @@ def _job_spec(container: Mapping[str, Any], vertex: VertexSettings) -> dict[str,
 def _launcher(payload: Mapping[str, Any], vertex: VertexSettings) -> dict[str, Any]:
     return {
         "image": LAUNCHER_IMAGE,
-        "command": ["python3", "-u", "-m", LAUNCHER],
+        "command": ["python3", "-u", "-c", _STARTER.read_text(encoding="utf-8"), LAUNCHER],
         "args": [
             "--type",
             "CustomJob",

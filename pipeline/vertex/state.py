@@ -1,12 +1,13 @@
-"""The state of a loop on Vertex AI: a file in the pipeline root, so that any machine can go on."""
+"""The state of a loop on Vertex AI: a file in the pipeline root, so that any machine can resume."""
 
 import secrets
 
 import pydantic
 
-from components.errors import UserError
+from core.errors import UserError
+from core.reports.loop import StopReason
 from pipeline.config import Config
-from pipeline.rounds import LoopResult, RoundResult, StopReason
+from pipeline.rounds import LoopResult, RoundResult
 from pipeline.vertex.bucket import NEW, Bucket, ChangedError
 
 STATE_FILE = "state.json"
@@ -15,17 +16,17 @@ _FOLDER = "loops"
 
 
 class LoopState(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """All that a machine needs to know to go on with a loop.
+    """All that a machine needs to know to resume a loop.
 
     The job of a round is found by its id, which follows from this state; so no record says which
-    job is under way, and none can be wrong after a kill.
+    job is in flight, and none can be wrong after a kill.
 
     Attributes:
         loop_id: Makes the ids of this loop's jobs different from those of any other loop.
         config: What the loop was started with.
         rounds: Those that have finished.
         attempt: Number of the job for the round after them, from 1; grows when a job fails.
-        stop_reason: Why the loop stopped; None while it goes on.
+        stop_reason: Why the loop stopped; None while it continues.
     """
 
     loop_id: str
@@ -36,21 +37,22 @@ class LoopState(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     @classmethod
     def new(cls, config: Config) -> "LoopState":
-        """A loop that has not begun."""
+        """Return a loop that has not started."""
         return cls(loop_id=secrets.token_hex(3), config=config)
 
-    def job_id(self, round: int) -> str:
-        """The id of the PipelineJob that runs a round."""
-        return f"{self.config.name}-{self.loop_id}-r{round}-a{self.attempt}"
+    def job_id(self, round: int, looks: int = 0) -> str:
+        """Return the id of the PipelineJob that runs a round, or its last look after `looks`."""
+        last = f"-look{looks}" if looks else ""
+        return f"{self.config.name}-{self.loop_id}-r{round}{last}-a{self.attempt}"
 
     def after(self, loop: LoopResult) -> "LoopState":
-        """The state once a round has finished."""
+        """Return the state once a round has finished."""
         return self.model_copy(
             update={"rounds": loop.rounds, "stop_reason": loop.stop_reason, "attempt": 1}
         )
 
     def after_failure(self) -> "LoopState":
-        """The state once a job has failed: the next one gets another id."""
+        """Return the state once a job has failed: the next one gets another id."""
         return self.model_copy(update={"attempt": self.attempt + 1})
 
 
@@ -68,7 +70,7 @@ class StateFile:
         self._generation = NEW
 
     def load_job(self) -> bytes:
-        """The compiled job that all rounds of the loop share.
+        """Return the compiled job that all rounds of the loop share.
 
         Raises:
             UserError: It was removed.
@@ -84,7 +86,7 @@ class StateFile:
         self._bucket.write(f"{self.folder}/{JOB_FILE}", job)
 
     def load(self) -> LoopState | None:
-        """The state; None where the loop was not started.
+        """Return the state; None where the loop was not started.
 
         Raises:
             UserError: The file holds something else.
@@ -119,7 +121,7 @@ class StateFile:
                 self._generation = written.generation
                 return
             raise UserError(
-                f"Another process goes on with the loop at {self.folder}. "
+                f"Another process is running the loop at {self.folder}. "
                 "Look with the command status; run again when the other one has ended."
             ) from error
 

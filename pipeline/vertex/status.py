@@ -1,35 +1,27 @@
-"""A loop on Vertex AI in words."""
+"""Describes a loop on Vertex AI."""
 
-from pipeline.rounds import LoopResult, StopReason
+from core.artifact_files import EVALUATION_PAGE
+from pipeline.rounds import LoopResult, describe_stop
 from pipeline.vertex.bucket import Bucket
-from pipeline.vertex.job import Job, describe_task, total_cost
+from pipeline.vertex.run import Job, describe_task, total_cost
 from pipeline.vertex.state import LoopState
 
-_REASONS = {
-    StopReason.THRESHOLD_MET: "the threshold is reached",
-    StopReason.NO_PROGRESS: "the last rounds brought no progress",
-    StopReason.BUDGET_SPENT: "the budget is spent",
-    StopReason.MAX_ROUNDS: "that were all rounds that are allowed",
-}
 
-
-def describe_stop(loop: LoopResult) -> str:
-    """Why a loop stopped, and its best round."""
+def describe_result(loop: LoopResult) -> str:
+    """Say why a loop stopped, what its best round left, and what it cost."""
     best = loop.best
-    reason = _REASONS[loop.stop_reason] if loop.stop_reason else "it goes on"
     return "\n".join(
         [
-            f"Stopped after round {len(loop.rounds)}: {reason}.",
-            f"Best: round {best.round}, coverage rate {best.coverage_rate:.1f} %.",
+            describe_stop(loop),
             f"Model: {best.model_uri}",
-            f"Report: {best.report_uri}/evaluation.html",
+            f"Report: {best.report_uri}/{EVALUATION_PAGE}",
             f"Cost of the service LLM: {_cost([r.cost_usd for r in loop.rounds])}",
         ]
     )
 
 
 def describe_status(state: LoopState, job: Job | None, bucket: Bucket) -> str:
-    """The rounds of a loop and, where one is under way, its tasks.
+    """Describe the rounds of a loop and the tasks of the round in flight.
 
     Args:
         state: The loop.
@@ -43,7 +35,7 @@ def describe_status(state: LoopState, job: Job | None, bucket: Bucket) -> str:
         for r in state.rounds
     ]
     if state.stop_reason:
-        return "\n".join([*lines, describe_stop(LoopResult(state.rounds, state.stop_reason))])
+        return "\n".join([*lines, describe_result(LoopResult(state.rounds, state.stop_reason))])
     number = len(state.rounds) + 1
     if job is None:
         lines.append(f"Round {number}: not started. Go on with the command run.")

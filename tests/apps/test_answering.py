@@ -42,12 +42,12 @@ def test_a_visitor_who_leaves_does_not_disturb_the_next_one(answerer):
 def test_a_response_ends_where_the_turn_does_in_every_family(family, tmp_path):
     from answering import Answerer
 
-    from models import gemma
-    from models.features import template_for
+    from core.families import chat_template_for
+    from models.loading.load import resolve_preset
     from tests.models.tuning import PAIRS, tune
 
-    template = template_for(family)
-    preset = gemma.resolve_preset(f"random:{family}", str(tmp_path / "cache"))
+    template = chat_template_for(family)
+    preset = resolve_preset(f"random:{family}", str(tmp_path / "cache"))
     tuned = tune(preset, template=template, epochs=60, method="full", learning_rate=3e-3)
     tuned.model.save_to_preset(str(tmp_path / "preset"))
     (tmp_path / "generation.json").write_text(template.to_json(sequence_length=192))

@@ -1,5 +1,8 @@
 """What the page hands to the model."""
 
+import dataclasses
+import json
+
 
 class Echo:
     """An answerer that is ready and keeps what it was asked."""
@@ -9,17 +12,18 @@ class Echo:
     def __init__(self):
         self.asked = []
 
-    def stream(self, prompt):
+    def stream(self, prompt, earlier=()):
         self.asked.append(prompt)
+        self.earlier = list(earlier)
         yield "yes"
 
 
-def ask(answerer, message):
+def ask(answerer, message, history=(), evaluation=None):
     import app
 
-    blocks = app.build(answerer, None, "Triage", "a model")
+    blocks = app.build(answerer, evaluation, "Triage", "a model")
     [function] = [known.fn for known in blocks.fns.values() if known.name == "ask"]
-    return list(function(message, []))
+    return list(function(message, list(history)))
 
 
 def test_a_message_reaches_the_model_as_it_was_written():
@@ -34,3 +38,30 @@ def test_a_blank_message_is_not_asked():
     answerer = Echo()
     [(history, *_)] = ask(answerer, " \n")
     assert (answerer.asked, history) == ([], [])
+
+
+HISTORY = (
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"},
+    {"role": "user", "content": "lost"},
+    {"role": "assistant", "content": "No response. It failed."},
+)
+
+
+def test_a_task_of_single_messages_sends_no_earlier_turns(evaluation):
+    answerer = Echo()
+    ask(answerer, "c", HISTORY, evaluation)
+    assert (answerer.asked, answerer.earlier) == (["c"], [])
+
+
+def test_a_task_of_conversations_sends_the_turns_that_were_answered(evaluation):
+    turns = [("user", "a"), ("assistant", "b"), ("user", "c")]
+    prompt = json.dumps([{"role": role, "content": text} for role, text in turns])
+    row = dataclasses.replace(evaluation.rows[0], prompt=prompt, output="the reference")
+    answerer = Echo()
+    *_, (history, _, beside) = ask(
+        answerer, "c", HISTORY, dataclasses.replace(evaluation, rows=[row])
+    )
+    assert (answerer.asked, answerer.earlier) == (["c"], ["a", "b"])
+    assert history[-1] == {"role": "assistant", "content": "yes"}
+    assert "the reference" in beside, "the coverage prompt is found by its turns"

@@ -1,7 +1,6 @@
 """The pushed Space as a visitor meets it: served from the local hub, through HTTP and a browser."""
 
 import contextlib
-import json
 import os
 import re
 import socket
@@ -11,28 +10,22 @@ import time
 import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client
+from selenium.webdriver.common.keys import Keys
 
 from components.hf_pusher.contents import Source
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
-from components.task import Task
+from core.reports.coverage import CoverageReport
+from core.reports.loop import RoundArtifacts
+from task.task import Task
 from tests.components.hf_pusher.hub_server import running_hub
+from tests.records import loop_summary, synthesis_record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _START_SECONDS = 120
-SYNTHESIS = {
-    "round": 2,
-    "requested": 1,
-    "generated": 1,
-    "kept": 1,
-    "dropped": {},
-    "train_rows": 1,
-    "eval_rows": 1,
-    "generator": {"provider": "gemini", "model": "stand-in-1"},
-    "stand_in": True,
-}
 
 
 def until(condition, what):
@@ -52,18 +45,17 @@ def free_port():
 
 
 @pytest.fixture
-def source(model_dir, evaluation_dir):
+def source(model_dir, evaluation_dir, tmp_path):
     """What a round left behind."""
-    report = json.loads((evaluation_dir / "coverage_report.json").read_text())
-    report["judge"] |= {"votes": 2, "similarity_threshold": 4.0, "precision_threshold": 4.0}
     return Source(
         task=Task(name="support_triage", instruction="Sort the message."),
         round=2,
         model_dir=model_dir,
-        report=json.dumps(report).encode(),
+        exports_dir=tmp_path / "no-exports",
+        report=CoverageReport.read(str(evaluation_dir / "coverage_report.json")),
         verdicts=(evaluation_dir / "verdicts.jsonl").read_bytes(),
-        synthesis=json.dumps(SYNTHESIS).encode(),
-        dataset_card=b"---\ntags: [synthetic]\n---\n\n# Rows\n",
+        synthesis=synthesis_record(),
+        dataset_card="---\ntags: [synthetic]\n---\n\n# Rows\n",
         rows={"train": [{"id": "s-1", "prompt": "p", "output": "o"}]},
     )
 
@@ -137,7 +129,7 @@ def test_a_visitor_gets_a_streamed_response_while_the_model_loads(space):
     assert history[0]["role"] == "user"
     assert history[-1]["role"] == "assistant"
     assert text == ""
-    assert "Desired output" in beside
+    assert "Reference" in beside
     assert "This model, now" in beside
 
 
@@ -157,16 +149,20 @@ def test_on_the_hub_without_a_token_it_says_which_secret_it_needs(serve, space_o
 
 
 def test_make_space_serves_the_best_local_model(serve, tmp_path, model_dir, evaluation_dir):
-    artifacts = {"model": str(tmp_path / "trained"), "report": str(evaluation_dir)}
+    best = RoundArtifacts(
+        model=str(tmp_path / "trained"),
+        report=str(evaluation_dir),
+        synthetic="",
+        exports="",
+        pushed="",
+    )
     (tmp_path / "trained").mkdir()
     (tmp_path / "trained" / "Format-Serving").symlink_to(model_dir)
-    rounds = [
-        {"round": 1, "artifacts": dict.fromkeys(artifacts, "/nowhere")},
-        {"round": 2, "artifacts": artifacts},
-    ]
+    other = best.model_copy(update={"model": "/nowhere", "report": "/nowhere"})
+    summary = loop_summary([other, best], best_round=2)
     output = tmp_path / "output"
     output.mkdir()
-    (output / "summary.json").write_text(json.dumps({"best_round": 2, "rounds": rounds}))
+    (output / "summary.json").write_text(summary.to_json())
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^space:.*\n\t@.*local_runner.py space ", makefile, re.MULTILINE)
     url = serve(
@@ -177,7 +173,13 @@ def test_make_space_serves_the_best_local_model(serve, tmp_path, model_dir, eval
     assert "(1 of 2)" in page, "the figures of the evaluation"
     _, _, beside, replies = ask(url, "my cam is broken 1")
     assert not replies[-1].startswith("No response"), replies[-1]
-    assert "Desired output" in beside
+    assert "Reference" in beside
+
+
+def test_an_upload_is_refused(space):
+    answer = httpx.post(f"{space}/gradio_api/upload", files={"files": ("a.txt", b"text")})
+    assert answer.status_code == 413
+    assert "a.txt" not in answer.text
 
 
 @pytest.mark.slow
@@ -206,8 +208,13 @@ def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, widt
     assert "stand-in" in browser.run("return document.querySelector('header').innerText")
 
     browser.wait_for("document.querySelector('.status.ready')")
-    browser.find_element("css selector", "#message textarea").send_keys("my cam is broken 1")
-    browser.run("document.querySelector('#message button').click()")
+    seen = browser.run(
+        "const box = document.querySelector('#message textarea').getBoundingClientRect();"
+        "return [box.top >= 0, box.bottom <= innerHeight, scrollY]"
+    )
+    assert seen == [True, True, 0], "the message is in view without scrolling"
+    field = browser.find_element("css selector", "#message textarea")
+    field.send_keys("my cam is broken 1", Keys.ENTER)
     answer = browser.wait_for("document.querySelector('#chat .bot')?.innerText?.trim()")
     assert answer
     assert "No response" not in answer

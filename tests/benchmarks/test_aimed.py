@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from benchmarks.aimed import ARMS, GROUPS, gains, interval, table, verdict
+from benchmarks.aimed import ARMS, GROUPS, gains, interval, is_narrow, table, verdict
 
 
 def pair(first, aimed, uniform, calls=200):
@@ -33,3 +33,11 @@ def test_the_verdict_follows_the_paired_difference(aimed, said):
     assert said in verdict(pairs)
     assert table(pairs).count("\n| ") == len(GROUPS)
     assert set(ARMS) == {"aimed", "uniform"}
+
+
+def test_pairs_are_added_until_the_interval_is_narrow():
+    alike = [pair(30, 40 + n / 10, 40) for n in range(5)]
+    apart = [pair(30, rate, 40) for rate in (10, 70, 41, 20, 60)]
+    assert not is_narrow(alike[:4]), "too few to tell"
+    assert is_narrow(alike)
+    assert not is_narrow(apart)

@@ -1,6 +1,7 @@
 """The limits of `dedup` and `dedup_leaks` on fewer rows: what is planted is found."""
 
 import json
+import sys
 
 import pytest
 
@@ -32,7 +33,20 @@ def test_what_is_missed_is_told():
 @pytest.mark.parametrize("kind", LEAKS)
 def test_planted_leaks_are_caught(kind):
     caught = dedup_leaks.by_letters(PROMPTS, LEAKS[kind])
-    assert sum(caught) / len(caught) >= (1.0 if kind.startswith("verbatim") else 0.9)
+    assert sum(caught) / len(caught) >= (1.0 if kind.startswith("verbatim") else 0.95)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the texts are Python 3.11's help pages")
+def test_unrelated_texts_of_any_length_and_short_prompts_of_one_product_pass():
+    found = dedup_leaks.innocent_texts()
+    assert len(found) == 26
+    assert all(counted.texts for counted in found.values())
+    assert dedup_leaks.too_many_innocents(found) == []
+
+
+def test_innocent_texts_that_are_dropped_are_told():
+    found = {("a", "x"): dedup_leaks.Innocent(100, 2), ("b", "x"): dedup_leaks.Innocent(100, 1)}
+    assert dedup_leaks.too_many_innocents(found) == ["a: 2 of 100"]
 
 
 def test_innocent_prompts_pass():

@@ -12,7 +12,8 @@ def test_both_ways_are_measured(dtype):
 
 def test_logits_that_differ_are_told(monkeypatch):
     monkeypatch.setattr(
-        "models.output_head.packed_logits", lambda embedding, rows, table: rows[:, :1] + 9.0
+        "models.tensorflow_patches.packed_output_table.packed_logits",
+        lambda embedding, rows, table: rows[:, :1] + 9.0,
     )
     with pytest.raises(SystemExit, match="768 pieces in float32 differ"):
         output_head.measure(768, 96, "float32")

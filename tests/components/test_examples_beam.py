@@ -5,9 +5,9 @@ import pytest
 from tfx.types.standard_artifacts import Examples
 
 from components import examples_beam
-from components.errors import UserError
 from components.examples_beam import Split, read_shards, write_splits
 from components.examples_io import read_examples, shards
+from core.errors import UserError
 from pipeline.pipeline import LOCAL_BEAM_ARGS
 
 ODD = ["a\nb\r\nc\rd", "\u2028\u2029\x85\x0b\x0c", "\0", "", "«ß» 😀", "{}"]
@@ -58,3 +58,18 @@ def test_a_split_without_rows_is_refused(make_examples):
     splits = {"train": Split((), [{"n": 1}]), "eval": Split((), [])}
     with pytest.raises(UserError, match="No rows for split eval"):
         write_splits(make_pipeline, make_examples("first"), splits, 1)
+
+
+@pytest.mark.parametrize("is_copied", [True, False], ids=["copied", "written"])
+def test_a_bundle_that_is_tried_again_replaces_what_it_left(make_examples, tmp_path, is_copied):
+    """Beam repeats a bundle whose worker was lost after it had written half of a file."""
+    first = make_examples("first")
+    write_splits(make_pipeline, first, {"train": Split((), [{"n": 1}])}, 1)
+    (shard,) = shards(first.uri, "train")
+    target = tmp_path / "second" / "Split-train" / Path(shard).name
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"half of a file")
+    step = examples_beam._Writing(str(target), shard if is_copied else "", [{"n": 1}])
+    for _ in range(2):
+        examples_beam._write(step)
+        assert read_examples(str(tmp_path / "second"), "train") == [{"n": 1}]

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tfx.types.standard_artifacts import Examples
 
-from components.errors import UserError
 from components.examples_io import read_coverage, read_examples, write_examples
+from core.errors import UserError
 
 
 @pytest.fixture

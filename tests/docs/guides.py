@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-_FOLDERS = ("components", "data", "docs", "models", "pipeline", "standin", "tests", "apps")
+_PACKAGES = (file.parent.name for file in REPOSITORY.glob("*/__init__.py"))
+_FOLDERS = {*_PACKAGES, "apps", "data", "docs", "tests"}
 _FILES = (".importlinter", "pyproject.toml")
 _BLOCK = re.compile(r'^```(\w+) title="([^"]+)"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 _CHECKS = re.compile(r"^## Check it\n+```\n(.*?)^```$", re.DOTALL | re.MULTILINE)

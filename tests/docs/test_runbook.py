@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 from huggingface_hub import snapshot_download
 
-from components.hf_pusher.hub import MARKER_FILE, Content
+from components.hf_pusher.hub import Content
 from components.hf_pusher.local_hub import LocalHub
 from components.hf_pusher.remote_hub import RemoteHub
+from core.artifact_files import MARKER
 from tests.components.hf_pusher.hub_server import running_hub
 from tests.docs.guides import REPOSITORY
 
 KINDS = ("model", "dataset", "space")
 TAGS = ("round-1-11111111", "round-2-22222222")
-FILES = {"README.md": b"---\ntitle: Triage\nsdk: gradio\n---\n", MARKER_FILE: b"{}"}
+FILES = {"README.md": b"---\ntitle: Triage\nsdk: gradio\n---\n", MARKER: b"{}"}
 
 
 def commands(title):

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from models import gemma
-from models.errors import ModelError
+from core.errors import ModelError
+from models.loading.load import load_model, resolve_preset
 from tests.docs.guides import REPOSITORY
 
 CODE = [
@@ -114,7 +114,7 @@ def test_code_in_a_preset_does_not_run(place, code, tmp_path, monkeypatch):
     mark = tmp_path / "mark"
     monkeypatch.setenv(MARK_VARIABLE, str(mark))
     preset = shutil.copytree(
-        gemma.resolve_preset("random:gemma3-tiny", str(tmp_path)), tmp_path / "tampered"
+        resolve_preset("random:gemma3-tiny", str(tmp_path)), tmp_path / "tampered"
     )
     config = json.loads((preset / "config.json").read_text())
     if place == "whole":
@@ -125,10 +125,10 @@ def test_code_in_a_preset_does_not_run(place, code, tmp_path, monkeypatch):
         config["note"] = {"class_name": "DTypePolicyMap"}
     (preset / "config.json").write_text(json.dumps(config))
     if place == "field":
-        gemma.load_model(str(preset), "float32")
+        load_model(str(preset), "float32")
     else:
         with pytest.raises(ModelError, match="cannot be loaded"):
-            gemma.load_model(str(preset), "float32")
+            load_model(str(preset), "float32")
     assert not mark.exists()
 
 

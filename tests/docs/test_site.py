@@ -1,5 +1,6 @@
 """The documentation builds, its links lead somewhere, and it tells nothing of where it was made."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.commands import LOCAL_COMMANDS, VERTEX_COMMANDS
 from tests.docs.guides import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -84,6 +86,32 @@ def test_decisions_are_found(site):
         assert f'href="{path.stem}.html"' in index
 
 
+def test_every_command_has_a_page_with_its_options_and_is_in_the_navigation(site):
+    index = (site / "commands" / "index.html").read_text(encoding="utf-8")
+    for group, commands in (("", LOCAL_COMMANDS), ("vertex_", VERTEX_COMMANDS)):
+        for command in commands:
+            name = f"{group}{command.name}.html"
+            assert index.count(f'href="{name}"') >= 2, "in the table and in the navigation"
+            page = (site / "commands" / name).read_text(encoding="utf-8")
+            only = argparse.ArgumentParser(add_help=False)
+            for add in command.options:
+                add(only)
+            for action in only._actions:
+                assert (", ".join(action.option_strings) or action.dest) in page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_site_is_searched_from_a_folder(site, browser, width):
+    browser.open(site.joinpath("architecture.html").as_uri(), width)
+    assert browser.overflow() == 0
+    browser.run("document.querySelector('[data-md-toggle=search]').click()")
+    browser.find_element("css selector", ".md-search__input").send_keys("breaker")
+    found = "[...document.querySelectorAll('.md-search-result__link')].map(link => link.href)"
+    browser.wait_for(f"{found}.some(link => link.includes('takeover.html'))")
+    assert not browser.complaints()
+    assert not [url for url in browser.requested() if url.startswith("http")]
+
+
 def test_with_a_repository_the_names_of_files_are_links(tmp_path, site):
     done = build(tmp_path, REPOSITORY_URL="https://github.com/you/fork/")
     assert done.returncode == 0, done.stderr
@@ -140,3 +168,11 @@ def test_every_word_of_the_glossary_is_in_the_code_that_it_names():
     assert len(named) >= len(terms) > 40
     for name, file in named:
         assert re.search(rf"\b{name}\b", (DOCS / file).read_text(encoding="utf-8")), (name, file)
+
+
+_AUDITED = ("index", "architecture", "commands/index", "commands/run", "notebooks/05_full_pipeline")
+
+
+@pytest.mark.parametrize("name", _AUDITED)
+def test_axe_finds_nothing(site, browser, name):
+    assert browser.audit(site.joinpath(f"{name}.html").as_uri()) == []

@@ -3,23 +3,25 @@
 import json
 from pathlib import Path
 
+from core.reports.loop import LoopSummary
+
 HUB = Path("output", "hub")
 
 
 def result_of(folder):
     """What a run's only round has brought, was pushed and has cost."""
     summary = summary_of(folder)
-    (entry,) = summary["rounds"]
-    report = folder / entry["artifacts"]["report"]
-    training = entry["training"]
+    (entry,) = summary.rounds
+    report = folder / entry.artifacts.report
+    training = entry.training
     return {
-        "stop_reason": summary["stop_reason"],
-        "rates": entry["rates"],
-        "blessed": entry["blessed"],
-        "usage": entry["usage"],
-        "data": entry["data"],
+        "stop_reason": summary.stop_reason,
+        "rates": entry.report.models,
+        "blessed": entry.blessed,
+        "usage": entry.usage,
+        "synthesis": entry.synthesis,
         "verdicts": (report / "verdicts.jsonl").read_text(encoding="utf-8"),
-        "losses": [training[key] for key in ("losses", "eval_losses", "eval_loss")],
+        "losses": (training.losses, training.eval_losses, training.eval_loss),
         "files of the blessing": sorted(p.name for p in blessing_of(report).iterdir()),
         "dataset": files_of(folder / HUB / "datasets"),
         "files of the model": sorted(files_of(folder / HUB / "models")),
@@ -28,7 +30,7 @@ def result_of(folder):
 
 def summary_of(folder):
     """`summary.json`."""
-    return json.loads((folder / "output" / "summary.json").read_text(encoding="utf-8"))
+    return LoopSummary.read(str(folder / "output" / "summary.json"))
 
 
 def blessing_of(report):

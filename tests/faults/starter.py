@@ -14,12 +14,12 @@ import traceback
 
 LOADED = (
     "local_runner",
-    "pipeline.local_run",
+    "pipeline.local.run",
     "pipeline.progress",
-    "models.trainer",
-    "models.generate",
+    "models.training.run_fn",
+    "models.generation.generate",
     "models.preprocessing",
-    "components.service_llm.gemini",
+    "service_llm.providers.gemini",
     "tests.faults.inject",
 )
 

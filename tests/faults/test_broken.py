@@ -14,7 +14,7 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tests.faults.conftest import CONCURRENCY, workplace
 from tests.faults.results import journal_of, result_of, summary_of
 
-JOURNAL = "components.service_llm.journal:Journal.append"
+JOURNAL = "service_llm.journal.journal:Journal.append"
 EXPORT = "tensorflow:io.gfile.copy"
 # In the order in which they run: a call in the middle of each component, the how many-th.
 MIDDLES = {
@@ -24,16 +24,25 @@ MIDDLES = {
     "StatisticsGen": ("tensorflow_data_validation:GenerateStatistics", 2),
     "Transform": ("tensorflow_transform.beam:WriteTransformFn", 1),
     "ExampleValidator": ("tensorflow_data_validation:validate_statistics", 2),
-    "Trainer": ("models.checkpoints:Checkpoints.save", 2),
-    "ResponseGen": ("models.generate:_report", 1),
+    "Trainer": ("models.training.checkpoints:TrainingCheckpoints.save", 2),
+    "ResponseGen": ("models.generation.generate:_report", 1),
     "LLMEvaluator": (JOURNAL, 6),
+    "Exporter": (EXPORT, 2),
     "HFPusher": ("components.hf_pusher.local_hub:LocalHub.push", 2),
 }
 ASKING = ("SynthDataGen", "LLMEvaluator")
 # Their outputs cost something, or are seen outside: these are also killed when all is written.
 COSTLY = (*ASKING, "Trainer", "HFPusher")
 # Each writes with another library: Beam, Python, TensorFlow Transform, NumPy, and the hub's files.
-WRITING = ("CoverageExampleGen", "SynthDataGen", "Transform", "Trainer", "LLMEvaluator", "HFPusher")
+WRITING = (
+    "CoverageExampleGen",
+    "SynthDataGen",
+    "Transform",
+    "Trainer",
+    "LLMEvaluator",
+    "Exporter",
+    "HFPusher",
+)
 FULL = r"error: .*(disk is full|No space left on device).*[Ff]ree some space"
 DAYS = 3 * 86_400
 
@@ -54,7 +63,7 @@ def broken_runs():
         if node in COSTLY:
             yield {"killed_before_published": [node]}, None
         yield {"killed_after": [node]}, None
-    yield {"killed_before": ["pipeline.local_run:write_results"]}, None
+    yield {"killed_before": ["pipeline.local.run:write_results"]}, None
 
 
 @pytest.mark.slow
@@ -72,7 +81,7 @@ def test_broken_everywhere_a_run_ends_as_an_unbroken_one(unbroken, run, service,
     ended = run(folder)
     assert ended.status == 0, ended.output
     assert result_of(folder) == result_of(unbroken)
-    assert all(node["cached"] for node in summary_of(folder)["rounds"][0]["components"])
+    assert all(node.cached for node in summary_of(folder).rounds[0].components)
     _check_nothing_was_paid_for_twice(folder, service.asked() - before, unbroken)
     _check_nothing_finished_was_done_again(folder)
 

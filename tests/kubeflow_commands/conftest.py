@@ -4,7 +4,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 import kubeflow_runner
-from pipeline.vertex import commands, job
+from pipeline.vertex import commands
+from pipeline.vertex import run as vertex_run
 from pipeline.vertex.cloud import Cloud
 from tests.kubeflow_commands.jobs import REGISTRY_PATH, SECRET
 from tests.pipeline.vertex.fake_cloud import FakeCloud
@@ -17,7 +18,7 @@ def cloud(monkeypatch):
     cloud.images |= {f"{REGISTRY_PATH}:1", f"{REGISTRY_PATH}:1-cuda"}
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.url)
     monkeypatch.setattr(commands, "default_cloud", lambda: Cloud(AnonymousCredentials(), cloud.url))
-    monkeypatch.setattr(job, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(vertex_run, "_POLL_SECONDS", 0.0)
     yield cloud
     cloud.close()
 

@@ -2,6 +2,9 @@
 
 import json
 
+from core.usage import Usage
+from tests import records
+
 SECRET = "projects/team/secrets/hf-token/versions/1"
 RATES = {1: 40.0, 2: 62.5, 3: 81.0}
 REGISTRY_PATH = "team/understudy/pipeline"
@@ -19,6 +22,7 @@ def finish(cloud, job, *, blessed_at=70.0):
             "report": {"coverage_rate": rate, "round": number},
             "blessing": {"blessed": int(rate >= blessed_at)},
         },
+        "Exporter": {"exports": {}},
         "HFPusher": {"pushed_model": {}},
     }
     details = [
@@ -37,9 +41,17 @@ def finish(cloud, job, *, blessed_at=70.0):
         }
         for index, (name, artifacts) in enumerate(outputs.items())
     ]
-    for file in ("SynthDataGen/synthetic/synthesis", "LLMEvaluator/report/coverage_report"):
-        name = f"{folder}/{file}.json"
-        cloud.buckets["team-bucket"][name] = json.dumps({"usage": {"cost_usd": 0.25}}).encode()
+    usage, same = Usage(5, 10, 10, 0.25), records.rate(3, 4, 30.1, 95.4)
+    models = {"tuned": records.rates(same, same, same)}
+    for file, record in (
+        ("SynthDataGen/synthetic/synthesis.json", records.synthesis_record(usage=usage)),
+        (
+            "LLMEvaluator/report/coverage_report.json",
+            records.coverage_report(models, usage=usage),
+        ),
+    ):
+        name = f"{folder}/{file}"
+        cloud.buckets["team-bucket"][name] = record.to_json().encode()
         cloud.generations["team-bucket", name] = 1
     job["jobDetail"] = {"taskDetails": details}
     job["state"] = "PIPELINE_STATE_SUCCEEDED"

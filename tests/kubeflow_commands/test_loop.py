@@ -117,7 +117,7 @@ def test_a_loop_refuses_another_configuration_but_takes_more_rounds(run, cloud):
     assert "--loop NAME" in errors
     status, told, _ = run("run", rounds__max_rounds=2)
     assert status == 0
-    assert "Stopped after round 2: that were all rounds" in told
+    assert "Stopped after round 2: rounds.max_rounds (2) is reached" in told
     run("run", "--loop", "other", rounds__max_rounds=1, training__epochs=7)
     assert "pipelines/loops/other/state.json" in cloud.buckets["team-bucket"]
 
@@ -147,4 +147,4 @@ def test_two_processes_do_not_go_on_with_one_loop(run, cloud):
     cloud.on_create = somebody_else_is_faster
     status, _, errors = run("run")
     assert status == 2
-    assert "Another process goes on with the loop" in errors
+    assert "Another process is running the loop" in errors

@@ -1,9 +1,13 @@
 """A single job: compiled, submitted, with parameters."""
 
 import json
+import re
 
 import kubeflow_runner
 from tests.kubeflow_commands.jobs import SECRET
+
+# The name of the value, and the number of it that the client sends.
+FAIL_FAST = ("PIPELINE_FAILURE_POLICY_FAIL_FAST", 2)
 
 
 def test_compile_writes_the_job_and_says_what_is_in_it(run, tmp_path):
@@ -57,6 +61,33 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
     assert "hf_of_this_shell" not in json.dumps(job), "a secret's value is never in a job"
 
 
+def test_a_job_carries_the_teams_key_and_its_way_into_the_network(run, cloud):
+    key = "projects/team/locations/europe-west4/keyRings/r/cryptoKeys/k"
+    attachment = "projects/1/regions/europe-west4/networkAttachments/tasks"
+    values = {"vertex__encryption_key": key, "vertex__network_attachment": attachment}
+    status, _, errors = run("submit", **values)
+    assert status == 0, errors
+    dataset = "gs://team-bucket/coverage"
+    run("schedule", "--cron=0 3 * * 1", coverage_dir=dataset, **values)
+    [job], [schedule] = cloud.jobs.values(), cloud.schedules
+    for made in (job, schedule["createPipelineJobRequest"]["pipelineJob"]):
+        assert made["encryptionSpec"] == {"kmsKeyName": key}
+        assert made["pscInterfaceConfig"] == {"networkAttachment": attachment}
+        assert made["runtimeConfig"]["failurePolicy"] in FAIL_FAST
+
+
+def test_compile_refuses_what_run_refuses(run, tmp_path):
+    file = tmp_path / "job.json"
+    status, _, errors = run("compile", f"--output={file}", training__backend="jax")
+    assert status == 2
+    assert "hold no JAX" in errors
+    assert not file.exists()
+    status, *_ = run(
+        "compile", f"--output={file}", training__backend="jax", vertex__images_hold_jax="true"
+    )
+    assert status == 0
+
+
 def test_a_parameter_that_the_job_does_not_have_is_refused(run, cloud):
     status, _, errors = run("submit", "--parameter=rounds=3")
     assert status == 2
@@ -73,3 +104,10 @@ def test_missing_settings_are_all_named(capsys):
     errors = capsys.readouterr().err
     for key in ("vertex.project", "vertex.pipeline_root", "vertex.image", "service_llm"):
         assert key in errors
+
+
+def test_a_file_that_cannot_be_written_is_named(run, tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    status, _, errors = run("compile", "--output", str(tmp_path / "taken" / "job.json"))
+    assert status == 2
+    assert re.search(r"taken/job\.json.*--output FILE", errors)

@@ -1,8 +1,12 @@
 """What Google Cloud or the containers refuse, and what mends it."""
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
+from pipeline.vertex.cloud import Cloud
+from pipeline.vertex.preflight import check_cloud
 from tests.kubeflow_commands.jobs import REGISTRY_PATH, fail, finish, state
+from tests.pipeline.vertex.conftest import vertex_config
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,16 @@ def test_an_image_that_does_not_exist_is_told_before_anything_is_submitted(run, 
     assert not cloud.jobs
 
 
+def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
+    image = "ghcr.io/team/pipeline:1"
+    vertex = vertex_config(
+        "vertex", "vertex.pipeline_root=gs://team-bucket/x", f"vertex.image={image}"
+    ).vertex_settings
+    there = Cloud(AnonymousCredentials(), cloud.url)
+    check_cloud(vertex, there.bucket, None)  # no session: nothing may be sent there
+    assert f"Nobody looked for the image {image}" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("preset", "values", "expected"),
     [
@@ -85,6 +99,15 @@ def test_an_image_that_does_not_exist_is_told_before_anything_is_submitted(run, 
             {"vertex.trainer_image": None},
             ["vertex.accelerator_type is 'NVIDIA_L4'", "TARGETS='pipeline cuda' deploy/build.sh"],
             id="an accelerator without CUDA",
+        ),
+        *(
+            pytest.param(
+                "vertex",
+                {"training.preset": preset},
+                [f"training.preset is {preset!r}, which the image does not hold"],
+                id=preset,
+            )
+            for preset in ("/home/me/model", "models/mine", "gguf:/tmp/x.gguf", "gs://bucket/model")
         ),
     ],
 )

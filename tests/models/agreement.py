@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from models import data, gemma
+from models import data
 from models.hparams import TrainHParams
-from models.lora import enable_lora
+from models.loading.load import load_model, resolve_preset
+from models.training.lora import enable_lora
 
 EXPORTED = (
     "gemma3-tiny",
@@ -24,7 +25,7 @@ RANK, ALPHA = 4, 6.0
 
 def seeded_model(name: str, cache_dir: str) -> Any:
     """A tiny model with weights from numpy's generator, which does not depend on the backend."""
-    model = gemma.load_model(gemma.resolve_preset(f"random:{name}", cache_dir), "float32")
+    model = load_model(resolve_preset(f"random:{name}", cache_dir), "float32")
     rng = np.random.default_rng(7)
     for variable in model.backbone.variables:
         variable.assign(rng.normal(0, 0.08, variable.shape))
@@ -64,8 +65,8 @@ def with_value_factors(model: Any) -> list[Any]:
 def with_random_factors(name: str, cache_dir: str, **changes: Any) -> Any:
     """A tiny model with LoRA of rank 3 on queries and values, no factor of which is zero."""
     hparams = TrainHParams(preset="-", lora_rank=3, exports=(), **changes)
-    preset = gemma.resolve_preset(f"random:{name}", cache_dir)
-    model = gemma.load_model(preset, "float32", hparams.quantization)
+    preset = resolve_preset(f"random:{name}", cache_dir)
+    model = load_model(preset, "float32", hparams.quantization)
     enable_lora(model, hparams)
     rng = np.random.default_rng(0)
     for variable in model.backbone.trainable_variables:

@@ -4,9 +4,11 @@ import types
 import pytest
 import tensorflow as tf
 
-from models import gemma, gguf
+from core.families import GEMMA
 from models.hparams import TrainHParams
-from models.trainer import run_fn
+from models.loading import gguf
+from models.loading.load import load_model, resolve_preset
+from models.training.run_fn import run_fn
 from tests.models.tuning import PRESET, formatted, tune, write
 
 CACHE_DIR = pathlib.Path(__file__).parents[2] / ".cache"  # of `make run`: one conversion for both
@@ -21,18 +23,18 @@ def tiny_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_preset(tiny_cache):
     """A folder with the random two-layer Gemma."""
-    return gemma.resolve_preset(PRESET, tiny_cache)
+    return resolve_preset(PRESET, tiny_cache)
 
 
 @pytest.fixture
 def tiny(tiny_preset):
     """A fresh copy of the random two-layer Gemma, which a test may train."""
-    return gemma.load_model(tiny_preset, "float32")
+    return load_model(tiny_preset, "float32")
 
 
 @pytest.fixture(scope="session")
 def tokenizer(tiny_preset):
-    return gemma.load_model(tiny_preset, "float32").preprocessor.tokenizer
+    return load_model(tiny_preset, "float32").preprocessor.tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +49,12 @@ def packaged_preset():
     return gguf.packaged_preset(str(CACHE_DIR))
 
 
-def write_split(folder, name, pairs):
+def write_split(folder, name, pairs, template=GEMMA):
     """Transform's output of one split, as gzipped records."""
     path = folder / f"{name}-00000-of-00001.gz"
     options = tf.io.TFRecordOptions(compression_type="GZIP")
     with tf.io.TFRecordWriter(str(path), options) as writer:
-        for texts in formatted(pairs) if pairs else []:
+        for texts in formatted(pairs, template) if pairs else []:
             features = {
                 feature: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
                 for feature, text in zip(("prompt_text", "response_text"), texts, strict=True)
@@ -66,7 +68,7 @@ def write_split(folder, name, pairs):
 def run_trainer(tiny_cache, tmp_path_factory):
     """Runs the Trainer's function on splits of pairs; gives what it wrote into."""
 
-    def run_on(train, evaluation, base_model=None, folder=None, **changes):
+    def run_on(train, evaluation, base_model=None, folder=None, template=GEMMA, **changes):
         folder = folder or tmp_path_factory.mktemp("trainer")
         hparams = TrainHParams(
             **{
@@ -81,8 +83,8 @@ def run_trainer(tiny_cache, tmp_path_factory):
             | changes
         )
         fn_args = types.SimpleNamespace(
-            train_files=write_split(folder, "train", train),
-            eval_files=write_split(folder, "eval", evaluation),
+            train_files=write_split(folder, "train", train, template),
+            eval_files=write_split(folder, "eval", evaluation, template),
             serving_model_dir=str(folder / "Format-Serving"),
             model_run_dir=str(folder / "run"),
             base_model=base_model,
@@ -99,12 +101,18 @@ def run_trainer(tiny_cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def written(tuned, tiny_preset, tmp_path_factory):
-    """A folder as the Trainer writes it, with all formats, and what was recorded of each."""
+    """A folder as the Trainer writes it, all formats below it, and what was recorded of each."""
     folder = tmp_path_factory.mktemp("serving")
     return folder, write(tuned, folder, tiny_preset)
 
 
 @pytest.fixture(scope="session")
-def exported(written):
-    """The folder alone; tests only read it."""
+def trained(written):
+    """The folder as the Trainer writes it; tests only read it."""
     return written[0]
+
+
+@pytest.fixture(scope="session")
+def exported(trained):
+    """The folder with the formats; tests only read it."""
+    return trained / "exports"

@@ -21,13 +21,13 @@ def export(folder: Path) -> None:
     """Write each family's checkpoint, the batch and the LoRA factors."""
     from agreement import ALPHA, EXPORTED, FAMILIES, RANK, rows, seeded_model, with_value_factors
 
-    from models.features import template_for
-    from models.transformers_export import export_transformers
-    from models.verification import PROMPTS
+    from core.families import chat_template_for
+    from models.export.transformers_checkpoint import export_transformers
+    from models.export.verification import PROMPTS
 
     for name in EXPORTED:
         model = seeded_model(name, str(folder / "cache"))
-        export_transformers(model, folder / name, template_for(f"random:{name}"))
+        export_transformers(model, folder / name, chat_template_for(f"random:{name}"))
         if name not in FAMILIES:
             continue
         variables = with_value_factors(model)

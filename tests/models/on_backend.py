@@ -13,15 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from models import data, gemma
-from models.checkpoints import Checkpoints
+from core.families import GEMMA
+from models import data
 from models.distribution import distributed
-from models.features import GEMMA
-from models.fitting import fit
-from models.generate import Generator
+from models.generation.generate import Generator
 from models.hparams import TrainHParams
-from models.lora import enable_lora
-from models.projections import fast_projections
+from models.loading.load import load_model, resolve_preset
+from models.tensorflow_patches.lora_forward import lora_forward
+from models.training.checkpoints import TrainingCheckpoints
+from models.training.loop import fit
+from models.training.lora import enable_lora
 from tests.models.tuning import PAIRS, PRESET, formatted
 
 PLAIN = {"batch_size": 3, "epochs": 4, "learning_rate": 0.03, "lora_rank": 4}
@@ -36,7 +37,7 @@ PROMPTS = [prompt for prompt, _ in PAIRS]
 
 def model_of(cache: str, hparams: TrainHParams) -> Any:
     """The tiny Gemma with factors from numpy's generator, which does not depend on the backend."""
-    model = gemma.load_model(gemma.resolve_preset(PRESET, cache), "float32", hparams.quantization)
+    model = load_model(resolve_preset(PRESET, cache), "float32", hparams.quantization)
     if hparams.method == "full":
         return model
     enable_lora(model, hparams)
@@ -68,7 +69,7 @@ def responses(model: Any) -> list[tuple[str, str]]:
     return Generator(model).respond(PROMPTS, 16, 4)
 
 
-class Interrupted(Checkpoints):
+class Interrupted(TrainingCheckpoints):
     """Ends the training after its third checkpoint; keeps the states of the dropout."""
 
     def __init__(self, folder: str) -> None:
@@ -87,7 +88,7 @@ def resumed(cache: str) -> dict[str, Any]:
         interrupted = Interrupted(folder)
         with contextlib.suppress(InterruptedError):
             train(cache, RESUMED, interrupted)
-        facts = told(*train(cache, RESUMED, Checkpoints(folder, ["test"])))
+        facts = told(*train(cache, RESUMED, TrainingCheckpoints(folder, ["test"])))
     return {"facts": facts, "states": interrupted.states}
 
 
@@ -98,7 +99,7 @@ def dropout_draws(cache: str) -> list[bool]:
         variable.assign(np.ones(variable.shape))
     layer = next(x for x in model.backbone._flatten_layers() if getattr(x, "lora_enabled", False))
     x = np.ones((1, 3, layer.kernel.shape[1]), "float32")
-    with fast_projections(model, 0.5, seed=0):
+    with lora_forward(model, 0.5, seed=0):
         return [
             not np.array_equal(*(np.asarray(layer(x, training=training)) for _ in range(2)))
             for training in (True, False)

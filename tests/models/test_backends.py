@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import ModelError
 from models.backend import check_backend, choose_backend
 from models.distribution import batch_parts, distributed
-from models.errors import ModelError
 from models.hparams import TrainHParams
 from tests.models.tuning import PRESET
 

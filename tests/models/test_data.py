@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from core.families import chat_template_for
 from models import data
-from models.training_model import ResponseLoss, response_states
+from models.loading.load import load_model, resolve_preset
+from models.training.loss import ResponseLoss, backbone_with_response_positions
 from tests.models.tuning import formatted
 
 PAIRS = [
@@ -29,6 +31,24 @@ def test_a_row_is_one_bos_the_prompt_and_the_response_with_its_end(rows, tokeniz
         assert row.tokens[-1] == end
         assert tokenizer.detokenize(row.tokens[1 : row.response_start]) == prompt
         assert tokenizer.detokenize(row.tokens[row.response_start :]) == response
+
+
+@pytest.mark.parametrize("name", ["gemma3-tiny", "mistral-tiny", "llama3-tiny"])
+def test_earlier_answers_of_a_conversation_end_with_a_token_and_are_not_learned(name, tiny_cache):
+    tokenizer = load_model(
+        resolve_preset(f"random:{name}", tiny_cache), "float32"
+    ).preprocessor.tokenizer
+    template = chat_template_for(f"random:{name}")
+    turns = [("user", f"help {template.end}"), ("assistant", "yes"), ("user", "and now?")]
+    prompt = template.text([{"role": role, "content": text} for role, text in turns])
+    [row] = data.tokenize([(prompt, "wait" + template.end)], tokenizer, 512, template).rows
+    end = data.end_token_id(tokenizer, template)
+    # Turns of the user end with the same token in Gemma and Llama 3.
+    ends = 1 + prompt.count(template.end)
+    assert row.tokens.count(end) == ends == (2 if name == "mistral-tiny" else 4)
+    response = row.tokens[row.response_start :]
+    assert data.decode(response[:-1], tokenizer).strip() == "wait"
+    assert response[-1] == end
 
 
 def test_labels_are_the_response_and_its_end_and_nothing_else(rows, tokenizer):
@@ -109,7 +129,7 @@ def test_the_order_is_new_in_every_pass_and_the_same_for_the_same_seed():
 
 def test_the_loss_of_a_batch_is_that_of_its_rows_alone(rows, tiny):
     """Neither the padding of a short row nor its neighbours change what it is trained on."""
-    model, loss = response_states(tiny), ResponseLoss(tiny)
+    model, loss = backbone_with_response_positions(tiny), ResponseLoss(tiny)
 
     def summed(rows):
         inputs, labels = next(data.batches(rows, len(rows), None))
@@ -119,7 +139,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone(rows, tiny):
 
 
 def test_more_padding_leaves_the_loss_as_it_is(rows, tiny):
-    model, loss = response_states(tiny), ResponseLoss(tiny)
+    model, loss = backbone_with_response_positions(tiny), ResponseLoss(tiny)
     inputs, labels = next(data.batches(rows, len(rows), None))
     wide, wide_labels = next(data.batches(rows, len(rows), None, 48))
     assert len(wide_labels) > len(labels)

@@ -10,15 +10,15 @@ def test_freed_memory_is_given_back():
     last = blocks[-1]
     full = resident_gib("VmRSS")
     blocks.clear()
-    memory.give_back()
+    memory.trim_memory()
     assert full - resident_gib("VmRSS") > 0.1
     assert len(last) == 4000
 
 
 def test_a_training_gives_back_after_its_first_batch_only(monkeypatch):
     calls = []
-    monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
-    callback = memory.GivesBackAfterTracing()
+    monkeypatch.setattr(memory, "trim_memory", lambda: calls.append(1))
+    callback = memory.TrimMemoryAfterTracing()
     for batch in (0, 1, 0):
         callback.on_train_batch_end(batch)
         assert calls == [1]

@@ -5,8 +5,9 @@ import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
+from core.families import GEMMA
+from core.family import ChatTemplate
 from models import data
-from models.features import GEMMA, TurnTemplate
 from models.preprocessing import format_prompts, format_responses, preprocessing_fn
 
 ROWS = [
@@ -42,9 +43,9 @@ def test_the_turn_markers_are_one_token_each_and_the_template_adds_no_bos(tokeni
 
 
 def test_a_template_comes_back_from_its_json():
-    other = TurnTemplate(prefix="[INST] ", suffix=" [/INST]\n", end="</s>")
+    other = ChatTemplate(prefix="[INST] ", suffix=" [/INST]\n", end="</s>")
     for template in (GEMMA, other):
-        assert TurnTemplate.from_json(template.to_json(sequence_length=512)) == template
+        assert ChatTemplate.from_json(template.to_json(sequence_length=512)) == template
 
 
 def test_transform_writes_the_texts_that_the_model_is_served_with(tmp_path):

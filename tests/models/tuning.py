@@ -5,13 +5,16 @@ from typing import Any
 
 import keras
 
-from models import data, gemma
-from models.export import export
-from models.features import GEMMA
-from models.fitting import fit
+from core.families import GEMMA
+from models import data
+from models.export.exports import export
+from models.export.trained_model import write_trained_model
+from models.export.verification import Verifier
 from models.hparams import TrainHParams
-from models.lora import enable_lora
+from models.loading.load import load_model
 from models.preprocessing import format_prompts, format_responses
+from models.training.loop import fit
+from models.training.lora import enable_lora
 
 PAIRS = (
     ("my order does not work", "returns"),
@@ -42,12 +45,23 @@ def formatted(pairs, template=GEMMA):
 
 
 def tune(preset, *, dtype="float32", template=GEMMA, checkpoints=None, log_dir="", **changes):
-    """Trains a fresh model on `PAIRS`, from the seed on as the Trainer does."""
+    """Trains a fresh model on `PAIRS`, from the seed on as the Trainer does.
+
+    Its eval loss is measured before, after 80 steps and at the end: after each of 80 passes it
+    takes four times as long as the steps.
+    """
     hparams = TrainHParams(
-        **{"preset": PRESET, "batch_size": 3, "epochs": 80, "learning_rate": 0.03} | changes
+        **{
+            "preset": PRESET,
+            "batch_size": 3,
+            "epochs": 80,
+            "learning_rate": 0.03,
+            "eval_steps": 80,
+        }
+        | changes
     )
     keras.utils.set_random_seed(hparams.seed)
-    model = gemma.load_model(preset, dtype, hparams.quantization)
+    model = load_model(preset, dtype, hparams.quantization, hparams.optimizations)
     if hparams.method == "lora":
         enable_lora(model, hparams)
     tokenizer = model.preprocessor.tokenizer
@@ -60,7 +74,7 @@ def base_of(preset, hparams, dtype="float32"):
     """Loads the base model with LoRA, as the Trainer does."""
 
     def load():
-        model = gemma.load_model(preset, dtype, hparams.quantization)
+        model = load_model(preset, dtype, hparams.quantization)
         enable_lora(model, hparams.model_copy(update={"lora_alpha": None}))
         return model
 
@@ -68,9 +82,26 @@ def base_of(preset, hparams, dtype="float32"):
 
 
 def write(tuned, folder, preset, *, template=GEMMA, dtype="float32", **changes):
-    """Exports a trained model with `HPARAMS`; gives what was recorded of each format."""
+    """Writes a trained model as the Trainer does, and its formats below `exports`.
+
+    Gives what was recorded of each.
+    """
     hparams = HPARAMS.model_copy(update=changes)
-    load_base = base_of(preset, hparams, dtype)
-    return export(
-        tuned.model, str(folder), template, tuned.rows, hparams=hparams, load_base=load_base
+    length = hparams.sequence_length
+    record = write_trained_model(
+        tuned.model,
+        str(folder),
+        template,
+        tuned.rows,
+        sequence_length=length,
+        load_base=base_of(preset, hparams, dtype),
+    )
+    merged = load_model(str(folder / "preset"), dtype)
+    return record | export(
+        merged,
+        str(folder / "exports"),
+        Verifier(merged, template, tuned.rows),
+        formats=hparams.exports,
+        gguf_type=hparams.gguf_type,
+        sequence_length=length,
     )

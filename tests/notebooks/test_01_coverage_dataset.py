@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.coverage_example_gen.reader import read_coverage
+from task.coverage.reader import read_coverage
 from tests.notebooks.conftest import REPOSITORY, errors_in, plots_in
 
 pytestmark = pytest.mark.slow

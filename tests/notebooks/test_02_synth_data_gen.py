@@ -15,7 +15,7 @@ def test_each_step_works_and_an_edited_prompt_runs_in_the_pipeline(executed, tmp
             "attributes": "sorted(dict(attributes))",
             "from_journal": "again.from_journal",
             "problems": "problems",
-            "dropped": "{d.reason: d.near for d in dropped}",
+            "dropped": "{d.reason: d.nearest_id or d.nearest_text for d in dropped}",
             "holdout": "holdout.id",
             "first": "written[0].prompt",
             "answered": "[form.problem(c.output) for c in answered]",
@@ -40,11 +40,11 @@ def test_each_step_works_and_an_edited_prompt_runs_in_the_pipeline(executed, tmp
     assert found["answered"]
     assert not any(found["answered"])
     assert found["kept"] == 40
-    assert found["characters"]["v2"] < found["characters"]["v1"]
+    assert found["characters"]["v3"] < found["characters"]["v2"]
     # Without examples a message shares the seed's kind by chance only: one of six categories.
-    assert found["same_kind"]["v2"] < 0.5 < 0.8 < found["same_kind"]["v1"]
-    assert found["asked_with"] == ["v2"]
+    assert found["same_kind"]["v3"] < 0.5 < 0.8 < found["same_kind"]["v2"]
+    assert found["asked_with"] == ["v3"]
     assert found["in_pipeline"] < 0.8
-    assert templates.VERSIONS[templates.PROPOSE_PROMPTS] == "v1", "the repository was left alone"
-    edited = tmp_path / "output/copy/components/synth_data_gen/prompts/propose_prompts.v2.jinja"
+    assert templates.VERSIONS[templates.PROPOSE_PROMPTS] == "v2", "the repository was left alone"
+    edited = tmp_path / "output/copy/components/synth_data_gen/prompts/propose_prompts.v3.jinja"
     assert "{{ examples }}" not in edited.read_text(encoding="utf-8")

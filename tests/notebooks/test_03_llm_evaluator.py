@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from components.llm_evaluator import verdicts
+from judging import verdicts
 from tests.notebooks.conftest import errors_in, plots_in
 
 pytestmark = pytest.mark.slow
@@ -19,9 +19,10 @@ def test_the_judge_is_measured_and_an_edited_function_runs_in_the_pipeline(execu
             "flips": "{kind: f.share for kind, f in flips.items()}",
             "single": "single",
             "both": "both",
-            "rate": "rates['overall']",
-            "calibration": "calibration",
-            "corrected": "dataclasses.asdict(corrected)",
+            "rate": "rates.overall.model_dump()",
+            "labels": "agreed.rows",
+            "specificity": "errors.specificity",
+            "corrected": "corrected.model_dump()",
             "shares": "shares",
             "kinds": "kinds",
             "verdicts": "len(verdicts)",
@@ -32,7 +33,7 @@ def test_the_judge_is_measured_and_an_edited_function_runs_in_the_pipeline(execu
     )
     assert not errors_in(notebook)
     assert len(plots_in(notebook)) == 4
-    assert found["covered"]["as desired"] == found["covered"]["other white space"] == 12
+    assert found["covered"]["as the reference"] == found["covered"]["other white space"] == 12
     assert found["covered"]["prose"] == found["covered"]["asks for a 5"] == 0
     assert set(found["flips"]) == {"order", "padding", "injection"}
     assert max(found["flips"].values()) == 0
@@ -40,16 +41,16 @@ def test_the_judge_is_measured_and_an_edited_function_runs_in_the_pipeline(execu
     assert found["both"] == 0
     rate = found["rate"]
     assert rate["low_percent"] < rate["rate_percent"] < rate["high_percent"]
-    assert found["calibration"]["labels"] == 72
-    assert found["calibration"]["specificity_percent"] < 100
+    assert found["labels"] == 72
+    assert found["specificity"] < 1
     assert found["corrected"]["rate_percent"] < rate["rate_percent"]
     width = found["corrected"]["high_percent"] - found["corrected"]["low_percent"]
     assert width > rate["high_percent"] - rate["low_percent"]
-    place = found["kinds"].index("next priority")
+    place = found["kinds"].index("as the reference")
     assert found["shares"]["every vote"][place] < found["shares"]["median"][place]
     assert found["by_edit"] == found["verdicts"] == 40
     assert all(found["lowest"])
     original = inspect.getsource(verdicts.aggregate)
     assert "Lowest of" not in original, "the repository was left alone"
-    edited = tmp_path / "output/copy/components/llm_evaluator/verdicts.py"
+    edited = tmp_path / "output/copy/judging/verdicts.py"
     assert "Lowest of" in edited.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ def test_two_rounds_a_push_and_its_lineage(executed, tmp_path):
     notebook, found = executed(
         "05_full_pipeline",
         {
-            "rounds": "[entry['data']['total_rows'] for entry in summary['rounds']]",
+            "rounds": "[entry.synthesis.total_rows for entry in summary.rounds]",
             "stop": "loop.stop_reason.value",
             "blessed": "[result.blessed for result in loop.rounds] + [pushed.blessed]",
             "cached": "sorted(node.node_id for node in run.nodes.values() if not node.cached)",
@@ -36,7 +36,9 @@ def test_two_rounds_a_push_and_its_lineage(executed, tmp_path):
     assert found["rounds"] == [24, 48]
     assert found["stop"] == "max_rounds"
     assert found["blessed"] == [False, False, True]
-    assert found["cached"] == ["HFPusher", "LLMEvaluator"], "the rest came from the cache"
+    assert found["cached"] == ["Exporter", "HFPusher", "LLMEvaluator"], (
+        "the rest came from the cache"
+    )
     assert found["record"]["local"] is True
     assert set(found["record"]["repositories"]) == {"model", "dataset", "space"}
     assert "# Support triage" in found["card"]
@@ -45,12 +47,12 @@ def test_two_rounds_a_push_and_its_lineage(executed, tmp_path):
     first, second, push = (of_run[run] for run in found["runs"])
     assert {"CoverageExampleGen", "SynthDataGen", "Trainer", "LLMEvaluator"} <= first
     assert {"SynthDataGen", "Transform", "Trainer", "ResponseGen"} <= second
-    assert push == {"LLMEvaluator", "HFPusher"}
+    assert push == {"LLMEvaluator", "Exporter", "HFPusher"}
     assert ["SynthDataGen", "SynthDataGen"] in found["steps"], "the rows of the round before"
     assert ["LLMEvaluator", "SynthDataGen"] in found["steps"], "the report that was aimed with"
     assert found["rows"] == [1, 2]
     assert set(found["shown"]) <= set(found["seeds"])
     assert len(found["shown"]) > 30
-    assert any("You write realistic user messages" in text for text in found["prompts"])
+    assert any("You write messages as users of the task" in text for text in found["prompts"])
     summary = json.loads((tmp_path / "output/summary.json").read_text(encoding="utf-8"))
     assert len(summary["rounds"]) == 2

@@ -52,15 +52,15 @@ def test_a_text_that_is_not_unique_is_not_replaced(module, old, times):
 
 def test_a_copy_runs_its_own_code(tmp_path):
     copy = copy_repository(tmp_path / "copy")
-    replace_text(copy / "components/records.py", 'SEED_SPLIT = "seed"', 'SEED_SPLIT = "edited"')
-    program = "from components import records; print(records.SEED_SPLIT, records.__file__)"
+    replace_text(copy / "core/records.py", 'SEED_SPLIT = "seed"', 'SEED_SPLIT = "edited"')
+    program = "from core import records; print(records.SEED_SPLIT, records.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=copy, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["edited", str(copy / "components/records.py")]
+    assert done.stdout.split() == ["edited", str(copy / "core/records.py")]
     assert not (copy / ".git").exists()
-    assert (copy_repository(copy) / "components/records.py").read_text() == (
-        REPOSITORY / "components/records.py"
+    assert (copy_repository(copy) / "core/records.py").read_text() == (
+        REPOSITORY / "core/records.py"
     ).read_text(), "a second copy is a fresh one"
 
 

@@ -1,9 +1,11 @@
+import json
 import subprocess
 import sys
 
 import pytest
 
-from pipeline.config import ConfigError, load_config, preset_names
+from pipeline.config import ConfigError, load_config
+from pipeline.preset_files import preset_names
 
 
 def _preset(tmp_path, text):
@@ -17,8 +19,8 @@ OWN = {  # what these presets leave to the user
     "vertex": (
         "service_llm.vertex_project=p",
         "vertex.project=p",
-        "vertex.pipeline_root=gs://b/f",
-        "vertex.image=i",
+        "vertex.pipeline_root=gs://bucket/f",
+        "vertex.image=gcr.io/p/i",
     ),
 }
 
@@ -115,6 +117,62 @@ def test_an_unknown_preset_is_answered_with_the_presets_there_are():
         load_config("offlin", environ={})
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("offlin", "offline"), ("my_tsk.yaml", "my_task.yaml"), ("my_task", "my_task.yaml")],
+)
+def test_an_unknown_preset_is_answered_with_the_one_that_was_meant(
+    tmp_path, monkeypatch, written, meant
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_task.yaml").write_text("extends: offline\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"Did you mean '{meant}'"):
+        load_config(written, environ={})
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("round.max_rounds=3", "rounds"),
+        ("rounds.max_round=3", "rounds.max_rounds"),
+        ("serving.model.slot=3", "serving.model.slots"),
+        ("max_rounds=3", "rounds.max_rounds"),
+        ("rounds_max_rounds=3", "rounds.max_rounds"),
+        ("Training.epochs=3", "training"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_one_that_was_meant(override, meant):
+    with pytest.raises(ConfigError, match=f"unknown key. Did you mean '{meant}'"):
+        load_config("offline", [override], {})
+
+
+@pytest.mark.parametrize("override", ["nonsense=4", "training.lr=1"])
+def test_an_unknown_key_that_is_close_to_none_gets_no_suggestion(override):
+    with pytest.raises(ConfigError, match=r"unknown key\. Allowed here"):
+        load_config("offline", [override], {})
+
+
+def test_an_unknown_key_from_the_environment_is_named_with_its_variable():
+    name = "UNDERSTUDY__ROUNDS__MAX_ROUND"
+    with pytest.raises(ConfigError, match=rf"max_round \(from {name}\): unknown key. Did you mean"):
+        load_config("offline", environ={name: "3"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["UNDERSTUDY_ROUNDS__MAX_ROUNDS", "UNDERSTUDY_ROUNDS_MAX_ROUNDS", "UNDERSTUDY_ROUND_MAX_ROUND"],
+)
+def test_a_variable_that_would_be_ignored_is_refused_with_the_one_that_was_meant(name):
+    with pytest.raises(ConfigError, match=f"{name} is not read.*UNDERSTUDY__ROUNDS__MAX_ROUNDS"):
+        load_config("offline", environ={name: "3"})
+
+
+def test_variables_of_other_uses_are_left_alone():
+    names = ("STANDIN_URL", "KEY", "SECRETS", "ACCELERATOR", "TEST_MARK", "HOME")
+    environ = {f"UNDERSTUDY_{name}": "x" for name in names}
+    assert load_config("offline", environ=environ) == load_config("offline", environ={})
+
+
 def test_a_preset_file_extends_a_shipped_one(tmp_path):
     preset = _preset(tmp_path, "extends: offline\nname: mine\nrounds: {max_rounds: 2}\n")
     config = load_config(preset, environ={})
@@ -138,6 +196,20 @@ def test_a_bad_preset_file_is_refused(tmp_path, text, expected):
         load_config(_preset(tmp_path, text), environ={})
 
 
+@pytest.mark.parametrize(
+    ("override", "place"),
+    [
+        ("training.clip_norm=.inf", "training.clip_norm is inf"),
+        ("training.lora_alpha=.inf", "training.lora_alpha is inf"),
+        ("training.lora_alpha=.nan", "training.lora_alpha: received nan"),
+        ("synth={temperature: .nan}", "synth.temperature"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused_where_they_are_read(override, place):
+    with pytest.raises(ConfigError, match=place):
+        load_config("offline", [override], environ={})
+
+
 def test_presets_that_extend_each_other_are_refused(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(f"extends: {path}\n", encoding="utf-8")
@@ -148,8 +220,19 @@ def test_presets_that_extend_each_other_are_refused(tmp_path):
 def test_reading_a_configuration_loads_no_heavy_library():
     code = (
         "import sys; from pipeline.config import load_config; load_config('offline', environ={});"
-        "print([m for m in ('tensorflow', 'tfx', 'keras', 'apache_beam', 'google.genai')"
-        " if m in sys.modules])"
+        "print([m for m in ('tensorflow', 'tfx', 'keras', 'apache_beam', 'google.genai',"
+        " 'jsonschema') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_leak_judge_must_not_be_the_generator():
+    leak_judge = "synth.leak_judge=true"
+    with pytest.raises(ConfigError, match="must not see the holdout"):
+        load_config("gemini", [leak_judge])
+    same = load_config("gemini").service_llm.model_dump_json()
+    with pytest.raises(ConfigError, match="add a 'judge' with another model"):
+        load_config("gemini", [leak_judge, f"judge={same}"])
+    other = {"provider": "openai", "model": "gpt-5-mini", "api_key_env": "OPENAI_API_KEY"}
+    assert load_config("gemini", [leak_judge, f"judge={json.dumps(other)}"]).synth.leak_judge

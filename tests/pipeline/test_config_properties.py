@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import Config, ConfigError, load_config, preset_names
+from pipeline.config import Config, ConfigError, load_config
+from pipeline.preset_files import preset_names
 
 KEYS = st.sampled_from([
     "extends", "name", "coverage_dir", "output_dir", "task", "service_llm", "judge", "rounds",

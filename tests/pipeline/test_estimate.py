@@ -6,22 +6,23 @@ import json
 import pytest
 
 import local_runner
-from components.coverage_example_gen.reader import read_coverage
-from components.llm_evaluator import requests as evaluation_requests
-from components.llm_evaluator.evaluate import evaluate
-from components.records import ResponseRow
-from components.service_llm.client import open_service_llm
-from components.service_llm.limiter import USED_SHARE
-from components.service_llm.types import Usage
 from components.synth_data_gen.aim import uniform_weights
 from components.synth_data_gen.answer import Answerer
-from components.synth_data_gen.filters import PromptFilter
+from components.synth_data_gen.filters.prompt_filter import PromptFilter
 from components.synth_data_gen.generate import generate, propose_attributes
 from components.synth_data_gen.requests import RequestBuilder
-from components.synth_data_gen.validate import infer_form
+from core.records import TEST_SPLIT, ResponseRow
+from core.usage import Usage
+from judging import requests as evaluation_requests
+from judging.evaluate import evaluate
+from judging.report import describe_judge
 from pipeline.config import load_config
-from pipeline.estimate import estimate_round
+from pipeline.estimate import estimate_last_look, estimate_round
+from service_llm.client import open_service_llm
+from service_llm.pacing.limiter import USED_SHARE
 from standin.server import serve
+from task.coverage.reader import read_coverage
+from task.form import infer_form
 
 CLOSE = 0.1  # "within 10 %"
 
@@ -68,20 +69,24 @@ def evaluation(config, models, *, round, journal):
         config.judge_llm, journal_uri=journal, component="LLMEvaluator", round=round
     ) as llm:
         builder = evaluation_requests.RequestBuilder(config.task, config.evaluator, llm.salt())
-        evaluate(models, llm, builder, judge_section={})
+        judge = describe_judge("gemini", "stand-in-1", config.evaluator)
+        evaluate(models, llm, builder, described=judge)
         return llm.usage()
 
 
 @pytest.mark.slow
 def test_two_rounds_of_the_demo_use_what_was_estimated(tmp_path, monkeypatch):
-    config = load_config("offline")
+    config = load_config("offline", ["synth.rows_per_round=520"])
     rows = read_coverage(config.coverage_dir)
     journal = str(tmp_path)
-    base = responses(rows, lambda n: False)
+    judged = [
+        row for row in rows if row.split != TEST_SPLIT
+    ]  # those of a test split after the loop
+    base = responses(judged, lambda n: False)
     base = [dataclasses.replace(row, response=row.prompt[:90]) for row in base]
     few_shot = [dataclasses.replace(row, response=row.prompt[:80]) for row in base]
     # The share of answers that were judged before is the estimate's own assumption: one half.
-    first, second = responses(rows, lambda n: n % 2), responses(rows, lambda n: n % 4)
+    first, second = responses(judged, lambda n: n % 2), responses(judged, lambda n: n % 4)
     used, expected, attributes = Usage(), Usage(), None
     with serve() as server:
         monkeypatch.setenv("UNDERSTUDY_STANDIN_URL", server.url)
@@ -110,6 +115,26 @@ def test_settings_change_what_is_estimated():
     assert calls("synth.quality_filter=true") - calls() == 200
     assert calls("evaluator.baselines=[base]") == asked + votes * (rows + rows)
     assert calls("evaluator.baselines=[]") == asked + votes * rows
+
+
+def test_of_many_prompts_only_those_that_are_judged_are_estimated(tmp_path, capsys):
+    lines = ({"prompt": f"Question {n}?", "output": f"Answer {n}."} for n in range(1_000))
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def calls(max_prompts):
+        overrides = [f"coverage_dir={tmp_path}", f"evaluator.max_prompts={max_prompts}"]
+        config = load_config("gemini", [*overrides, "evaluator.baselines=[]"])
+        rows = read_coverage(config.coverage_dir)
+        assert estimate_last_look(config, rows).usage.calls == 2 * min(max_prompts, 250)
+        return estimate_round(config, rows, 1).usage.calls
+
+    arguments = ("--preset", "gemini", "--set", f"coverage_dir={tmp_path}")
+    assert local_runner.main(["check", *arguments, "--set", "evaluator.max_prompts=50"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Answered and judged are 50 of 375 " in said
+    assert "a 95 % interval of 22 points" in said
+    assert calls(100) - calls(50) == 2 * 2 * 50, "two splits, two votes"
+    assert calls(400) == calls(500), "all"
 
 
 def test_vectors_are_part_of_the_estimate(capsys):
@@ -173,3 +198,23 @@ def test_a_coverage_folder_that_is_missing_is_told(capsys):
     status = local_runner.main(["estimate", "--set", "coverage_dir=/no/such/folder"])
     assert status == 2
     assert "/no/such/folder" in capsys.readouterr().err
+
+
+def test_the_leak_judge_costs_a_request_for_every_prompt_and_logged_rows_save_theirs():
+    judge = {"provider": "openai", "model": "gpt-5-mini", "api_key_env": "OPENAI_API_KEY"}
+    overrides = [f"judge={json.dumps(judge)}", "synth.rows_per_round=100", "synth.samples=1"]
+    config = load_config("gemini", overrides)
+    rows = read_coverage(config.coverage_dir)
+
+    def calls(round, logged=0, **synth):
+        changed = config.model_copy(update={"synth": config.synth.model_copy(update=synth)})
+        return estimate_round(changed, rows, round, logged).usage
+
+    plain, judged = calls(1), calls(1, leak_judge=True)
+    assert judged.calls == plain.calls + 100
+    assert judged.cost_usd > plain.cost_usd
+    mixed, logged = calls(1, logged=60), calls(1, logged=2000)
+    assert plain.calls - mixed.calls >= 50, "half of the rows are not generated"
+    assert plain.calls - logged.calls >= 100 + 100 / config.synth.prompts_per_request
+    assert calls(2, logged=2000) == calls(2), "later rounds generate as always"
+    assert calls(1, logged=2000, leak_judge=True).calls == logged.calls + 2000

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import local_runner
-from pipeline.config import PRESET_DIR, preset_names
+from pipeline.preset_files import PRESET_DIR, preset_names
 
 
 @pytest.fixture
@@ -23,6 +23,13 @@ def run(capsys, monkeypatch, tmp_path):
         return status, capsys.readouterr()
 
     return run
+
+
+def test_a_python_without_the_packages_is_answered_with_make_setup():
+    command = [sys.executable, "-S", "local_runner.py", "check"]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: No module named '\w+'\. Run `make setup`.*\n", done.stderr)
 
 
 def test_the_configuration_can_be_shown(run):

@@ -5,8 +5,8 @@ import json
 import pytest
 from tfx.utils import dependency_utils
 
-from components.llm_evaluator.labels import write_labels
-from components.llm_evaluator.requests import Candidate
+from judging.labels import write_labels
+from judging.requests import JudgedResponse
 from pipeline.config import load_config
 from pipeline.pipeline import LOCAL_BEAM_ARGS, create_pipeline
 
@@ -35,12 +35,15 @@ def nodes():
 
 def test_the_judge_may_be_another_service_llm(nodes):
     made = nodes("judge={provider: openai, model: other, base_url: http://127.0.0.1:1/v1}")
-    models = {
-        name: json.loads(made[name].exec_properties["service_llm"])["model"]
-        for name in ("SynthDataGen", "LLMEvaluator")
-    }
-    assert models["LLMEvaluator"] == "other"
-    assert models["SynthDataGen"] != "other"
+    asked = {}
+    for name in ("SynthDataGen", "LLMEvaluator"):
+        properties = made[name].exec_properties
+        texts = [properties["service_llm"], properties["judge_llm"]]
+        asked[name] = [json.loads(text)["model"] for text in texts if text]
+    service = nodes()["LLMEvaluator"].exec_properties
+    own = json.loads(service["service_llm"])["model"]
+    assert asked == {"SynthDataGen": [own], "LLMEvaluator": [own, "other"]}
+    assert service["judge_llm"] == ""
 
 
 def test_every_baseline_is_judged_beside_the_tuned_model(nodes):
@@ -96,7 +99,7 @@ def test_the_cache_notices_that_labels_were_added_to_the_same_file(nodes, tmp_pa
     file = tmp_path / "labels.csv"
 
     def version(label):
-        text = write_labels([Candidate("p", "o", "r")]).replace("p,o,r,", f"p,o,r,{label}")
+        text = write_labels([JudgedResponse("p", "o", "r")]).replace("p,o,r,", f"p,o,r,{label}")
         file.write_text(text, encoding="utf-8")
         found = nodes(f"evaluator.labels_uri={file}")
         return found["LLMEvaluator"].exec_properties["labels_version"]

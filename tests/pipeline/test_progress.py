@@ -47,6 +47,40 @@ def test_a_pipe_gets_a_line_for_the_start_and_the_end_of_a_component(log):
     ]
 
 
+def test_a_round_that_runs_in_parts_is_shown_as_one(log):
+    """As after a pause: rows, model and push are three runs of TFX, and the first two repeat."""
+    out, clock, ran = io.StringIO(), Clock(), set()
+    with progress_view(log, out, clock=clock) as view:
+        for names in (["SynthDataGen"], ["SynthDataGen", "Trainer"], ["SynthDataGen", "Trainer"]):
+            view.round_started(1, 2, names)
+            for name in names:
+                absl_logging.info("Component %s is running.", name)
+                if name in ran:
+                    absl_logging.info("A cached execution %d is used.", 12)
+                ran.add(name)
+                absl_logging.info("Component %s is finished.", name)
+        view.round_finished(1, "coverage rate 61.2 %")
+        view.round_started(2, 2)
+    assert out.getvalue().splitlines() == [
+        "Round 1 of at most 2",
+        "  SynthDataGen is running",
+        "  SynthDataGen finished after 0.0 s",
+        "  Trainer is running",
+        "  Trainer finished after 0.0 s",
+        "Round 1: coverage rate 61.2 %",
+        "Round 2 of at most 2",
+    ]
+
+
+def test_a_component_whose_outputs_come_from_the_cache_says_so(log):
+    out = io.StringIO()
+    with progress_view(log, out, clock=Clock()):
+        absl_logging.info("Component %s is running.", "Transform")
+        absl_logging.info("A cached execution %d is used.", 12)
+        absl_logging.info("Component %s is finished.", "Transform")
+    assert out.getvalue().splitlines() == ["  Transform is running", "  Transform is cached"]
+
+
 @pytest.mark.parametrize(
     ("seconds_each", "done", "shown"),
     [

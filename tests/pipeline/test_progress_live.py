@@ -1,12 +1,14 @@
 """The live view on a pseudo-terminal."""
 
+import codecs
+import contextlib
 import fcntl
 import logging
 import os
 import re
-import select
 import struct
 import termios
+import threading
 
 import pytest
 from absl import logging as absl_logging
@@ -19,22 +21,49 @@ _WIDTH = 70
 
 
 class Terminal:
+    """A pseudo-terminal that is read all the time, as a real one is: a full one blocks writers."""
+
     def __init__(self):
         try:
-            self.master, self._slave = os.openpty()
+            self._master, slave = os.openpty()
         except OSError as error:  # for example in a chroot without /dev/pts
             pytest.skip(f"this machine gives no pseudo-terminal: {error}")
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, _WIDTH, 0, 0))
-        self.stream = os.fdopen(self._slave, "w", encoding="utf-8", buffering=1)
+        self.stream = os.fdopen(slave, "w", encoding="utf-8", buffering=1)
+        self.resize(30, _WIDTH)
         self.raw = ""
+        self._more = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def resize(self, lines, columns):
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self.stream.fileno(), termios.TIOCSWINSZ, size)
 
     def read_until(self, text):
         """Everything drawn so far, once `text` is part of it."""
-        while text not in _ESCAPES.sub("", self.raw):
-            ready, _, _ = select.select([self.master], [], [], _PATIENCE_SECONDS)
-            assert ready, f"{text!r} was not drawn: {self.raw!r}"
-            self.raw += os.read(self.master, 65536).decode("utf-8", "replace")
+        with self._more:
+            drawn = self._more.wait_for(lambda: text in self._text(), _PATIENCE_SECONDS)
+            assert drawn, f"{text!r} was not drawn: {self.raw[-5000:]!r}"
+            return self._text()
+
+    def _text(self):
         return _ESCAPES.sub("", self.raw)
+
+    def _read(self):
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        with contextlib.suppress(OSError):  # the other end is closed
+            while data := os.read(self._master, 65536):
+                with self._more:
+                    self.raw += decoder.decode(data)
+                    self._more.notify_all()
+        os.close(self._master)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
 @pytest.fixture
@@ -43,17 +72,20 @@ def terminal(monkeypatch):
     opened = Terminal()
     yield opened
     opened.stream.close()
-    os.close(opened.master)
 
 
 def test_the_view_shows_round_components_and_the_bar(tmp_path, terminal):
     with progress_view(tmp_path / "run.log", terminal.stream) as view:
-        view.round_started(2, 5)
+        view.round_started(2, 5, ["CoverageExampleGen", "SynthDataGen", "Trainer", "HFPusher"])
         terminal.read_until("Round 2 of at most 5")
-        for name in ("CoverageExampleGen", "SynthDataGen"):
-            absl_logging.info("Component %s is running.", name)
-            absl_logging.info("Component %s is finished.", name)
-        drawn = terminal.read_until("2 done: CoverageExampleGen 0.0 s, SynthDataGen 0.0 s")
+        absl_logging.info("Component %s is running.", "CoverageExampleGen")
+        absl_logging.info("A cached execution %d is used.", 7)
+        absl_logging.info("Component %s is finished.", "CoverageExampleGen")
+        absl_logging.info("Component %s is running.", "SynthDataGen")
+        absl_logging.info("Component %s is finished.", "SynthDataGen")
+        drawn = terminal.read_until("✓ SynthDataGen            0.0 s")
+        assert "✓ CoverageExampleGen      cached" in drawn
+        assert "· HFPusher" in drawn
         absl_logging.info("Component %s is running.", "Trainer")
         absl_logging.warning("must not be seen")
         logging.getLogger("understudy.progress").info(
@@ -68,6 +100,53 @@ def test_the_view_shows_round_components_and_the_bar(tmp_path, terminal):
     assert "must not be seen" not in drawn
     lines = re.split(r"[\r\n]+", drawn)
     assert max(map(len, lines)) <= _WIDTH, "a line that wraps cannot be drawn over"
+
+
+def test_a_round_of_the_demo_fits_a_small_terminal_with_what_remains(tmp_path, terminal):
+    terminal.resize(24, 80)
+    names = [f"Component{number}" for number in range(18)]
+    clock = Clock()
+
+    def run_one(name):
+        absl_logging.info("Component %s is running.", name)
+        clock.now += 60
+        absl_logging.info("Component %s is finished.", name)
+
+    with progress_view(tmp_path / "run.log", terminal.stream, clock=clock) as view:
+        view.round_started(1, 3, names)
+        for name in names:
+            run_one(name)
+        view.round_finished(1, "coverage rate 65.9 %", "best 65.9 % (round 1), 0.12 USD so far")
+        view.round_started(2, 3, names)
+        run_one(names[0])
+        absl_logging.info("Component %s is running.", names[1])
+        clock.now += 20
+        logging.getLogger("understudy.progress").info(
+            "judge requests", extra={"progress": {"done": 1, "total": 9, "unit": "requests"}}
+        )
+        terminal.read_until("About 16 min 40 s left in this round, at most 34 min 40 s in all")
+        drawn = terminal.read_until("1 of 9 requests")
+    assert "best 65.9 % (round 1), 0.12 USD so far" in drawn
+    assert "· Component17" in drawn
+    frames = drawn.split("Round 2 of")[1:]
+    # A frame that is higher than the terminal cannot be drawn over.
+    assert max(frame.count("\n") for frame in frames) in range(19, 24)
+
+
+def test_the_oldest_finished_components_give_way_where_the_terminal_is_low(tmp_path, terminal):
+    terminal.resize(12, 80)
+    names = [f"Component{number:02}" for number in range(18)]
+    with progress_view(tmp_path / "run.log", terminal.stream) as view:
+        view.round_started(1, 1, names)
+        for name in names[:14]:
+            absl_logging.info("Component %s is running.", name)
+            absl_logging.info("Component %s is finished.", name)
+        absl_logging.info("Component %s is running.", names[14])
+        drawn = terminal.read_until("▸ Component14")
+    last = drawn[drawn.rindex("Round 1 of") :]
+    assert "Component10" not in last
+    assert "Component13" in last
+    assert "Component17" in last
 
 
 def test_the_cursor_comes_back_after_ctrl_c(tmp_path, terminal):

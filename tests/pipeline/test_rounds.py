@@ -3,7 +3,13 @@ import dataclasses
 import pytest
 
 from pipeline.config import RoundsSettings
-from pipeline.rounds import LoopResult, RoundResult, StopReason, run_rounds
+from pipeline.rounds import (
+    LoopResult,
+    RoundResult,
+    StopReason,
+    run_rounds,
+    take_last_look,
+)
 
 THRESHOLD = 80.0
 
@@ -111,3 +117,24 @@ def test_a_blessed_round_is_kept_even_when_another_rate_is_higher():
     blessed = PlannedRounds(90)(1, "", "", "")
     higher = dataclasses.replace(blessed, round=2, coverage_rate=95.0, blessed=False)
     assert LoopResult((blessed, higher), None).best is blessed
+
+
+@pytest.mark.parametrize("warm_start", ["scratch", "best"])
+def test_only_the_kept_round_is_judged_on_the_test_split_and_only_after_the_loop(warm_start):
+    submit, settings = PlannedRounds(40, 60, 50, 55), RoundsSettings(warm_start=warm_start)
+    loop = run_rounds(submit, settings)
+    sealed = [dataclasses.replace(r, sealed_prompts=9) for r in loop.rounds]
+    loop = dataclasses.replace(loop, rounds=tuple(sealed))
+    looks = []
+
+    def look(*arguments):
+        looks.append(arguments)
+        return dataclasses.replace(submit(*arguments[:4]), report_uri="report-with-test")
+
+    looked = take_last_look(loop, look, settings)
+    start = "model-1" if warm_start == "best" else ""
+    assert looks == [(2, "synthetic-1", "report-1", start, 4)], "four rounds saw the holdout"
+    assert looked.best.report_uri == "report-with-test"
+    assert [r.sealed_prompts for r in looked.rounds] == [9, 0, 9, 9]
+    assert take_last_look(looked, look, settings) is looked
+    assert len(looks) == 1

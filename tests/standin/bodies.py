@@ -7,10 +7,11 @@ import httpx
 KEY = "00112233aabbccdd"
 SCHEMAS = {
     "attributes": ["persona", "difficulty", "length", "tone", "format", "language", "edge_case"],
-    "prompts": ["prompts"],
+    "prompts": ["messages"],
     "answer": ["output"],
     "score": ["reason", "score"],
-    "judge": ["reason", "similarity", "precision_a", "precision_b"],
+    "judge": ["reason", "similarity", "correctness_a", "correctness_b"],
+    "leak": ["reason", "same_as"],
 }
 
 
@@ -26,9 +27,10 @@ def output(category="defect", priority="normal", product="Nimbus Cam"):
 def body(kind, *blocks, task="support_triage", key=KEY, **config):
     parts = [block("task", f"{task}\nTriage the message.", key), *blocks]
     properties = {name: {"type": "STRING"} for name in SCHEMAS[kind]}
+    schema = {"responseMimeType": "application/json", "responseSchema": {"properties": properties}}
     return {
         "contents": [{"role": "user", "parts": [{"text": "\n\n".join(parts)}]}],
-        "generationConfig": {"responseSchema": {"properties": properties}, **config},
+        "generationConfig": {**schema, **config},
     }
 
 
@@ -41,10 +43,18 @@ def judge_body(prompt, answer_a, answer_b, key=KEY):
     return body("judge", *(block(name, text, key) for name, text in texts.items()), key=key)
 
 
+def leak_body(candidate, *tests):
+    numbered = [block(f"test_message_{n}", text) for n, text in enumerate(tests, start=1)]
+    return body("leak", block("candidate", candidate), *numbered)
+
+
 def prompts_body(count=8, **config):
     outputs = (output(), output("billing", "high", None), output("how_to", "low", None))
     examples = [block("example", json.dumps({"prompt": "Hm.", "output": o})) for o in outputs]
-    plan = [{"like_example": n % 3 + 1, "length": "two sentences"} for n in range(count)]
+    plan = [
+        {"number": n + 1, "like_example": n % 3 + 1, "length": "two sentences"}
+        for n in range(count)
+    ]
     return body("prompts", *examples, block("plan", json.dumps(plan)), **config)
 
 

@@ -18,6 +18,7 @@ from tests.standin.bodies import answer_body, post, told
         ("unavailable", 503, "UNAVAILABLE"),
         ("internal", 500, "INTERNAL"),
         ("quota", 429, "RESOURCE_EXHAUSTED"),
+        ("shared_quota", 429, "RESOURCE_EXHAUSTED"),
     ],
 )
 def test_errors_have_their_code_and_status(fault, code, status):
@@ -26,6 +27,14 @@ def test_errors_have_their_code_and_status(fault, code, status):
         assert server.stats()["faults"] == {fault: 1}
         assert server.stats()["quota_errors"] == (code == 429)
     assert (response.status_code, response.json()["error"]["status"]) == (code, status)
+
+
+def test_a_shared_quota_says_no_time_to_wait():
+    """https://github.com/google-gemini/gemini-cli/issues/14811"""
+    with serve(faults={"shared_quota": 1.0}) as server:
+        response = post(server, answer_body("Hi"))
+    assert "details" not in response.json()["error"]
+    assert "Retry-After" not in response.headers
 
 
 def test_a_disconnect_closes_the_connection_without_an_answer():

@@ -93,7 +93,8 @@ def test_the_kind_of_the_example_is_kept(server):
     example = json.dumps({"prompt": "?", "output": output("returns", "normal", None)})
     plan = json.dumps([{"like_example": 1, "length": "one sentence"}] * 12)
     request = body("prompts", block("example", example), block("plan", plan))
-    prompts = told(post(server, request))["prompts"]
+    proposed = told(post(server, request))["messages"]
+    prompts = [message["message"] for message in proposed]
     assert {triage(prompt).category for prompt in prompts} == {"returns"}
 
 

@@ -10,11 +10,11 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.coverage_example_gen.component import CoverageExampleGen
 from components.coverage_example_gen.executor import Executor
-from components.coverage_example_gen.reader import read_coverage
-from components.errors import UserError
 from components.examples_io import read_coverage as read_artifact
 from components.examples_io import read_examples
+from core.errors import UserError
 from pipeline.pipeline import LOCAL_BEAM_ARGS
+from task.coverage.reader import read_coverage
 
 BEAM_ARGS = list(LOCAL_BEAM_ARGS)
 
@@ -26,6 +26,7 @@ def dataset(folder):
             "id": f"{split}-{n}",
             "prompt": f"Grüße {split} {n} \u2028",
             "output": "ja",
+            "references": ["jawohl", "Ja!"][:n],
             "split": split,
         }
         for split in ("seed", "holdout")
@@ -37,9 +38,9 @@ def dataset(folder):
     return folder
 
 
-def execute(folder, output):
+def execute(folder, output, **parameters):
     """One real execution on Beam, with the execution properties that TFX would hand over."""
-    component = CoverageExampleGen(folder.path, code_version="1")
+    component = CoverageExampleGen(folder.path, code_version="1", **parameters)
     artifact = standard_artifacts.Examples()
     artifact.uri = str(output)
     context = Executor.Context(beam_pipeline_args=BEAM_ARGS, tmp_dir=str(output), unique_id="1")
@@ -49,7 +50,7 @@ def execute(folder, output):
 
 def test_the_artifact_holds_every_row_in_its_own_split(dataset, tmp_path):
     artifact = execute(dataset, tmp_path / "examples")
-    assert artifact_utils.decode_split_names(artifact.split_names) == ["seed", "holdout"]
+    assert artifact_utils.decode_split_names(artifact.split_names) == ["seed", "holdout", "test"]
     assert artifact.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert artifact.get_string_custom_property("file_format") == "tfrecords_gzip"
     rows = read_artifact(artifact.uri)
@@ -65,6 +66,23 @@ def test_an_example_has_the_four_features_of_the_contract(dataset, tmp_path):
     assert set(csv_row) == {"id", "prompt", "output", "tags"}
     assert csv_row["tags"] == '["böse", "long"]'
     assert by_prompt["Grüße seed 0 \u2028"]["tags"] == "[]"
+
+
+def test_personal_data_never_reaches_the_artifact(folder, tmp_path):
+    rows = [
+        {
+            "prompt": f"{split}: I am {split}@example.org",
+            "output": f"{split}@example.org",
+            "split": split,
+        }
+        for split in ("seed", "holdout")
+    ]
+    folder.jsonl("rows.jsonl", *rows)
+    artifact = execute(folder, tmp_path / "examples", privacy='{"redact": true}')
+    assert [(row.prompt, row.output) for row in read_artifact(artifact.uri)] == [
+        ("seed: I am [EMAIL_1]", "[EMAIL_1]"),
+        ("holdout: I am [EMAIL_1]", "[EMAIL_1]"),
+    ]
 
 
 def test_a_bad_dataset_stops_the_executor_with_the_readers_error(dataset, tmp_path):

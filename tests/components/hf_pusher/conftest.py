@@ -11,8 +11,9 @@ from huggingface_hub.utils._xet import abort_xet_session
 from components.hf_pusher.contents import Source
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
-from components.task import Task
+from task.task import Task
 from tests.components.hf_pusher.hub_server import running_hub
+from tests.records import coverage_report, rate, rates, synthesis_record, training_record
 
 # Xet's client opens one log in a process, when it is first used.
 _logs = tempfile.TemporaryDirectory(prefix="xet-logs-")
@@ -20,52 +21,22 @@ XET_LOGS = Path(_logs.name)
 os.environ["HF_XET_LOG_DEST"] = f"{XET_LOGS}/"
 
 
-def _rates(covered, total, low, high):
-    return {
-        "covered": covered,
-        "total": total,
-        "unscored": 0,
-        "rate_percent": 100 * covered / total,
-        "low_percent": low,
-        "high_percent": high,
+REPORT = coverage_report(
+    {
+        "tuned": rates(
+            rate(7, 8, 52.9, 97.8),
+            rate(4, 4, 51.0, 100.0),
+            rate(3, 4, 30.1, 95.4),
+            typos=rate(1, 2, 9.5, 90.5),
+        ),
+        "base": rates(
+            rate(1, 8, 2.2, 47.1),
+            rate(1, 4, 4.6, 69.9),
+            rate(0, 4, 0.0, 49.0),
+            typos=rate(0, 2, 0.0, 65.8),
+        ),
     }
-
-
-REPORT = {
-    "round": 2,
-    "gate": {
-        "split": "holdout",
-        "statistic": "point",
-        "threshold_percent": 70.0,
-        "value_percent": 75.0,
-        "passed": True,
-        "reasons": [],
-    },
-    "models": {
-        "tuned": {
-            "overall": _rates(7, 8, 52.9, 97.8),
-            "seed": _rates(4, 4, 51.0, 100.0),
-            "holdout": _rates(3, 4, 30.1, 95.4),
-            "tags": {"typos": _rates(1, 2, 9.5, 90.5)},
-        },
-        "base": {
-            "overall": _rates(1, 8, 2.2, 47.1),
-            "seed": _rates(1, 4, 4.6, 69.9),
-            "holdout": _rates(0, 4, 0.0, 49.0),
-            "tags": {"typos": _rates(0, 2, 0.0, 65.8)},
-        },
-    },
-    "judge": {
-        "provider": "gemini",
-        "model": "stand-in",
-        "votes": 2,
-        "similarity_threshold": 4.0,
-        "precision_threshold": 4.0,
-        "prompt_version": "abc",
-    },
-    "usage": {"calls": 32, "prompt_tokens": 10, "output_tokens": 10, "cost_usd": None},
-    "stand_in": True,
-}
+)
 VERDICT = {
     "model": "tuned",
     "id": "c-1",
@@ -79,36 +50,19 @@ VERDICT = {
     "covered": True,
     "scored": True,
     "similarity": 5.0,
-    "precision": 5.0,
+    "correctness": 5.0,
     "reason": "equal",
     "votes": [],
 }
-SYNTHESIS = {
-    "round": 2,
-    "requested": 20,
-    "generated": 22,
-    "kept": 18,
-    "dropped": {"duplicate": 3, "form": 1, "leak": 0},
-    "total_rows": 4,
-    "train_rows": 3,
-    "eval_rows": 1,
-    "usage": {"calls": 5, "prompt_tokens": 10, "output_tokens": 10, "cost_usd": None},
-    "generator": {"provider": "gemini", "model": "stand-in", "prompt_versions": {}},
-    "stand_in": True,
-}
+SYNTHESIS = synthesis_record()
 VERIFIED = {
     "verified": True,
     "largest_logit_difference": 1e-6,
     "greedy_tokens": 25,
     "greedy_ties": 0,
 }
-TRAINING = {
-    "preset": "packaged:gemma3-270m",
-    "steps": 40,
-    "losses": [1.0, 0.5],
-    "hparams": {"method": "lora", "lora_rank": 8, "lora_targets": "query-value"},
-    "exports": dict.fromkeys(("adapter", "preset", "transformers"), VERIFIED),
-}
+TRAINING = training_record(exports=dict.fromkeys(("adapter", "preset"), VERIFIED))
+EXPORTS = {"transformers": VERIFIED}
 # As SynthDataGen writes it.
 DATASET_CARD = """---
 pretty_name: Synthetic data for support_triage
@@ -159,25 +113,33 @@ def model_dir(tmp_path):
     (folder / "preset" / "config.json").write_text('{"class_name": "Gemma3Backbone"}')
     (folder / "preset" / "model.weights.h5").write_bytes(b"\x00weights" * 5000)
     (folder / "preset" / "assets" / "tokenizer" / "vocabulary.spm").write_bytes(b"\x00spm")
-    (folder / "transformers").mkdir()
-    (folder / "transformers" / "config.json").write_text("{}")
-    (folder / "transformers" / "model.safetensors").write_bytes(b"\x00safe" * 1000)
     (folder / "adapter.lora.h5").write_bytes(b"\x00adapter" * 100)
-    (folder / "training.json").write_text(json.dumps(TRAINING))
+    (folder / "training.json").write_text(TRAINING.to_json())
     (folder / "generation.json").write_text(json.dumps(GENERATION))
     return folder
 
 
 @pytest.fixture
-def source(task, model_dir):
+def exports_dir(tmp_path):
+    folder = tmp_path / "exports"
+    (folder / "transformers").mkdir(parents=True)
+    (folder / "transformers" / "config.json").write_text("{}")
+    (folder / "transformers" / "model.safetensors").write_bytes(b"\x00safe" * 1000)
+    (folder / "exports.json").write_text(json.dumps(EXPORTS))
+    return folder
+
+
+@pytest.fixture
+def source(task, model_dir, exports_dir):
     return Source(
         task=task,
         round=2,
         model_dir=model_dir,
-        report=json.dumps(REPORT).encode(),
+        exports_dir=exports_dir,
+        report=REPORT,
         verdicts=(json.dumps(VERDICT) + "\n").encode(),
-        synthesis=json.dumps(SYNTHESIS).encode(),
-        dataset_card=DATASET_CARD.encode(),
+        synthesis=SYNTHESIS,
+        dataset_card=DATASET_CARD,
         rows={"train": [synthetic_row(n) for n in range(3)], "eval": [synthetic_row(3)]},
     )
 

@@ -35,7 +35,7 @@ def serving_secrets(monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(
-            "components.secret_manager._URL",
+            "core.secret_manager._URL",
             f"http://127.0.0.1:{server.server_port}/v1",
         )
         monkeypatch.setattr(google.auth, "default", lambda **kwargs: (AnonymousCredentials(), "p"))

@@ -12,6 +12,8 @@ from markdown_it import MarkdownIt
 
 from components.hf_pusher.contents import Names, dataset_content, model_content, space_content
 from components.hf_pusher.settings import PushSettings
+from core.reports.last_look import LastLook
+from tests.records import rate
 
 NAMES = Names("me/support-triage", "me/support-triage")
 
@@ -22,6 +24,12 @@ def content_of(source, **settings):
 
 def card_of(source, **settings):
     return ModelCard(content_of(source, **settings).files["README.md"].decode())
+
+
+def without_base(source, **changes):
+    models = {"tuned": source.report.models["tuned"]}
+    report = source.report.model_copy(update={"models": models, **changes})
+    return dataclasses.replace(source, report=report)
 
 
 @pytest.fixture
@@ -62,10 +70,26 @@ def test_the_model_index_holds_the_rates_and_their_intervals(source):
         "confidence": 0.95,
         "low_percent": 30.1,
         "high_percent": 95.4,
-        "judge": "stand-in (gemini)",
+        "judge": "stand-in-1 (gemini)",
     }
     [entry] = card.data.to_dict()["model-index"]
     assert len(entry["results"]) == 2
+
+
+def test_where_a_test_split_was_judged_the_card_starts_with_it(source):
+    look = LastLook(
+        holdout_looks=3,
+        models={"tuned": rate(142, 200, 64.3, 76.8)},
+        threshold_percent=67.4,
+        reached=True,
+    )
+    report = source.report.model_copy(update={"last_look": look})
+    card = card_of(dataclasses.replace(source, report=report))
+    assert "**71.0 % of 200 test prompts** (142 covered, 95 % interval 64.3 to 76.8 %)" in card.text
+    assert "looked at 3 times, so part of its rate may be luck" in card.text
+    first = card.data.eval_results[0]
+    assert (first.dataset_split, first.metric_value) == ("test", 71.0)
+    assert "test prompts" not in card_of(source).text
 
 
 def test_the_card_tells_figures_making_limits_and_use(source):
@@ -85,10 +109,7 @@ def test_the_card_tells_figures_making_limits_and_use(source):
 
 @pytest.mark.parametrize("has_base", [True, False], ids=["base", "no-base"])
 def test_the_card_is_markdown_whose_parts_do_not_run_into_each_other(source, has_base):
-    report = json.loads(source.report)
-    if not has_base:
-        report["models"].pop("base")
-    text = card_of(dataclasses.replace(source, report=json.dumps(report).encode())).text
+    text = card_of(source if has_base else without_base(source)).text
     shown = MarkdownIt().enable("table").render(text)
     [quote] = re.findall("<blockquote>(.*?)</blockquote>", shown, re.DOTALL)
     assert quote.strip().endswith("they are no evaluation of the model.</p>")
@@ -101,9 +122,7 @@ def test_the_card_is_markdown_whose_parts_do_not_run_into_each_other(source, has
 
 
 def test_a_real_judge_without_a_base_gets_no_notice_and_no_empty_column(source):
-    report = {**json.loads(source.report), "stand_in": False}
-    report["models"].pop("base")
-    text = card_of(dataclasses.replace(source, report=json.dumps(report).encode())).text
+    text = card_of(without_base(source, stand_in=False)).text
     assert "stand-in." not in text
     assert "| base model |" not in text
     assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 |\n" in text
@@ -112,7 +131,7 @@ def test_a_real_judge_without_a_base_gets_no_notice_and_no_empty_column(source):
 def test_a_training_of_all_weights_is_not_called_lora(source, trained_from, model_dir):
     exports = json.loads((model_dir / "training.json").read_text())["exports"]
     exports.pop("adapter")
-    trained_from(hparams={"method": "full"}, exports=exports)
+    trained_from(hparams={"epochs": 1, "method": "full"}, exports=exports)
     (model_dir / "adapter.lora.h5").unlink()
     card = card_of(source)
     assert "lora" not in card.data.tags

@@ -3,8 +3,9 @@
 import google.auth
 import pytest
 
-from components.hf_pusher.credentials import check_token, find_token, has_token
+from components.hf_pusher.credentials import check_token, describe_push, find_token, has_token
 from components.hf_pusher.errors import TokenError
+from components.hf_pusher.push import open_hub
 from components.hf_pusher.settings import PushSettings
 from tests.components.hf_pusher.secret_manager import SECRET, serving_secrets
 
@@ -33,9 +34,41 @@ def test_the_secret_comes_before_the_login(secrets, login):
     assert find_token(PushSettings(token_secret=SECRET)) == "hf_secret"
 
 
-def test_the_login_is_used_where_nothing_else_is_named(login):
-    assert find_token(PushSettings()) == "hf_login"
-    assert has_token(PushSettings())
+def test_the_login_is_used_where_the_hub_is_named(login):
+    settings = PushSettings(destination="hub")
+    assert find_token(settings) == "hf_login"
+    assert has_token(settings)
+
+
+@pytest.mark.parametrize("destination", ["auto", "local"])
+def test_a_stored_login_alone_uploads_nothing(login, destination):
+    settings = PushSettings(destination=destination)
+    assert find_token(settings) is None
+    assert not has_token(settings)
+    assert open_hub(settings, runs_on_this_machine=True).is_local
+    assert "nothing is uploaded" in describe_push(settings, "my_task")
+
+
+def test_where_a_push_goes_is_described(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_variable")
+    said = describe_push(PushSettings(owner="ada", private=False, push_space=False), "my_task")
+    assert "the Hugging Face Hub as ada/my-task, PUBLIC" in said
+    assert "quotes coverage prompts" in said
+    assert "a Space" not in said
+    assert "hf_variable" not in said
+
+
+def test_logged_exchanges_are_uploaded_only_where_the_settings_say_so_and_with_a_warning(
+    monkeypatch,
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_variable")
+    for wanted in (None, False):
+        said = describe_push(PushSettings(push_dataset=wanted), "my_task", logged=1200)
+        assert "exchanges of real users are uploaded" not in said
+        assert ("push.push_dataset=true adds it" in said) == (wanted is None)
+    said = describe_push(PushSettings(push_dataset=True), "my_task", logged=1200)
+    assert "Warning: up to 1,200 logged exchanges of real users are uploaded" in said
+    assert "logged" not in describe_push(PushSettings(), "my_task")
 
 
 def test_without_any_there_is_none():

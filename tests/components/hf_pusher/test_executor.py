@@ -7,7 +7,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel_utils, standard_artifacts
 
-from components.artifacts import CoverageReport
+from components.artifacts import CoverageReport, Exports
 from components.examples_io import write_examples
 from components.hf_pusher.component import HFPusher
 from components.hf_pusher.errors import PushError
@@ -28,13 +28,14 @@ def inputs(tmp_path, source):
     blessing = _at(standard_artifacts.ModelBlessing(), tmp_path / "blessing")
     blessing.set_int_custom_property("blessed", 1)
     report = _at(CoverageReport(), tmp_path / "report")
-    (tmp_path / "report" / "coverage_report.json").write_bytes(source.report)
+    (tmp_path / "report" / "coverage_report.json").write_text(source.report.to_json())
     (tmp_path / "report" / "verdicts.jsonl").write_bytes(source.verdicts)
     synthetic = _at(standard_artifacts.Examples(), tmp_path / "synthetic")
     write_examples(synthetic, source.rows, span=2)
-    (tmp_path / "synthetic" / "synthesis.json").write_bytes(source.synthesis)
-    (tmp_path / "synthetic" / "README.md").write_bytes(source.dataset_card)
+    (tmp_path / "synthetic" / "synthesis.json").write_text(source.synthesis.to_json())
+    (tmp_path / "synthetic" / "README.md").write_text(source.dataset_card)
     return {
+        "exports": [_at(Exports(), tmp_path / "exports")],
         "model": [model],
         "model_blessing": [blessing],
         "report": [report],
@@ -119,6 +120,7 @@ def make_component(settings, task, **changes):
     arguments = {
         "model": channel_utils.as_channel([standard_artifacts.Model()]),
         "model_blessing": channel_utils.as_channel([standard_artifacts.ModelBlessing()]),
+        "exports": channel_utils.as_channel([Exports()]),
         "report": channel_utils.as_channel([CoverageReport()]),
         "synthetic": channel_utils.as_channel([standard_artifacts.Examples()]),
         "settings": settings.model_dump_json(),
@@ -145,5 +147,5 @@ def test_the_round_may_be_a_runtime_parameter(task):
 
 
 def test_the_token_itself_is_refused_as_the_name_of_a_variable():
-    with pytest.raises(ValueError, match="NAME of an environment variable"):
+    with pytest.raises(ValueError, match="and give the variable's name here"):
         PushSettings(token_env="hf_abcdefghijklmnopqrstuvwxyz")

@@ -16,18 +16,18 @@ from tokenizers import Tokenizer
 
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
-from models import gemma
-from models.features import GEMMA
-from models.generate import Generator
-from tests.components.hf_pusher.conftest import TRAINING
+from core.families import GEMMA
+from models.generation.generate import Generator
+from models.loading.load import resolve_preset
 from tests.models.tuning import PAIRS, PRESET, tune, write
+from tests.records import training_record
 
 PROMPT = PAIRS[0][0]
 
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
-    return gemma.resolve_preset(PRESET, str(tmp_path_factory.mktemp("cache")))
+    return resolve_preset(PRESET, str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,13 @@ def pushed(tuned, preset, source, tmp_path, hub_server, monkeypatch):
     folder = tmp_path / "trained"
     folder.mkdir()
     verified = write(tuned, folder, preset, exports=("transformers",))
-    record = {**TRAINING, "preset": PRESET, "exports": verified}
-    (folder / "training.json").write_text(json.dumps(record))
+    exports_dir = folder / "exports"
+    trained = {name: verified[name] for name in ("adapter", "preset")}
+    record = training_record(preset=PRESET, exports=trained)
+    (folder / "training.json").write_text(record.to_json())
     monkeypatch.setenv("HF_TOKEN", hub_server.token)
     settings = PushSettings(endpoint=hub_server.url)
-    made = dataclasses.replace(source, model_dir=folder)
+    made = dataclasses.replace(source, model_dir=folder, exports_dir=exports_dir)
     return push_round(settings, made, runs_on_this_machine=True).repositories["model"]
 
 

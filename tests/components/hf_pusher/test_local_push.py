@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import logging
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from components.hf_pusher.hub import sha256
 from components.hf_pusher.local_hub import LocalHub
 from components.hf_pusher.push import push_round
 from components.hf_pusher.settings import PushSettings
+from tests.components.hf_pusher.conftest import TRAINING
 
 
 @pytest.fixture
@@ -47,6 +50,7 @@ def test_the_three_repositories_hold_what_the_hub_would_hold(settings, source, h
         "generation.json",
         "model.weights.h5",
         "training.json",
+        "exports.json",
         "transformers/config.json",
         "transformers/model.safetensors",
         "understudy.json",
@@ -155,7 +159,7 @@ def test_without_a_token_the_log_says_that_it_went_to_a_folder(source, tmp_path,
     settings = PushSettings(local_hub_dir=str(tmp_path / "hub"))
     with caplog.at_level(logging.INFO, "understudy.progress"):
         pushed = push(settings, source)
-    assert pushed.is_local
+    assert pushed.local
     assert "local hub (no token was used)" in caplog.text
     assert caplog.records[-1].progress == {"done": 3, "total": 3, "unit": "repositories"}
 
@@ -184,6 +188,17 @@ def test_only_what_is_wanted_is_pushed(source, hub, tmp_path):
     assert card.data.datasets is None
 
 
+@pytest.mark.parametrize(("wanted", "pushed"), [(None, False), (True, True), (False, False)])
+def test_a_dataset_with_logged_exchanges_is_pushed_only_on_request(
+    settings, source, hub, wanted, pushed
+):
+    rows = {"generated": 8, "logged": 2}
+    synthesis = source.synthesis.model_copy(update={"rows_by_source": rows})
+    settings = settings.model_copy(update={"push_dataset": wanted})
+    record = push(settings, dataclasses.replace(source, synthesis=synthesis))
+    assert ("dataset" in record.repositories) == pushed == (hub / "datasets").exists()
+
+
 def test_an_incomplete_model_is_not_pushed(settings, source, model_dir, hub):
     (model_dir / "adapter.lora.h5").unlink()
     with pytest.raises(PushError, match=r"lacks adapter\.lora\.h5"):
@@ -194,47 +209,61 @@ def test_an_incomplete_model_is_not_pushed(settings, source, model_dir, hub):
 @pytest.mark.parametrize("record", [None, {}, {"verified": False}], ids=str)
 @pytest.mark.parametrize("name", ["preset", "adapter", "transformers"])
 def test_an_export_that_was_not_verified_is_not_pushed(
-    settings, source, model_dir, hub, name, record
+    settings, source, model_dir, exports_dir, hub, name, record
 ):
     training = json.loads((model_dir / "training.json").read_text())
-    training["exports"].pop(name)
+    exports = json.loads((exports_dir / "exports.json").read_text())
+    records = exports if name == "transformers" else training["exports"]
+    records.pop(name)
     if record is not None:
-        training["exports"][name] = record
+        records[name] = record
     (model_dir / "training.json").write_text(json.dumps(training))
+    (exports_dir / "exports.json").write_text(json.dumps(exports))
     with pytest.raises(PushError, match=rf"export {name} .* verified.*Train the model again"):
         push(settings, source)
     assert not hub.exists()
 
 
 def test_a_training_record_without_exports_is_not_pushed(settings, source, model_dir, hub):
-    (model_dir / "training.json").write_text('{"preset": "gemma3_1b"}')
-    with pytest.raises(PushError, match=r"export preset, adapter, transformers .* verified"):
+    record = TRAINING.model_copy(update={"exports": {}})
+    (model_dir / "training.json").write_text(record.to_json())
+    with pytest.raises(PushError, match=r"export preset, adapter .* verified"):
         push(settings, source)
     assert not hub.exists()
 
 
 @pytest.mark.parametrize("damage", [lambda f: f.write_bytes(b"x"), lambda f: f.unlink()])
+@pytest.mark.parametrize("name", ["preset/model.weights.h5", "transformers/model.safetensors"])
 def test_a_model_that_is_not_as_it_was_written_is_not_pushed(
-    settings, source, model_dir, hub, damage
+    settings, source, model_dir, exports_dir, hub, name, damage
 ):
-    files = sorted(path for path in model_dir.rglob("*") if path.is_file())
-    lines = [f"{sha256(path)}  {path.relative_to(model_dir)}\n" for path in files]
-    (model_dir / "SHA256SUMS").write_text("".join(lines))
+    for folder in (model_dir, exports_dir):
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        lines = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in files]
+        (folder / "SHA256SUMS").write_text("".join(lines))
     push(settings, source)
-    damage(next(path for path in files if path.name == "model.weights.h5"))
-    with pytest.raises(PushError, match=r"'preset/model\.weights\.h5' .* is damaged"):
+    damage((exports_dir if "transformers" in name else model_dir) / name)
+    with pytest.raises(PushError, match=rf"'{re.escape(name)}' .* is damaged"):
         push(settings, source)
 
 
-def test_further_formats_are_pushed_where_they_were_verified(settings, source, model_dir, hub):
-    training = json.loads((model_dir / "training.json").read_text())
+def test_a_model_without_further_formats_is_pushed(settings, source, model_dir, tmp_path, hub):
+    push(settings, dataclasses.replace(source, exports_dir=tmp_path / "empty"))
+    main = repository(hub, "models") / "main"
+    assert (main / "model.weights.h5").is_file()
+    assert not (main / "transformers").exists()
+
+
+def test_further_formats_are_pushed_where_they_were_verified(settings, source, exports_dir, hub):
+    exports = json.loads((exports_dir / "exports.json").read_text())
     for name in ("gguf", "saved_model"):
-        (model_dir / name).mkdir()
-        (model_dir / name / "weights").write_bytes(b"\x00")
-        training["exports"][name] = {**training["exports"]["preset"], "greedy_ties": 2}
-    (model_dir / "training.json").write_text(json.dumps(training))
+        (exports_dir / name).mkdir()
+        (exports_dir / name / "weights").write_bytes(b"\x00")
+        exports[name] = {**exports["transformers"], "greedy_ties": 2}
+    (exports_dir / "exports.json").write_text(json.dumps(exports))
     push(settings, source)
     main = repository(hub, "models") / "main"
+    assert json.loads((main / "exports.json").read_text()) == exports
     assert (main / "gguf" / "weights").is_file()
     assert (main / "saved_model" / "weights").is_file()
     card = ModelCard.load(main / "README.md")
@@ -244,3 +273,17 @@ def test_further_formats_are_pushed_where_they_were_verified(settings, source, m
 
 def test_a_local_hub_is_its_own_owner(tmp_path):
     assert LocalHub(tmp_path).owner() == "local"
+
+
+def test_what_is_pushed_can_be_read_by_everyone_whatever_the_sources_modes(settings, source, hub):
+    secret = [path for path in Path(source.model_dir).rglob("*") if path.is_file()]
+    for path in secret:
+        path.chmod(0o600)
+    before = os.umask(0o022)
+    try:
+        push(settings, source)
+    finally:
+        os.umask(before)
+    for path in hub.rglob("*"):
+        if path.name != ".lock" and not path.is_symlink():
+            assert oct(path.stat().st_mode & 0o777) == ("0o755" if path.is_dir() else "0o644"), path

@@ -50,14 +50,14 @@ def test_the_hub_and_the_local_hub_hold_the_same(settings, source, hub_server, t
     ids=["lfs", "xet"],
 )
 def test_large_files_go_the_way_that_the_client_chooses(
-    settings, source, hub_server, model_dir, steps
+    settings, source, hub_server, model_dir, exports_dir, steps
 ):
     push(settings, source)
     large = {
         "adapter.lora.h5": model_dir / "adapter.lora.h5",
         "assets/tokenizer/vocabulary.spm": model_dir / "preset/assets/tokenizer/vocabulary.spm",
         "model.weights.h5": model_dir / "preset/model.weights.h5",
-        "transformers/model.safetensors": model_dir / "transformers/model.safetensors",
+        "transformers/model.safetensors": exports_dir / "transformers/model.safetensors",
     }
     assert hub_server.repositories[MODEL].lfs_paths == set(large)
     assert steps < set(hub_server.requests)

@@ -10,7 +10,7 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.artifacts import CoverageReport
+from components.artifacts import CoverageReport, Exports
 from components.examples_io import write_examples
 from components.hf_pusher.component import HFPusher
 from components.hf_pusher.settings import PushSettings
@@ -23,12 +23,12 @@ def round_nodes(tmp_path, source):
     """What the other components of a round left behind, as nodes of a pipeline."""
     report, synthetic = tmp_path / "report", standard_artifacts.Examples()
     report.mkdir()
-    (report / "coverage_report.json").write_bytes(source.report)
+    (report / "coverage_report.json").write_text(source.report.to_json())
     (report / "verdicts.jsonl").write_bytes(source.verdicts)
     synthetic.uri = str(tmp_path / "synthetic")
     write_examples(synthetic, source.rows, span=2)
-    (tmp_path / "synthetic" / "synthesis.json").write_bytes(source.synthesis)
-    (tmp_path / "synthetic" / "README.md").write_bytes(source.dataset_card)
+    (tmp_path / "synthetic" / "synthesis.json").write_text(source.synthesis.to_json())
+    (tmp_path / "synthetic" / "README.md").write_text(source.dataset_card)
     splits = artifact_utils.encode_split_names(list(source.rows))
     blessed = {"blessed": 1}
     return {
@@ -40,6 +40,9 @@ def round_nodes(tmp_path, source):
             artifact_type=standard_artifacts.ModelBlessing,
             custom_properties=blessed,
         ).with_id("blessing"),
+        "exports": Importer(source_uri=str(tmp_path / "exports"), artifact_type=Exports).with_id(
+            "exports"
+        ),
         "report": Importer(source_uri=str(report), artifact_type=CoverageReport).with_id("report"),
         "synthetic": Importer(
             source_uri=synthetic.uri,
@@ -84,7 +87,7 @@ def place(request, monkeypatch, tmp_path, hub_server):
         monkeypatch.setattr(
             "huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "login" / "token")
         )
-        yield settings
+        yield settings.model_copy(update={"destination": "hub"})
     else:
         with serving_secrets(monkeypatch) as secrets:
             secrets[SECRET] = hub_server.token

@@ -7,17 +7,20 @@ from tfx.dsl.compiler import compiler
 from tfx.orchestration import pipeline
 from tfx.types import channel_utils, standard_artifacts
 
+from components import asking
 from components.artifacts import CoverageReport, Responses
-from components.errors import UserError
 from components.llm_evaluator import executor
 from components.llm_evaluator.component import LLMEvaluator
-from components.llm_evaluator.labels import write_labels
-from components.llm_evaluator.requests import Candidate
-from components.llm_evaluator.settings import EvaluatorSettings
-from components.llm_evaluator.verdicts import VerdictRow
-from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Usage
-from components.task import Task
+from core.errors import UserError
+from core.records import VerdictRow
+from core.reports.operation import BatchSeconds, GenerationTimes
+from core.usage import Usage
+from judging.labels import write_labels
+from judging.requests import JudgedResponse
+from judging.settings import EvaluatorSettings
+from service_llm.settings import ServiceLLMSettings
+from task.task import Task
+from tests.html_page import embedded_rows
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def opened(service, monkeypatch):
         calls.append((settings.model, journal_uri, component, round, llm))
         yield llm
 
-    monkeypatch.setattr(executor, "open_service_llm", open_service_llm)
+    monkeypatch.setattr(asking, "open_service_llm", open_service_llm)
     return calls
 
 
@@ -118,6 +121,8 @@ def test_the_report_holds_rates_gate_judge_and_usage(run, responses, opened):
         "prompt_tokens": 10,
         "output_tokens": 5,
         "cost_usd": None,
+        "unknown_calls": 0,
+        "model_versions": [],
     }
     assert content["judge"]["model"] == "stand-in-1"
     assert content["round"] == 1
@@ -133,7 +138,7 @@ def test_the_page_lies_beside_the_report_and_needs_nothing_else(run, responses):
     page = Path(report.uri, "evaluation.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "task <b>capitals</b>" in page
-    assert page.count("<article") == 10
+    assert len(embedded_rows(page)) == 10
     assert "reaches the threshold of 80" in page
 
 
@@ -161,9 +166,9 @@ def test_the_round_before_is_compared_with(run, responses):
 
 
 def test_human_labels_are_read_from_their_file(run, responses, tmp_path):
-    candidate = Candidate("Capital of 1?", "Paris", "Paris")
+    judged = JudgedResponse("Capital of 1?", "Paris", "Paris")
     path = tmp_path / "labels.csv"
-    path.write_text(write_labels([candidate]).replace(",\r\n", ",yes\r\n"), encoding="utf-8")
+    path.write_text(write_labels([judged]).replace(",\r\n", ",yes\r\n"), encoding="utf-8")
     report, _ = run({"responses": responses("tuned", 9)}, settings={"labels_uri": str(path)})
     assert _report(report)["calibration"]["agreement"]["both"] == 1
 
@@ -203,3 +208,34 @@ def test_a_pipeline_with_all_its_inputs_compiles():
     outputs = compiled_node.pipeline_node.outputs.outputs
     types = {key: spec.artifact_spec.type.name for key, spec in outputs.items()}
     assert types == {"report": "components.CoverageReport", "blessing": "ModelBlessing"}
+
+
+def test_a_judge_of_its_own_judges_and_the_service_answers(run, responses, opened):
+    judge = ServiceLLMSettings(provider="openai", model="stand-in-judge", api_key_env="A_KEY")
+    report, _ = run({"responses": responses("tuned", 9)}, judge_llm=judge.model_dump_json())
+    asked = {
+        (model, component): {request.schema.__name__ for request in llm.requests}
+        for model, _, component, _, llm in opened
+    }
+    assert asked == {
+        ("judge-1", "LLMEvaluator"): {"Answer"},
+        ("stand-in-judge", "LLMEvaluator, judge"): {"Verdict"},
+    }
+    found = _report(report)
+    assert (found["judge"]["provider"], found["judge"]["model"]) == ("openai", "stand-in-judge")
+    assert found["usage"]["calls"] == sum(len(llm.requests) for *_, llm in opened)
+    assert found["stand_in"]
+
+
+def test_the_report_holds_what_the_answers_of_both_took(run, responses):
+    artifact = responses("tuned", 9)
+    times = GenerationTimes(
+        batch_size=2, batches=(BatchSeconds(responses=2, seconds=0.5),) * 4, left_out=2
+    )
+    Path(artifact.uri, "generation_times.json").write_text(times.to_json(), encoding="utf-8")
+    report, _ = run({"responses": artifact})
+    own = _report(report)["own_answers"]
+    assert (own["responses"], own["left_out"], own["per_second"]) == (8, 2, 4.0)
+    assert own["latency"] == {"p50_seconds": 0.5, "p95_seconds": 0.5}
+    without, _ = run({"responses": responses("untimed", 9)}, name="round2")
+    assert _report(without)["own_answers"] is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.service_llm.settings import ServiceLLMSettings
+from service_llm.settings import ServiceLLMSettings
 from standin.server import serve
 from tests.evaluation import coverage_rows
 
@@ -19,13 +19,14 @@ CONCURRENCY = 4
 ROWS = 12
 PROGRAM = """
 import json, sys
-from components.llm_evaluator.evaluate import evaluate
-from components.llm_evaluator.requests import RequestBuilder
-from components.llm_evaluator.settings import EvaluatorSettings
-from components.records import ResponseRow
-from components.service_llm.client import open_service_llm
-from components.service_llm.settings import ServiceLLMSettings
-from components.task import Task
+from judging.evaluate import evaluate
+from judging.report import describe_judge
+from judging.requests import RequestBuilder
+from judging.settings import EvaluatorSettings
+from core.records import ResponseRow
+from service_llm.client import open_service_llm
+from service_llm.settings import ServiceLLMSettings
+from task.task import Task
 
 settings = ServiceLLMSettings.model_validate_json(sys.argv[1])
 models = json.loads(sys.argv[3])
@@ -33,9 +34,11 @@ responses = {m: [ResponseRow.from_json(line) for line in lines] for m, lines in 
 task = Task(name="support_triage", instruction="Triage the message.")
 with open_service_llm(settings, journal_uri=sys.argv[2], component="LLMEvaluator", round=1) as llm:
     builder = RequestBuilder(task, EvaluatorSettings(), llm.salt())
-    found = evaluate(responses, llm, builder, judge_section={})
+    judge = describe_judge("gemini", "stand-in", builder.settings)
+    found = evaluate(responses, llm, builder, described=judge)
     usage = llm.usage()
-print(json.dumps({"models": found.report["models"], "calls": usage.calls}))
+models = {name: rates.model_dump() for name, rates in found.findings.models.items()}
+print(json.dumps({"models": models, "calls": usage.calls}))
 """
 
 

@@ -9,13 +9,13 @@ from tfx.types import standard_artifacts
 from benchmarks.evaluator_hygiene import measure, total
 from components.artifacts import CoverageReport, Responses
 from components.llm_evaluator.executor import Executor
-from components.llm_evaluator.requests import RequestBuilder
-from components.llm_evaluator.schemas import Verdict
-from components.llm_evaluator.settings import EvaluatorSettings
-from components.records import CoverageRow, ResponseRow
-from components.service_llm.client import open_service_llm
-from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
-from components.task import Task
+from core.records import CoverageRow, ResponseRow
+from judging.requests import RequestBuilder
+from judging.schemas import Verdict
+from judging.settings import EvaluatorSettings
+from service_llm.client import open_service_llm
+from service_llm.settings import EmbedderSettings, ServiceLLMSettings
+from task.task import Task
 
 TASK = Task(name="support_triage", instruction="Triage the message as one JSON object.")
 MESSAGES = [
@@ -184,7 +184,7 @@ def test_the_judge_is_asked_to_write_the_reason_before_any_score(tmp_path, run, 
         run(server, responses("tuned", 5), responses("base", 1), 1, baselines=[])
     lines = record.read_text(encoding="utf-8").split("\n")
     schemas = [json.loads(line)["generationConfig"]["responseSchema"] for line in lines if line]
-    wanted = ["reason", "similarity", "precision_a", "precision_b"]
+    wanted = ["reason", "similarity", "correctness_a", "correctness_b"]
     assert [schema["property_ordering"] for schema in schemas] == [wanted] * len(schemas)
     assert list(Verdict.model_json_schema()["properties"]) == wanted, "as OpenAI's models read it"
 

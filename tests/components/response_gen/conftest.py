@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from components.records import CoverageRow
+from core.records import CoverageRow
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import importlib
 import json
 import sys
 import types
+from collections import Counter
 
 import pytest
 from tfx.dsl.compiler import compiler
@@ -9,12 +10,14 @@ from tfx.orchestration import pipeline
 from tfx.types import channel_utils, standard_artifacts
 
 from components.artifacts import Responses
-from components.errors import UserError
 from components.examples_io import write_examples
-from components.records import ResponseRow
 from components.response_gen.component import ResponseGen
 from components.response_gen.executor import Executor
 from components.response_gen.settings import GenerationSettings
+from core.errors import UserError
+from core.records import ResponseRow
+from core.reports.operation import BatchSeconds, GenerationTimes
+from core.timed_answers import TimedAnswers
 
 GENERATE_MODULE = "generate_for_response_gen_test"
 
@@ -79,6 +82,27 @@ def test_every_coverage_row_is_answered_by_the_base_model(coverage, tmp_path):
     assert rows[0].response == "tiny|Grüße 0 \u2028"
     assert rows[0].tags == ("long", "holdout")
     assert responses.get_int_custom_property("responses") == 6
+
+
+def test_the_time_of_the_responses_is_kept_next_to_them(coverage, tmp_path, monkeypatch):
+    times = GenerationTimes(
+        batch_size=8, batches=(BatchSeconds(responses=6, seconds=1.5),), left_out=0
+    )
+
+    def timed(*, model_dir, preset, prompts, settings):
+        return TimedAnswers([[(prompt, "stop")] for prompt in prompts], times)
+
+    _run(coverage, tmp_path, preset="tiny")
+    file = tmp_path / "responses" / "generation_times.json"
+    assert not file.exists(), "where the generate function does not say"
+    monkeypatch.setattr(sys.modules[GENERATE_MODULE], "generate_fn", timed)
+    _run(coverage, tmp_path, preset="tiny")
+    assert GenerationTimes.read(str(file)) == times
+
+
+def test_of_more_prompts_than_the_limit_so_many_of_each_split_are_answered(coverage, tmp_path):
+    _, rows = _run(coverage, tmp_path, preset="tiny", max_prompts="2")
+    assert Counter(row.split for row in rows) == {"seed": 2, "holdout": 2}
 
 
 def test_a_trained_model_is_taken_from_where_the_trainer_wrote_it(coverage, tmp_path):

@@ -3,14 +3,24 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.records import CoverageRow
 from components.response_gen.few_shot import few_shot_prompt, first_answer
+from core.conversation import Conversation, Message
+from core.records import CoverageRow
 
 
 def test_a_prompt_is_shown_after_seed_pairs(coverage_row):
     rows = [coverage_row("Peru"), coverage_row("Kenya", split="holdout")]
     assert few_shot_prompt(rows[1], rows, 3) == (
         "Message: Capital of Peru?\nAnswer: City of Peru\n\nMessage: Capital of Kenya?\nAnswer:"
+    )
+
+
+def test_an_untuned_model_sees_a_conversation_as_a_transcript():
+    turns = [("user", "Hi"), ("assistant", "Hello!"), ("user", "Capital of Peru?")]
+    messages = tuple(Message(role=role, text=text) for role, text in turns)
+    row = CoverageRow("1", Conversation(messages=messages).prompt, "Lima", "holdout")
+    assert few_shot_prompt(row, [row], 3) == (
+        "Message: User: Hi\n\nAssistant: Hello!\n\nUser: Capital of Peru?\nAnswer:"
     )
 
 

@@ -1,8 +1,14 @@
 import pytest
 
-from components.errors import UserError
-from components.response_gen.responses import load_generate_fn, respond
+from components.response_gen.responses import respond
 from components.response_gen.settings import GenerationSettings
+from core.errors import UserError
+from core.reports.operation import BatchSeconds, GenerationTimes
+from core.timed_answers import TimedAnswers
+
+
+def rows_of(*arguments, **settings):
+    return respond(*arguments, **settings).rows
 
 
 class EchoModel:
@@ -19,7 +25,7 @@ class EchoModel:
 
 def test_responses_stand_in_the_order_of_their_ids(coverage_row):
     rows = [coverage_row(name) for name in ("b", "c", "a")]
-    found = respond(rows, EchoModel(), GenerationSettings(), preset="tiny")
+    found = rows_of(rows, EchoModel(), GenerationSettings(), preset="tiny")
     assert [(r.id, r.response) for r in found] == [
         ("a", "CAPITAL OF A? 0"),
         ("b", "CAPITAL OF B? 0"),
@@ -29,7 +35,7 @@ def test_responses_stand_in_the_order_of_their_ids(coverage_row):
 
 def test_a_response_keeps_what_is_known_of_its_row(coverage_row):
     row = coverage_row("a", split="holdout", tags=("typos",))
-    (found,) = respond([row], EchoModel(), GenerationSettings(), preset="tiny")
+    (found,) = rows_of([row], EchoModel(), GenerationSettings(), preset="tiny")
     assert (found.prompt, found.output, found.split, found.tags) == (
         row.prompt,
         row.output,
@@ -53,7 +59,7 @@ def test_all_prompts_go_to_the_model_in_one_call(coverage_row):
 
 def test_samples_are_numbered(coverage_row):
     settings = GenerationSettings(samples=3, temperature=1.0)
-    found = respond([coverage_row("a"), coverage_row("b")], EchoModel(), settings, preset="tiny")
+    found = rows_of([coverage_row("a"), coverage_row("b")], EchoModel(), settings, preset="tiny")
     assert [(r.id, r.sample) for r in found] == [(name, n) for name in "ab" for n in range(3)]
 
 
@@ -61,7 +67,7 @@ def test_a_cut_off_response_is_marked(coverage_row):
     def cut(**_):
         return [[("never end", "length")]]
 
-    (found,) = respond([coverage_row("a")], cut, GenerationSettings(), preset="tiny")
+    (found,) = rows_of([coverage_row("a")], cut, GenerationSettings(), preset="tiny")
     assert found.finish == "length"
 
 
@@ -70,7 +76,7 @@ def test_a_few_shot_response_that_went_on_has_ended_its_answer(coverage_row):
         return [[("Lima\n\nMessage: and", "length")], [("Lima and", "length")]]
 
     rows = [coverage_row("a"), coverage_row("b")]
-    first, second = respond(rows, goes_on, GenerationSettings(few_shot=1), preset="tiny")
+    first, second = rows_of(rows, goes_on, GenerationSettings(few_shot=1), preset="tiny")
     assert (first.response, first.finish) == ("Lima", "stop")
     assert (second.response, second.finish) == ("Lima and", "length")
     assert first.prompt == rows[0].prompt, "the examples are no part of the coverage prompt"
@@ -81,7 +87,7 @@ def test_a_model_is_prompted_with_instruction_and_pairs_only_where_it_is_to_see_
         return [[(prompt, "stop")] for prompt in prompts]
 
     rows = [coverage_row("a"), coverage_row("b", split="holdout")]
-    plain = respond(rows, shows, GenerationSettings(instruction="Do it."), preset="tiny")
+    plain = rows_of(rows, shows, GenerationSettings(instruction="Do it."), preset="tiny")
     assert [row.response for row in plain] == [row.prompt for row in rows]
     asked = []
 
@@ -120,7 +126,16 @@ def test_a_generate_function_that_miscounts_is_caught(coverage_row, answers):
         respond([coverage_row("a")], lambda **_: answers, GenerationSettings(), preset="tiny")
 
 
-@pytest.mark.parametrize("dotted", ["nowhere.f", "json.nothing", "json", "json.__name__"])
-def test_a_generate_function_that_is_not_there_is_named(dotted):
-    with pytest.raises(UserError, match=dotted.replace(".", r"\.")):
-        load_generate_fn(dotted)
+def test_the_time_of_the_answers_is_passed_on_where_the_model_says_it(coverage_row):
+    times = GenerationTimes(
+        batch_size=2, batches=(BatchSeconds(responses=2, seconds=0.5),), left_out=1
+    )
+    rows = [coverage_row("a"), coverage_row("b")]
+
+    def timed(**_):
+        return TimedAnswers([[("A", "stop")], [("B", "stop")]], times)
+
+    found = respond(rows, timed, GenerationSettings(), preset="tiny")
+    assert [row.response for row in found.rows] == ["A", "B"]
+    assert found.times == times
+    assert respond(rows, EchoModel(), GenerationSettings(), preset="tiny").times is None

@@ -4,19 +4,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import hypothesis
 import pytest
 
-from components.records import CoverageRow
-from components.service_llm.types import Request, Result, Usage
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
-from components.task import Task
-
-# A busy machine must not fail a property.
-hypothesis.settings.register_profile("no_deadline", deadline=None)
-hypothesis.settings.load_profile("no_deadline")
+from core.records import CoverageRow
+from core.usage import Usage
+from service_llm.types import Request, Result
+from task.task import Task
 
 BLOCK = re.compile(r'<([a-z_]+) key="([0-9a-f]{16})">\n(.*?)\n</\1 key="\2">', re.DOTALL)
 CITIES = "Lima Oslo Cairo Quito Delhi Turin Osaka Perth Accra Hanoi Malmo Porto".split()  # noqa: SIM905
@@ -74,7 +70,8 @@ def honest_reply(request: Request) -> Any:
     rng = random.Random(request.prompt)
     kind = request.schema.__name__
     if kind == "ProposedPrompts":
-        return {"prompts": [write_message(rng) for _ in json.loads(blocks["plan"][0])]}
+        plan = json.loads(blocks["plan"][0])
+        return {"messages": [{"number": o["number"], "message": write_message(rng)} for o in plan]}
     if kind == "Answer":
         city = blocks["message"][0].split()[0]
         return {"output": json.dumps({"city": city, "urgent": False})}

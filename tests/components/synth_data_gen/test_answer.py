@@ -4,7 +4,7 @@ import pytest
 
 from components.synth_data_gen.answer import Answerer
 from components.synth_data_gen.rows import Candidate
-from components.synth_data_gen.validate import infer_form
+from task.form import infer_form
 
 
 @pytest.fixture

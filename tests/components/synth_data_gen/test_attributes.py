@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.errors import UserError
 from components.synth_data_gen.attributes import read_attributes, write_attributes
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
+from core.errors import UserError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     ["a\x85b", "0\x85", "\u2028", "a\ufeff", "a: b", "- a", "# a", "2026-01-01", "no", "", " ", "'"]

@@ -1,6 +1,8 @@
 import contextlib
 import dataclasses
 import json
+import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,13 +10,16 @@ import pytest
 import yaml
 from tfx.types.standard_artifacts import Examples
 
-from components.errors import UserError
-from components.examples_io import read_examples, write_examples
-from components.service_llm.settings import ServiceLLMSettings
-from components.service_llm.types import Usage
+from components import asking
+from components.examples_io import read_examples, shard_path, write_examples, write_shard
 from components.synth_data_gen import executor
 from components.synth_data_gen.settings import SynthSettings
+from core.errors import UserError
+from core.reports.synthesis import SynthesisRecord
+from core.usage import Usage
 from pipeline.pipeline import LOCAL_BEAM_ARGS
+from service_llm.settings import ServiceLLMSettings
+from tests.evaluation import verdict
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def served(make_service):
         yield fake
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(executor, "open_service_llm", open_fake)
+        patched.setattr(asking, "open_service_llm", open_fake)
         yield fake
 
 
@@ -169,7 +174,8 @@ def test_the_summary_accounts_for_every_prompt(rounds):
     assert summary["requested"] == (
         summary["kept"] + summary["surplus"] + sum(summary["dropped"].values())
     )
-    assert summary["usage"] == dataclasses.asdict(rounds.service.usage())
+    usage = dataclasses.asdict(rounds.service.usage())
+    assert summary["usage"] == json.loads(json.dumps(usage))
     assert summary["stand_in"] is True
 
 
@@ -182,7 +188,7 @@ def test_provenance_names_generator_prompt_versions_and_code(rounds):
         "prompt_model_version": "",
         "output_model_version": "",
     }
-    assert provenance["prompt_versions"]["answer"] == "v1"
+    assert provenance["prompt_versions"]["answer"] == "v2"
     assert len(provenance["seed_ids"]) == 6
 
 
@@ -203,7 +209,7 @@ def test_edited_attributes_take_the_place_of_proposed_ones(run, rounds, service)
 def test_nothing_of_the_holdout_is_sent_or_written(run, rounds, service, holdout, tmp_path):
     """Not even where every row of it failed in the last evaluation."""
     report = verdicts(tmp_path, dict.fromkeys(holdout, False))
-    artifact = run(2, history=rounds.first.uri, report=report, quality_filter=True)
+    artifact = run(2, history=rounds.first.uri, report=report, quality_filter=True, aim=True)
     requests = [*rounds.service.requests, *service.requests]
     assert {request.schema.__name__ for request in requests} == {
         "AttributeSets", "ProposedPrompts", "Answer", "QualityScore",
@@ -216,13 +222,12 @@ def test_nothing_of_the_holdout_is_sent_or_written(run, rounds, service, holdout
 def verdicts(folder, covered):
     """A report on these rows."""
     lines = [
-        {"id": row.id, "split": row.split, "model": "tuned", "covered": right, "scored": True,
-         "tags": [], "prompt": row.prompt}
+        verdict(row, "tuned", right, response=row.output if right else "{}").to_json()
         for row, right in covered.items()
-    ]  # fmt: skip
+    ]
     report = folder / "report"
     report.mkdir()
-    (report / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (report / "verdicts.jsonl").write_text("".join(f"{line}\n" for line in lines))
     return str(report)
 
 
@@ -233,9 +238,9 @@ def test_generation_aims_at_the_seeds_that_failed(run, service, seeds, tmp_path)
         likes = [json.loads(r["provenance"])["like_seed"] for r in rows_of(artifact)["train"]]
         return likes.count("seed-4") / len(likes)
 
-    options = {"aim_floor": 0.1, "examples_per_request": 1, "prompts_per_request": 1}
+    options = {"aim": True, "aim_floor": 0.1, "examples_per_request": 1, "prompts_per_request": 1}
     aimed = run(2, name="aimed", report=report, **options)
-    uniform = run(2, name="uniform", report=report, aim=False, **options)
+    uniform = run(2, name="uniform", report=report, **options | {"aim": False})
     assert share(aimed) > 2 * share(uniform)
     weights = json.loads(beside(aimed, "synthesis.json"))["seed_weights"]
     assert max(weights, key=weights.get) == "seed-4"
@@ -243,21 +248,21 @@ def test_generation_aims_at_the_seeds_that_failed(run, service, seeds, tmp_path)
 
 def test_a_report_without_verdicts_is_an_error_that_says_what_to_do(run, tmp_path):
     with pytest.raises(UserError, match=r"verdicts.jsonl.*aim"):
-        run(2, report=str(tmp_path / "nowhere"))
+        run(2, report=str(tmp_path / "nowhere"), aim=True)
 
 
 def test_dropped_rows_are_quarantined_with_the_reason(run, service, seeds, reply):
     def leaky(request):
         value = reply(request)
         if request.schema.__name__ == "ProposedPrompts":
-            value["prompts"][0] = seeds[3].prompt.upper()
+            value["messages"][0]["message"] = seeds[3].prompt.upper()
         return value
 
     service._reply = leaky
     entries = [json.loads(line) for line in beside(run(1), "quarantine.jsonl").splitlines()]
     leaks = [entry for entry in entries if entry["reason"] == "leak"]
     assert leaks
-    assert all(entry["near"] == "seed-3" and entry["detail"] for entry in leaks)
+    assert all(entry["nearest_id"] == "seed-3" and entry["detail"] for entry in leaks)
 
 
 def test_the_journal_knows_the_component_and_the_round(rounds):
@@ -265,3 +270,45 @@ def test_the_journal_knows_the_component_and_the_round(rounds):
         {"journal_uri": "the journal", "component": "SynthDataGen", "round": number}
         for number in (1, 2, 3)
     ]
+
+
+def test_logged_exchanges_become_rows_and_every_page_shows_both_kinds(
+    coverage, service, task, tmp_path, seeds
+):
+    folder = tmp_path / "coverage"
+    shutil.copytree(coverage.uri, folder)
+    with_logged = Examples()
+    with_logged.uri = str(folder)
+    rows = [
+        {
+            "id": f"log-{n}",
+            "prompt": f"Order {n * 7919 % 10007} for Oslo: part {n} came on day {n}",
+            "output": json.dumps({"city": "Oslo", "urgent": False}),
+            "tags": json.dumps(["even", "odd"]),
+        }
+        for n in range(12)
+    ]
+    write_shard(shard_path(with_logged.uri, "logged", 0, 1), [*rows, {**rows[0], "id": "leak",
+        "prompt": seeds[1].prompt}])  # fmt: skip
+    options = {"train_on_rest": True, "near_duplicate_jaccard": 0.95}
+    first = execute(with_logged, task, tmp_path, **options)
+    made = [row for split in rows_of(first).values() for row in split]
+    sources = Counter(json.loads(row["provenance"])["source"] for row in made)
+    assert sources == {"logged": 12, "generated": 18}
+    record = SynthesisRecord.read(f"{first.uri}/synthesis.json")
+    assert record.sources == sources
+    assert (record.kept, record.logged.kept, record.logged.dropped) == (18, 12, {"leak": 1})
+    assert record.requested == record.kept + record.surplus + record.dropped_total
+    bars = [bar.rows for bar in record.funnel]
+    assert bars[:2] == [record.requested, record.generated]
+    assert bars == sorted(bars, reverse=True)
+    assert bars[-2:] == [record.kept] * 2, "nothing is lost without a reason"
+    assert "12 were kept" in beside(first, "README.md")
+    assert "logged exchanges read" in beside(first, "index.html")
+    entries = [json.loads(line) for line in beside(first, "quarantine.jsonl").splitlines()]
+    assert [entry["nearest_id"] for entry in entries if entry["source"] == "logged"] == ["seed-1"]
+    second = execute(with_logged, task, tmp_path, 2, history=first.uri, **options)
+    record = SynthesisRecord.read(f"{second.uri}/synthesis.json")
+    assert (record.sources, record.logged) == ({"logged": 12, "generated": 48}, None)
+    with pytest.raises(UserError, match=r"no logged exchanges.*--train-on-rest"):
+        execute(coverage, task, tmp_path, name="none", **options)

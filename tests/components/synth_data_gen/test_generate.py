@@ -1,12 +1,12 @@
 import pytest
 
-from components.errors import UserError
 from components.synth_data_gen.aim import uniform_weights
 from components.synth_data_gen.answer import Answerer
-from components.synth_data_gen.filters import PromptFilter
+from components.synth_data_gen.filters.prompt_filter import PromptFilter
 from components.synth_data_gen.generate import TooFewRowsError, generate, propose_attributes
 from components.synth_data_gen.schemas import AttributeSets
-from components.synth_data_gen.validate import infer_form
+from core.errors import UserError
+from task.form import infer_form
 
 
 @pytest.fixture
@@ -81,7 +81,8 @@ def test_refills_follow_until_there_is_enough(make_service, run, reply):
     def repetitive(request):
         value = reply(request)
         if request.schema.__name__ == "ProposedPrompts":
-            value["prompts"][::2] = ["always the same old message"] * len(value["prompts"][::2])
+            for proposed in value["messages"][::2]:
+                proposed["message"] = "always the same old message"
         return value
 
     service = make_service(repetitive)
@@ -96,7 +97,7 @@ def test_answers_are_not_paid_for_prompts_that_a_filter_takes(make_service, run,
     def leaky(request):
         value = reply(request)
         if request.schema.__name__ == "ProposedPrompts":
-            value["prompts"][0] = seeds[0].prompt
+            value["messages"][0]["message"] = seeds[0].prompt
         return value
 
     service = make_service(leaky)
@@ -111,7 +112,7 @@ def test_too_few_rows_stop_the_round_and_name_what_each_filter_took(make_service
         return {"output": "no idea"} if request.schema.__name__ == "Answer" else value
 
     with pytest.raises(
-        TooFewRowsError, match=r"Only 0 of 40 rows.*of 120 prompts.*form 119.*\(one form: not JSON"
+        TooFewRowsError, match=r"Only 0 of 40 rows.*of 120 prompts.*form 120.*\(one form: not JSON"
     ):
         run(make_service(useless), max_extra_requests=2)
 
@@ -127,7 +128,7 @@ def test_a_round_that_falls_short_but_not_too_short_is_kept(make_service, run, r
     def half(request):
         value = reply(request)
         if request.schema.__name__ == "ProposedPrompts":
-            value["prompts"] = value["prompts"][:5]
+            value["messages"] = value["messages"][:5]
         return value
 
     result = run(make_service(half), max_extra_requests=0, min_rows_fraction=0.5)
@@ -139,7 +140,7 @@ def test_prompts_beyond_the_plan_are_ignored(make_service, run, reply):
     def generous(request):
         value = reply(request)
         if request.schema.__name__ == "ProposedPrompts":
-            value["prompts"].append("one more")
+            value["messages"].append({"number": 9, "message": "one more"})
         return value
 
     result = run(make_service(generous))
@@ -164,3 +165,20 @@ def test_the_service_llm_proposes_attributes_from_the_seeds(make_service, make_b
 def test_a_refused_proposal_of_attributes_says_what_to_do(make_service, make_builder):
     with pytest.raises(UserError, match=r"in the preset: synth\.attributes with"):
         propose_attributes(make_service(lambda _: "refused"), make_builder())
+
+
+def test_a_skipped_message_moves_no_other_to_a_wrong_place_in_the_plan(make_service, run, reply):
+    asked = {}
+
+    def skips_the_third(request):
+        value = reply(request)
+        if request.schema.__name__ == "ProposedPrompts":
+            asked[request.tag] = {m["number"]: m["message"] for m in value["messages"]}
+            value["messages"] = [m for m in value["messages"] if m["number"] != 3][::-1]
+        return value
+
+    result = run(make_service(skips_the_third), max_extra_requests=0, min_rows_fraction=0.5)
+    assert result.dropped_counts() == {"missing": 5}
+    for kept in result.kept:
+        _, request, place = kept.position
+        assert kept.prompt == asked[str(request)][place + 1]

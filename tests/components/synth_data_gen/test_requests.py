@@ -1,11 +1,13 @@
+import dataclasses
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.records import CoverageRow
 from components.synth_data_gen.plan import make_plan
+from core.records import CoverageRow
 
 
 @pytest.fixture
@@ -70,9 +72,9 @@ def test_the_rubric_of_the_settings_takes_the_place_of_the_usual_one(make_builde
     own = make_builder(quality_rubric="5: the tone is kind\n1: it is not\n").score(
         "m", "o", tag="0"
     )
-    assert "5: the message could be a real user's" in usual
+    assert "5: the output is right under every rule of the task" in usual
     assert "5: the tone is kind\n1: it is not" in own.prompt
-    assert "real user's" not in own.prompt
+    assert "every rule of the task" not in own.prompt
 
 
 def test_replies_have_room_for_the_longest_seed(planned, make_builder, seeds):
@@ -80,3 +82,32 @@ def test_replies_have_room_for_the_longest_seed(planned, make_builder, seeds):
     builder = make_builder([long, *seeds[1:]])
     assert builder.prompts(planned, round=1, batch=0).max_output_tokens > 9000 * 8
     assert builder.answers("x", [], tag="")[0].max_output_tokens >= 7000
+
+
+def test_a_reply_is_never_longer_than_the_model_s_limit(attributes, make_builder, seeds):
+    long = CoverageRow("seed-0", "p" * 20_000, "o" * 70_000, "seed")
+    rows = [long, *seeds[1:]]
+    limited = dataclasses.replace(make_builder(rows), max_reply_tokens=57_343)
+    weights = {row.id: 1.0 for row in rows}
+    plan = limited.plan(weights, attributes, round=1, batch=0, prompts=9)
+    assert sum(len(planned.wanted) for planned in plan) == 9
+    assert {len(planned.wanted) for planned in plan} == {2, 1}, "two of 20,000 characters fit"
+    for planned in plan:
+        assert limited.prompts(planned, round=1, batch=0).max_output_tokens <= 57_343
+    assert limited.answers("x", rows[:1], tag="")[0].max_output_tokens == 57_343
+
+
+def test_examples_fit_the_budget_and_every_seed_keeps_its_turn(attributes, make_builder, blocks):
+    lengths = [400, 400, 9000, 400, 4000, 400]
+    rows = [CoverageRow(f"s{n}", f"{n} ".ljust(c, "x"), "", "seed") for n, c in enumerate(lengths)]
+    builder = make_builder(rows, max_example_tokens=1200, examples_per_request=4)
+    plan = builder.plan({row.id: 1.0 for row in rows}, attributes, round=1, batch=0, prompts=240)
+    shown = Counter(seed_id for planned in plan for seed_id in planned.seed_ids)
+    for planned in plan:
+        tokens = sum(lengths[int(seed_id[1:])] / 4 for seed_id in planned.seed_ids)
+        assert tokens <= 1200 or len(planned.seed_ids) == 1
+        assert {wanted.like_seed for wanted in planned.wanted} <= set(planned.seed_ids)
+    assert max(shown.values()) - min(shown.values()) <= 1
+    answer = builder.answers("x", [rows[0], rows[2], rows[4], rows[1]], tag="")[0]
+    examples = [json.loads(text)["prompt"].split()[0] for text in blocks(answer.prompt)["example"]]
+    assert examples == ["0", "4", "1"], "the nearest, which is last, is always there"

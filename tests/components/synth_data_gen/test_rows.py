@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.synth_data_gen.rows import Candidate, Dropped, SyntheticRow, row_of, split_rows
+from components.synth_data_gen.rows import Candidate, row_of, split_rows
+from core.synthetic_records import Dropped, RowGenerator, SyntheticRow
 
 CANDIDATE = Candidate(
     position=(0, 1, 2),
@@ -18,7 +19,8 @@ CANDIDATE = Candidate(
     prompt_model_version="writer-001",
     output_model_version="writer-002",
 )
-SHARED = {"generator": {"model": "m"}, "prompt_versions": {"answer": "v1"}}
+GENERATOR = RowGenerator(provider="gemini", model="m", code_version="abc")
+SHARED = {"generator": GENERATOR, "prompt_versions": {"answer": "v1"}}
 
 
 def rows(round: int, prompts: list[str]) -> list[SyntheticRow]:
@@ -29,7 +31,7 @@ def rows(round: int, prompts: list[str]) -> list[SyntheticRow]:
 
 
 def test_provenance_tells_where_a_row_comes_from():
-    row = row_of(CANDIDATE, round=3, provenance=SHARED)
+    row = row_of(CANDIDATE, round=3, **SHARED)
     assert row.id.startswith("syn-003-")
     assert json.loads(row.provenance) == {
         "seed_ids": ["a", "b"],
@@ -38,17 +40,21 @@ def test_provenance_tells_where_a_row_comes_from():
         "scores": {"agreement": 1.0},
         "round": 3,
         "generator": {
+            "provider": "gemini",
             "model": "m",
+            "code_version": "abc",
             "prompt_model_version": "writer-001",
             "output_model_version": "writer-002",
         },
         "prompt_versions": {"answer": "v1"},
         "nearest_coverage": {"id": "holdout-1", "similarity": 0.123},
+        "source": "generated",
+        "edited_by_person": False,
     }
 
 
 def test_a_row_is_read_as_it_was_written():
-    row = row_of(CANDIDATE, round=1, provenance=SHARED)
+    row = row_of(CANDIDATE, round=1, **SHARED)
     assert SyntheticRow.from_features(row.features()) == row
 
 

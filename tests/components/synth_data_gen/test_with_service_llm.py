@@ -8,13 +8,17 @@ import pytest
 from tfx.types.standard_artifacts import Examples
 
 from components.examples_io import read_examples, write_examples
-from components.service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from components.synth_data_gen.executor import Executor
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
-from components.task import Task
+from core.records import CoverageRow
 from pipeline.pipeline import LOCAL_BEAM_ARGS
+from service_llm.settings import EmbedderSettings, ServiceLLMSettings
+from standin.errors import HttpError
 from standin.server import serve
+from standin.service import think
+from task.task import Task
+from tests.evaluation import verdict
 
 CONCURRENCY = 4
 
@@ -177,16 +181,34 @@ def test_replies_that_go_wrong_bring_no_invalid_row(run, faults):
     assert bool(unread) == ("safety" in faults)
 
 
+def test_a_row_that_the_service_refuses_is_set_aside_with_its_reason(run, monkeypatch):
+    refused = []
+
+    def think_but_once(ask, **options):
+        thought = think(ask, **options)
+        if thought.kind == "answer" and (not refused or ask.prompt in refused):
+            refused.append(ask.prompt)
+            raise HttpError(400, "INVALID_ARGUMENT", "The input was flagged: category 42.")
+        return thought
+
+    monkeypatch.setattr("standin.service.think", think_but_once)
+    artifact = run(1, samples=1, quality_filter=False)
+    dropped = (Path(artifact.uri) / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()
+    (row,) = [row for row in map(json.loads, dropped) if row["reason"] == "refused"]
+    assert row["prompt"] in refused[0]
+    assert "400 The input was flagged: category 42." in row["output"]
+    assert summary_of(artifact)["dropped"]["refused"] == 1
+
+
 def failed_verdicts(folder):
     """A report in which every row failed, seeds and holdout."""
     folder.mkdir()
-    lines = [
-        {"id": f"{split}-{number}", "split": split, "model": "tuned", "covered": False,
-         "scored": True, "prompt": prompt}
+    rows = [
+        CoverageRow(f"{split}-{number}", prompt, "{}", split)
         for split, pairs in (("seed", SEEDS), ("holdout", HOLDOUT))
         for number, (prompt, *_) in enumerate(pairs)
-    ]  # fmt: skip
-    text = "".join(json.dumps(line) + "\n" for line in lines)
+    ]
+    text = "".join(f"{verdict(row, 'tuned', False).to_json()}\n" for row in rows)
     (folder / "verdicts.jsonl").write_text(text, encoding="utf-8")
     return str(folder)
 

@@ -6,8 +6,8 @@ import pytest
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.utils import json_utils
 
-from components.errors import UserError
 from components.trainer.executor import Executor
+from core.errors import UserError
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 from google.protobuf import json_format
 
-from pipeline.vertex.job_file import compile_job
+from pipeline.vertex.compile import compile_job
 from tests.pipeline.vertex.conftest import vertex_config
 
 ACCELERATED = {"Trainer", "ResponseGen", "BaseResponseGen", "FewShotResponseGen"}
 BEAM = {"CoverageExampleGen", "StatisticsGen", "Transform"}
 
 
-def compile_preset(tmp_path, *overrides, preset="vertex"):
-    return compile_job(vertex_config(preset, *overrides), tmp_path / "job.json")
+def compile_preset(*overrides, preset="vertex"):
+    return compile_job(vertex_config(preset, *overrides))
 
 
 def containers_of(job):

@@ -11,6 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import google_crc32c
 
 _JOBS = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/pipelineJobs(?:/([^/?]+))?$")
+_CANCEL = re.compile(
+    r"/v1/projects/[^/]+/locations/[^/]+/(pipelineJobs|customJobs)/([^/]+):cancel$"
+)
+_CUSTOM_JOBS = re.compile(r"/v1/projects/[^/]+/locations/[^/]+/customJobs$")
 _SCHEDULES = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/schedules(?:/([^/?]+))?$")
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/(.+)$")
 _BUCKET = re.compile(r"/storage/v1/b/([^/]+)$")
@@ -27,6 +31,7 @@ class FakeCloud:
         url: Of the server.
         buckets: Objects by name, by bucket.
         jobs: Jobs by id, as they were sent, with `state` and `jobDetail` added by a test.
+        custom_jobs: Custom jobs by id.
         schedules: Schedules as they were sent.
         dataflow_jobs: Dataflow jobs as they were sent; each is done at once.
         images: Names of the images, with their tags.
@@ -38,6 +43,7 @@ class FakeCloud:
         self.buckets = {}
         self.generations = {}
         self.jobs = {}
+        self.custom_jobs = {}
         self.schedules = []
         self.dataflow_jobs = []
         self.images = set()
@@ -60,6 +66,8 @@ class FakeCloud:
             if re.search(pattern, path):
                 return _error(status, message)
         for pattern, respond in (
+            (_CANCEL, self._cancel),
+            (_CUSTOM_JOBS, self._list_custom_jobs),
             (_JOBS, self._job),
             (_SCHEDULES, self._schedule),
             (_OBJECT, self._download),
@@ -73,8 +81,18 @@ class FakeCloud:
                 return respond(method, match, query, body)
         return _error(404, f"nothing is at {method} {path}")
 
+    def _cancel(self, method, match, query, body):
+        jobs = self.jobs if match[1] == "pipelineJobs" else self.custom_jobs
+        jobs[match[2]]["state"] = jobs[match[2]]["state"].replace("RUNNING", "CANCELLED")
+        return 200, {}, {}
+
+    def _list_custom_jobs(self, method, match, query, body):
+        return 200, {}, {"customJobs": _filtered(self.custom_jobs, query)}
+
     def _job(self, method, match, query, body):
         parent, job_id = match.groups()
+        if method == "GET" and job_id is None:
+            return 200, {}, {"pipelineJobs": _filtered(self.jobs, query)}
         if method == "POST":
             job_id = query["pipelineJobId"][0]
             if job_id in self.jobs:
@@ -169,6 +187,11 @@ class FakeCloud:
         if f"{match[1]}:{match[2]}" not in self.images:
             return 404, {}, b""
         return 200, {}, b""
+
+
+def _filtered(jobs, query):
+    states = re.findall(r'state="(\w+)"', query.get("filter", [""])[0])
+    return [job for job in jobs.values() if not states or job["state"] in states]
 
 
 def _error(code, message, status=None):

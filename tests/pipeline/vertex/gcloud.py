@@ -22,8 +22,27 @@ class _Command(NamedTuple):
 _ONE = _Command(1, 1)
 _BIND = _Command(1, 1, _BINDING, {"condition=", "condition-from-file="})
 _MANY = 100
+_SCHEDULED = {"location=", "http-method=", "oauth-service-account-email=", "time-zone="}
 
 COMMANDS = {
+    "ai custom-jobs create": _Command(
+        0,
+        0,
+        {"display-name="},
+        {
+            "region=",
+            "config=",
+            "args=",
+            "command=",
+            "labels=",
+            "network=",
+            "service-account=",
+            "worker-pool-spec=",
+        },
+    ),
+    "ai custom-jobs stream-logs": _Command(
+        1, 1, set(), {"region=", "polling-interval=", "allow-multiline-logs", "task-name="}
+    ),
     "artifacts repositories add-iam-policy-binding": _Command(1, 1, _BINDING, {"location="}),
     "artifacts repositories create": _Command(
         1, 1, {"repository-format="}, {"location=", "description=", "labels=", "async"}
@@ -31,13 +50,23 @@ COMMANDS = {
     "artifacts repositories delete": _Command(1, 1, set(), {"location=", "async"}),
     "artifacts repositories describe": _Command(1, 1, set(), {"location="}),
     "auth application-default login": _Command(0, 0, set(), {"scopes=", "no-launch-browser"}),
+    "auth print-access-token": _Command(0, 1),
     "auth login": _Command(0, 1, set(), {"no-launch-browser", "update-adc"}),
+    "beta monitoring channels create": _Command(
+        0, 0, set(), {"display-name=", "type=", "channel-labels=", "description="}
+    ),
     "beta quotas info list": _Command(0, 0, {"service="}, {"filter=", "page-size="}),
     "beta quotas preferences create": _Command(
         0,
         0,
         {"service=", "quota-id=", "preferred-value="},
         {"dimensions=", "preference-id=", "email=", "justification="},
+    ),
+    "billing budgets create": _Command(
+        0,
+        0,
+        {"billing-account=", "display-name=", "budget-amount="},
+        {"filter-projects=", "threshold-rule=", "calendar-period="},
     ),
     "billing projects link": _Command(1, 1, {"billing-account="}),
     "builds submit": _Command(
@@ -55,13 +84,76 @@ COMMANDS = {
             "async",
         },
     ),
+    "builds triggers create github": _Command(
+        0,
+        0,
+        {"build-config="},
+        {
+            "name=",
+            "region=",
+            "repo-owner=",
+            "repo-name=",
+            "pull-request-pattern=",
+            "tag-pattern=",
+            "service-account=",
+            "substitutions=",
+        },
+    ),
     "config get": _ONE,
     "iam service-accounts add-iam-policy-binding": _BIND,
     "iam service-accounts create": _Command(1, 1, set(), {"display-name=", "description="}),
     "iam service-accounts delete": _ONE,
     "iam service-accounts describe": _ONE,
+    "monitoring policies create": _Command(
+        0, 0, set(), {"policy-from-file=", "notification-channels="}
+    ),
     "projects add-iam-policy-binding": _BIND,
     "projects remove-iam-policy-binding": _Command(1, 1, _BINDING, {"condition=", "all"}),
+    "run jobs add-iam-policy-binding": _Command(1, 1, _BINDING, {"region="}),
+    "run jobs delete": _Command(1, 1, set(), {"region="}),
+    "run jobs deploy": _Command(
+        1,
+        1,
+        {"image="},
+        {
+            "region=",
+            "service-account=",
+            "memory=",
+            "cpu=",
+            "max-retries=",
+            "task-timeout=",
+            "args=",
+            "command=",
+        },
+    ),
+    "run deploy": _Command(
+        1,
+        1,
+        {"image="},
+        {
+            "region=",
+            "port=",
+            "gpu=",
+            "gpu-type=",
+            "no-gpu-zonal-redundancy",
+            "cpu=",
+            "memory=",
+            "no-cpu-throttling",
+            "min-instances=",
+            "max-instances=",
+            "ingress=",
+            "no-invoker-iam-check",
+            "service-account=",
+            "set-secrets=",
+            "args=",
+        },
+    ),
+    "run services delete": _Command(1, 1, set(), {"region=", "async"}),
+    "run services describe": _Command(1, 1, set(), {"region="}),
+    "scheduler jobs create http": _Command(1, 1, {"schedule=", "uri="}, _SCHEDULED),
+    "scheduler jobs delete": _Command(1, 1, set(), {"location="}),
+    "scheduler jobs describe": _Command(1, 1, set(), {"location="}),
+    "scheduler jobs update http": _Command(1, 1, set(), {"schedule=", "uri=", *_SCHEDULED}),
     "secrets add-iam-policy-binding": _BIND,
     "secrets create": _Command(
         1, 1, set(), {"replication-policy=", "locations=", "data-file=", "labels="}

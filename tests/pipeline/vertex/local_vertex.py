@@ -185,7 +185,10 @@ def _value(given, values):
 
 def _run_commands(container, executor_input, environment):
     description = json.dumps(executor_input)
-    filled = [argument.replace("{{$}}", description) for argument in container["args"]]
+    filled = [
+        argument.replace("{{$}}", description).replace("{{$.pipeline_job_resource_name}}", "")
+        for argument in container["args"]
+    ]
     with _environment({variable["name"]: variable["value"] for variable in environment}):
         _run_module([*container["command"], *filled])
 

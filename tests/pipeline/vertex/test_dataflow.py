@@ -8,7 +8,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.utils import retry
 from google.auth.credentials import AnonymousCredentials
 
-from pipeline.vertex.job_file import compile_job
+from pipeline.vertex.compile import compile_job
 from tests.pipeline.vertex.conftest import BUCKET, IMAGE, vertex_config
 from tests.pipeline.vertex.fake_cloud import FakeCloud
 from tests.pipeline.vertex.local_vertex import LocalVertex
@@ -40,7 +40,7 @@ def test_a_step_on_dataflow_is_submitted_as_it_is_configured(cloud, tmp_path):
         "vertex.service_account=tasks@team.iam.gserviceaccount.com",
         "vertex.labels={team: support}",
     )
-    service = LocalVertex(compile_job(config, tmp_path / "job.json"), BUCKET, tmp_path / "bucket")
+    service = LocalVertex(compile_job(config), BUCKET, tmp_path / "bucket")
     executor = service.spec["deploymentSpec"]["executors"]["CoverageExampleGen_executor"]
     executor["container"]["args"] += [  # the last of two options counts
         f"--temp_location={BUCKET}/dataflow/temp",

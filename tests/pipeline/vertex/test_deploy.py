@@ -1,78 +1,30 @@
 """The scripts for an empty project, with a `gcloud` that only writes down what it was asked."""
 
-import os
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from google.cloud import aiplatform_v1
 
 from pipeline.config import load_config
 from pipeline.vertex.settings import VertexSettings
 from tests.pipeline.vertex import gcloud
+from tests.pipeline.vertex.scripts import DEPLOY, REPOSITORY, Scripts
 
-REPOSITORY = Path(__file__).parents[3]
-DEPLOY = REPOSITORY / "deploy"
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
 BROAD_ROLES = re.compile(r"roles/(owner|editor|viewer|.*[aA]dmin)$")
 PROJECT = "my-team"
 TASKS = f"serviceAccount:understudy-tasks@{PROJECT}.iam.gserviceaccount.com"
 ME = "user:me@example.com"
 
-# Describing tells whether the project is empty; the account is the one that is signed in.
-GCLOUD = """#!/bin/sh
-printf '%s\\037' "$@" >>"$GCLOUD_LOG"
-echo >>"$GCLOUD_LOG"
-case "$*" in
-  "config get account") echo me@example.com ;;
-  *" describe "*) exit "$GCLOUD_MISSING" ;;
-  *--data-file=-) cat >>"$GCLOUD_LOG.secret" ;;
-esac
-if [ -n "${GCLOUD_REFUSES:-}" ]; then
-  case "$*" in $GCLOUD_REFUSES) echo "ERROR: (gcloud) refused by a test" >&2; exit 1 ;; esac
-fi
-"""
-SLEEP = """#!/bin/sh
-echo "$1" >>"$GCLOUD_LOG.slept"
-"""
-
 
 @pytest.fixture
 def deploy(tmp_path):
-    """Runs a script; returns the finished process and the commands that `gcloud` received.
-
-    Each command is one that the real `gcloud` accepts, or the test fails.
-    """
-    for name, text in {"gcloud": GCLOUD, "sleep": SLEEP}.items():
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    log = tmp_path / "log"
-
-    def run(script, *arguments, empty=True, **variables):
-        log.unlink(missing_ok=True)
-        environment = {
-            "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            "GCLOUD_LOG": str(log),
-            "GCLOUD_MISSING": "1" if empty else "0",
-            **variables,
-        }
-        process = subprocess.run(
-            [DEPLOY / script, *arguments],
-            env=environment,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        lines = log.read_text().splitlines() if log.exists() else []
-        commands = [line.split("\037")[:-1] for line in lines]
-        for command in commands:
-            gcloud.check(command)
-        return process, [" ".join(command) for command in commands]
-
-    run.secret = tmp_path / "log.secret"
-    run.slept = tmp_path / "log.slept"
-    return run
+    return Scripts(tmp_path)
 
 
 def _granted(commands):
@@ -146,6 +98,27 @@ def test_dataflow_and_spot_machines_are_prepared_only_where_they_are_wanted(depl
         assert grants <= _granted(with_it), wanted
 
 
+def test_the_account_of_the_tag_trigger_may_push_images_and_start_runs(deploy):
+    trigger = (DEPLOY / "ci/tag.yaml").read_text(encoding="utf-8")
+    address = re.search(r"--service-account=projects/PROJECT/serviceAccounts/(\S+)", trigger)[1]
+    account = f"serviceAccount:{address.replace('PROJECT', PROJECT)}"
+    _, commands = deploy("setup.sh", PROJECT=PROJECT, TAG_BUILDS="1")
+    assert {
+        ("projects", account, "roles/logging.logWriter"),
+        ("projects", account, "roles/aiplatform.user"),
+        ("storage buckets", account, "roles/storage.objectUser"),
+        ("storage buckets", account, "roles/storage.legacyBucketReader"),
+        ("artifacts repositories", account, "roles/artifactregistry.writer"),
+        ("iam service-accounts", account, "roles/iam.serviceAccountUser"),
+    } == {grant for grant in _granted(commands) if grant[1] == account}
+    tasks = TASKS.removeprefix("serviceAccount:")
+    acts_as = [c for c in commands if "serviceAccountUser" in c and f"--member={account}" in c]
+    assert len(acts_as) == 1
+    assert f"add-iam-policy-binding {tasks} " in acts_as[0]
+    _, without = deploy("setup.sh", PROJECT=PROJECT)
+    assert ("projects", account, "roles/aiplatform.user") not in _granted(without)
+
+
 def test_a_grant_is_tried_again_until_a_new_account_is_known(deploy):
     refused = "*logWriter*"
     process, commands = deploy("setup.sh", PROJECT=PROJECT, GCLOUD_REFUSES=refused)
@@ -168,7 +141,10 @@ def test_a_build_prints_a_preset_that_the_runner_can_use(deploy, tmp_path):
     image = "europe-west4-docker.pkg.dev/my-team/understudy/pipeline:1"
     process, commands = deploy("build.sh", image, PROJECT=PROJECT, TARGETS="pipeline cuda dataflow")
     assert process.returncode == 0, process.stderr
-    built = [re.search(r"_TARGET=(\w+),_IMAGE=(\S+)", command).groups() for command in commands]
+    built = [
+        re.search(r"_TARGET=(\w+),_IMAGE=(\S+),_RUN_AS=1000", command).groups()
+        for command in commands
+    ]
     assert built == [
         ("pipeline", image),
         ("cuda", f"{image}-cuda"),
@@ -207,14 +183,16 @@ def test_nothing_is_removed_without_a_confirmation(deploy):
 
 
 def test_what_was_made_is_removed(deploy):
-    _, made = deploy("setup.sh", PROJECT=PROJECT, DATAFLOW="1")
+    _, made = deploy("setup.sh", PROJECT=PROJECT, DATAFLOW="1", TAG_BUILDS="1")
     process, removed = deploy("teardown.sh", empty=False, PROJECT=PROJECT, CONFIRM=PROJECT)
     assert process.returncode == 0, process.stderr
     names = [re.search(r" create (\S+)", command) for command in made]
     for name in [match[1] for match in names if match]:
         assert any(name in command for command in removed), name
-    roles = {role for where, member, role in _granted(made) if where == "projects" if member != ME}
-    assert all(any(role in command for command in removed) for role in roles), roles
+    for where, member, role in _granted(made):
+        if where == "projects" and member != ME:
+            binding = f"--member={member} --role={role}"
+            assert any(binding in command for command in removed), binding
 
 
 def test_what_could_not_be_removed_is_told_with_the_reason(deploy):
@@ -227,8 +205,18 @@ def test_what_could_not_be_removed_is_told_with_the_reason(deploy):
     assert "Removed the secret" in process.stderr
 
 
+def test_the_job_that_tries_to_write_is_one_that_vertex_ai_takes(tmp_path):
+    spec = yaml.safe_load((DEPLOY / "write-test.yaml").read_text(encoding="utf-8"))
+    job = aiplatform_v1.CustomJobSpec.from_json(json.dumps(spec))  # refuses unknown fields
+    [pool] = job.worker_pool_specs
+    program = pool.container_spec.args[0].replace("/gcs/my-team-understudy", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert b"executor_output.json and reads {}" in done.stdout
+
+
 def test_the_commands_of_the_guide_are_what_gcloud_accepts():
     guide = (DEPLOY.parent / "docs/vertex.md").read_text(encoding="utf-8")
+    guide = guide.replace("\\\n", " ")
     commands = re.findall(r"(?:^\s*|`)gcloud ([^`\n]+)", guide, re.MULTILINE)
     assert len(commands) >= 5
     for command in commands:

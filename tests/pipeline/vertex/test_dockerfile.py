@@ -4,6 +4,7 @@ import fnmatch
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,9 @@ def test_the_tasks_run_as_a_user_that_is_not_root():
     for target in ("pipeline", "cuda"):
         users = [words[0] for _, keyword, words in _instructions_of(target) if keyword == "USER"]
         assert users, target
-        assert users[-1] not in ("0", "root"), target
+        assert users[-1] == "${RUN_AS}", target
+    [default] = [words for _, keyword, words in _instructions() if words[0].startswith("RUN_AS=")]
+    assert default == ["RUN_AS=1000"]
 
 
 def test_the_code_is_where_the_compiled_job_looks_for_it():
@@ -130,6 +133,41 @@ def test_the_worker_of_dataflow_has_the_beam_of_the_lock():
     }
     python = re.match(r"python:(3\.\d+)", images["PYTHON_IMAGE"])[1]
     assert images["BEAM_IMAGE"] == f"apache/beam_python{python}_sdk:{beam}"
+
+
+def test_the_boot_program_of_beam_finds_beam_in_the_image(tmp_path):
+    """What sdks/python/container/boot.go of Beam does before a worker starts, since 2.44.
+
+    It makes a virtual environment unless a variable says not to, and asks pip for the version.
+    """
+    pytest.importorskip("ensurepip", reason="Debian's Python has it in python3-venv")
+    instructions = _instructions_of("dataflow")
+    folder = tmp_path / "venv"
+    # The image's folder: made as in the Dockerfile, with this environment's Beam in it.
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    [packages] = (folder / "lib").glob("python*/site-packages")
+    [found] = [d for d in metadata.distributions() if d.metadata["Name"] == "apache-beam"]
+    beam = Path(found.locate_file(""))
+    for part in beam.glob("apache_beam-*.dist-info"):
+        (packages / part.name).symlink_to(part)
+    for _, keyword, words in instructions:
+        if keyword == "RUN" and words[0] == "/opt/venv/bin/python":
+            subprocess.run([folder / "bin" / "python", *words[1:]], check=True, capture_output=True)
+    variables = dict(
+        word.split("=", 1)
+        for _, keyword, words in instructions
+        if keyword == "ENV"
+        for word in words
+    )
+    python = folder / "bin" / "python"
+    if variables.get("RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT", "") == "":
+        inner = tmp_path / "inner"
+        subprocess.run([python, "-m", "venv", "--system-site-packages", inner], check=True)
+        python = inner / "bin" / "python"
+    shown = subprocess.run(
+        [python, "-m", "pip", "show", "apache-beam"], text=True, capture_output=True, check=True
+    )
+    assert f"Version: {found.version}" in shown.stdout
 
 
 def test_the_base_is_one_image_and_not_whatever_a_tag_means_today():

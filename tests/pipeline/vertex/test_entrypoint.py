@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import google.auth
@@ -13,7 +14,7 @@ import requests
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
-from components.errors import UserError
+from core.errors import UserError
 from pipeline.vertex import entrypoint
 from tests.pipeline.vertex import gcloud
 
@@ -105,6 +106,76 @@ def test_a_mistake_of_the_user_is_the_last_line_of_the_log(tfx, monkeypatch, cap
         entrypoint.main([])
     assert end.value.code == 2
     assert capsys.readouterr().err.endswith("error: The dataset has no row. Add one.\n")
+
+
+@pytest.fixture
+def posted(monkeypatch):
+    """The addresses that are posted to."""
+    posted = []
+
+    def post(self, url, json, timeout):
+        posted.append(url)
+        answer = requests.Response()
+        answer.status_code = 200
+        return answer
+
+    monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), "team"))
+    monkeypatch.setattr(AuthorizedSession, "post", post)
+    return posted
+
+
+def test_a_mistake_of_the_user_ends_the_job_and_not_only_this_attempt(tfx, monkeypatch, posted):
+    def fail(module, argv):
+        assert argv == ["--executor_class_path", "x"], "TFX is not given the flags of this module"
+        raise UserError("The dataset has no row. Add one.")
+
+    monkeypatch.setattr(entrypoint, "_run_module", fail)
+    job = "projects/1/locations/europe-west4/pipelineJobs/x-r1-a1"
+    with pytest.raises(SystemExit):
+        entrypoint.main(["--executor_class_path", "x", "--pipeline_job", job])
+    assert posted == [f"https://europe-west4-aiplatform.googleapis.com/v1/{job}:cancel"]
+
+
+def test_a_job_that_cannot_be_cancelled_still_tells_the_mistake(tfx, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    monkeypatch.setattr(entrypoint, "_check_accelerator", fail_as_a_user)
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main(["--pipeline_job", "projects/1/locations/europe-west4/pipelineJobs/x"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.endswith("error: The key is missing. Set it.\n")
+
+
+def fail_as_a_user():
+    raise UserError("The key is missing. Set it.")
+
+
+def test_a_task_that_hangs_is_ended_with_its_reason_and_not_tried_again(
+    tfx, monkeypatch, capsys, posted
+):
+    ended = threading.Event()
+    statuses = []
+
+    def exit_process(status):
+        assert posted, "Vertex AI would start the task again"
+        statuses.append(status)
+        ended.set()
+
+    monkeypatch.setattr(entrypoint.os, "_exit", exit_process)
+    monkeypatch.setattr(entrypoint, "_run_module", lambda module, argv: ended.wait())
+    job = "projects/1/locations/europe-west4/pipelineJobs/x-r1-a1"
+    entrypoint.main(["--time_limit_seconds", "0.01", "--pipeline_job", job])
+    assert statuses == [124]
+    assert posted == [f"https://europe-west4-aiplatform.googleapis.com/v1/{job}:cancel"]
+    assert "Raise vertex.task_hours" in capsys.readouterr().err
+
+
+def test_a_task_that_ends_in_time_is_left_alone(tfx, monkeypatch):
+    monkeypatch.setattr(entrypoint.os, "_exit", pytest.fail)
+    entrypoint.main(["--time_limit_seconds", "3600"])
+    assert not any(
+        isinstance(thread, threading.Timer) and not thread.finished.is_set()
+        for thread in threading.enumerate()
+    )
 
 
 def test_a_secret_that_cannot_be_read_is_named_with_its_remedy(monkeypatch, tmp_path):

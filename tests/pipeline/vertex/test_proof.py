@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from components.examples_io import read_examples
-from models.checkpoints import Checkpoints
+from models.training.checkpoints import TrainingCheckpoints
 from pipeline.config import RoundsSettings
-from pipeline.local_run import LocalRounds
-from pipeline.output_dir import OutputPaths
+from pipeline.local.output_dir import OutputPaths
+from pipeline.local.run import LocalRounds
 from pipeline.rounds import run_rounds
-from pipeline.vertex.job import round_result
-from pipeline.vertex.job_file import compile_job
+from pipeline.vertex.compile import compile_job
+from pipeline.vertex.run import round_result
 from standin.server import serve
+from tests.html_page import embedded_rows
 from tests.pipeline.vertex.conftest import BUCKET, vertex_config
 from tests.pipeline.vertex.local_vertex import LocalVertex, Preempted
 
@@ -62,7 +63,7 @@ def _config(threshold, folder, *overrides):
 
 
 def _service(folder, *overrides):
-    job = compile_job(_config(NEVER, folder, *overrides), folder / "job.json")
+    job = compile_job(_config(NEVER, folder, *overrides))
     return LocalVertex(job, BUCKET, folder / "bucket")
 
 
@@ -141,7 +142,7 @@ def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(cloud, s
         assert _report(there) == _report(here)
         assert set(_report(there)[0]) == {"tuned", "base", "few_shot", "service"}
         page = (Path(there.report_uri) / "evaluation.html").read_text(encoding="utf-8")
-        assert page.count("<article") == 10, "every coverage prompt"
+        assert len(embedded_rows(page)) == 10, "every coverage prompt"
     for loop in (cloud, local):
         first, second = loop.rounds
         assert _started_from(first) is None
@@ -157,7 +158,7 @@ def test_two_rounds_of_the_compiled_job_give_what_two_local_rounds_give(cloud, s
 def test_on_a_spot_machine_an_interrupted_training_goes_on_to_the_same_model(
     cloud, service, folder, monkeypatch
 ):
-    save, saved = Checkpoints.save, []
+    save, saved = TrainingCheckpoints.save, []
 
     def save_and_lose_the_machine(self, checkpoint):
         save(self, checkpoint)
@@ -165,7 +166,7 @@ def test_on_a_spot_machine_an_interrupted_training_goes_on_to_the_same_model(
         if len(saved) == 1:
             raise Preempted
 
-    monkeypatch.setattr(Checkpoints, "save", save_and_lose_the_machine)
+    monkeypatch.setattr(TrainingCheckpoints, "save", save_and_lose_the_machine)
     spot = _service(folder, "vertex.spot_machine_type=n1-standard-8")
     outputs = service.outputs["round-2"]
     parameters = {"warm_start_uri": cloud.rounds[0].model_uri}

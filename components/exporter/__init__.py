@@ -1,0 +1,1 @@
+"""Exporter: a blessed model in the formats of other programs."""

@@ -1,0 +1,1 @@
+"""The filters that keep leaks, duplicates and malformed rows out of the training data."""

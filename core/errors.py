@@ -1,0 +1,36 @@
+"""The base of every error that a user of the pipeline can cause and fix."""
+
+import pydantic
+
+
+class UserError(Exception):
+    """A message that names what was wrong, the value received, and what to do.
+
+    Runners print it without a traceback and exit with status 2.
+    """
+
+
+class ModelError(UserError, ValueError):
+    """A model, its files or its settings cannot be used."""
+
+
+def damaged(what: str, error: Exception) -> UserError:
+    """Make the error for a file of an artifact that is not as a component wrote it.
+
+    Args:
+        what: The file, or the place in it.
+        error: What is wrong with it.
+    """
+    return UserError(
+        f"{what}: this is not what the component wrote ({_reason(error)}). Restore the file from a "
+        "copy. Or run with another output_dir into which you copy the folder journal: everything "
+        "is made again, and nothing is paid for again."
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pydantic.ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""The judge, the scorers and the statistics of coverage rates."""

@@ -1,0 +1,279 @@
+"""The strict scorer: an answer counts only where it equals the reference.
+
+JSON outputs are equal when every field is after parsing; labels when they are the same label. Free
+text has no strict rate: two right answers are rarely the same text.
+"""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from core.records import VerdictRow
+from core.reports.rates import OVERALL, SPLITS
+from core.reports.strict import (
+    ConfusionCell,
+    FieldAccuracy,
+    JudgeDifference,
+    LabelScore,
+    StrictKind,
+    StrictPart,
+    StrictReport,
+)
+from judging.rates import observed, percent, rate, wilson
+from judging.scorers import normalized
+from task.form import infer_form, loads
+
+LABEL = "label"
+ABSENT = "(absent)"
+UNREADABLE = "(not JSON)"
+WARN_POINTS = 15.0
+"""Difference of judge and strict scorer, in percentage points, above which a reader is warned."""
+
+_MAX_VALUES = 40  # a field with more reference values has no confusion that one could read
+_MIN_REPEATS = 2.0  # answers for each reference value on average: fewer are free text
+
+Fields = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    """A row as the strict scorer sees it; satisfies `judging.rates.Judged`."""
+
+    id: str
+    split: str
+    tags: tuple[str, ...]
+    covered: bool
+    scored: bool = True
+
+
+def strict_kind(references: Iterable[str]) -> StrictKind | None:
+    """Tell what kind of outputs the references are: JSON objects, labels, or None for free text."""
+    distinct = list(references)
+    if not distinct:
+        return None
+    if all(read_fields(text) is not None for text in set(distinct)):
+        return "json"
+    return "labels" if infer_form(distinct).labels else None
+
+
+def strict_equal(reference: str, answer: str, kind: StrictKind) -> bool:
+    """Whether an answer equals its reference in every field, or is the same label.
+
+    Example:
+        >>> strict_equal('{"a": 1, "b": "x"}', '{"b":"x","a":1.0}', "json")
+        True
+    """
+    if kind == "labels":
+        return normalized(reference) == normalized(answer)
+    wanted, given = read_fields(reference), read_fields(answer)
+    if wanted is None or given is None or wanted.keys() != given.keys():
+        return False
+    return all(same_value(value, given[path]) for path, value in wanted.items())
+
+
+def strict_report(rows: Sequence[VerdictRow]) -> StrictReport | None:
+    """Compare one model's answers with their references; None where these are free text."""
+    kind = strict_kind({row.id: row.output for row in rows}.values())
+    if kind is None:
+        return None
+    parts = {
+        split: strict_part([row for row in rows if split in (OVERALL, row.split)], kind)
+        for split in SPLITS
+    }
+    return StrictReport(kind=kind, **parts)
+
+
+def strict_part(rows: Sequence[VerdictRow], kind: StrictKind) -> StrictPart:
+    """Compare some of a model's answers with their references."""
+    labels = _label_scores(rows) if kind == "labels" else {}
+    return StrictPart(
+        rate=rate(
+            _outcome(row, covered=strict_equal(row.output, row.response, kind)) for row in rows
+        ),
+        fields=_json_fields(rows) if kind == "json" else {LABEL: _label_field(rows)},
+        labels=labels,
+        judge=judge_difference(rows, kind),
+    )
+
+
+def judge_difference(rows: Sequence[VerdictRow], kind: StrictKind) -> JudgeDifference:
+    """Compare the judge with the strict scorer, row by row."""
+    equal = [strict_equal(row.output, row.response, kind) for row in rows]
+    pairs = list(zip(rows, equal, strict=True))
+    points = percent(observed(rows).share - sum(equal) / (len(rows) or 1))
+    return JudgeDifference(
+        points=points,
+        warn=abs(points) > WARN_POINTS,
+        only_judge=_ids(row for row, strict in pairs if row.covered and not strict),
+        only_strict=_ids(row for row, strict in pairs if strict and not row.covered),
+    )
+
+
+def read_fields(text: str) -> Fields | None:
+    r"""Flatten a JSON object to its fields by dotted path; None for any other text.
+
+    An array is one value, and so is an object without keys. A dot in a key is written `\\.`.
+    """
+    try:
+        value = loads(text)
+    except ValueError:
+        return None
+    return dict(_leaves(value, "")) if isinstance(value, dict) else None
+
+
+def value_text(fields: Fields | None, path: str) -> str:
+    """Return a field's value as JSON, or what stands for a field or an object that is not there."""
+    if fields is None:
+        return UNREADABLE
+    return json.dumps(fields[path], ensure_ascii=False) if path in fields else ABSENT
+
+
+def _json_fields(rows: Sequence[VerdictRow]) -> dict[str, FieldAccuracy]:
+    parsed = [(row, read_fields(row.output) or {}, read_fields(row.response)) for row in rows]
+    paths = dict.fromkeys(path for _, wanted, _ in parsed for path in wanted)
+    return {
+        path: _field(
+            [
+                _Compared(
+                    row,
+                    value_text(wanted, path),
+                    value_text(given, path),
+                    given is not None and path in given and same_value(wanted[path], given[path]),
+                )
+                for row, wanted, given in parsed
+                if path in wanted
+            ]
+        )
+        for path in paths
+    }
+
+
+def _label_field(rows: Sequence[VerdictRow]) -> FieldAccuracy:
+    return _field(
+        [
+            _Compared(
+                row,
+                normalized(row.output),
+                normalized(row.response),
+                strict_equal(row.output, row.response, "labels"),
+            )
+            for row in rows
+        ]
+    )
+
+
+class _Compared(NamedTuple):
+    """One value of a reference, and the one that was answered."""
+
+    row: VerdictRow
+    reference: str
+    answered: str
+    equal: bool
+
+
+def _field(compared: Sequence[_Compared]) -> FieldAccuracy:
+    references = Counter(value.reference for value in compared)
+    majority = max(references.values(), default=0)
+    return FieldAccuracy(
+        accuracy=rate(_outcome(value.row, covered=value.equal) for value in compared),
+        majority_percent=percent(majority / (len(compared) or 1)),
+        confusion=_confusion(compared, references),
+    )
+
+
+def _confusion(
+    compared: Sequence[_Compared], references: Mapping[str, int]
+) -> tuple[ConfusionCell, ...]:
+    if len(references) > min(_MAX_VALUES, len(compared) / _MIN_REPEATS):
+        return ()
+    cells = Counter(
+        # Equal values that are written otherwise, such as 1 and 1.0, share the reference's cell.
+        (value.reference, value.reference if value.equal else value.answered)
+        for value in compared
+    )
+    return tuple(
+        ConfusionCell(
+            reference=reference,
+            answered=answered,
+            rate=rate(
+                _outcome(
+                    value.row,
+                    covered=value.equal if answered == reference else value.answered == answered,
+                )
+                for value in compared
+                if value.reference == reference
+            ),
+        )
+        for (reference, answered), _ in cells.most_common()
+    )
+
+
+def _label_scores(rows: Sequence[VerdictRow]) -> dict[str, LabelScore]:
+    labels = sorted({normalized(row.output) for row in rows})
+    return {label: _label_score(rows, label) for label in labels}
+
+
+def _label_score(rows: Sequence[VerdictRow], label: str) -> LabelScore:
+    """Score one label.
+
+    F1 = 2 J / (1 + J), where J is the share of correct answers among those whose reference or
+    answer is the label. J is a binomial share of prompts, so its Wilson interval gives that of F1.
+    """
+    concerned = [row for row in rows if label in (normalized(row.output), normalized(row.response))]
+    right = [normalized(row.output) == normalized(row.response) for row in concerned]
+    references = sum(normalized(row.output) == label for row in concerned)
+    answers = sum(normalized(row.response) == label for row in concerned)
+    correct = sum(right)
+    jaccard = observed(
+        _outcome(row, covered=equal) for row, equal in zip(concerned, right, strict=True)
+    )
+    low, high = wilson(*jaccard)
+    return LabelScore(
+        references=references,
+        answers=answers,
+        correct=correct,
+        precision_percent=percent(correct / answers) if answers else None,
+        recall_percent=percent(correct / references) if references else None,
+        f1_percent=percent(_f1(jaccard.share)),
+        low_percent=percent(_f1(low)),
+        high_percent=percent(_f1(high)),
+    )
+
+
+def _f1(jaccard: float) -> float:
+    return 2 * jaccard / (1 + jaccard)
+
+
+def _outcome(row: VerdictRow, *, covered: bool) -> _Outcome:
+    return _Outcome(row.id, row.split, row.tags, covered)
+
+
+def _ids(rows: Iterable[VerdictRow]) -> tuple[str, ...]:
+    return tuple(sorted({row.id for row in rows}))
+
+
+def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict) or (path and not value):
+        return [(path, value)]
+    return [
+        leaf
+        for key, child in value.items()
+        for leaf in _leaves(child, f"{path}.{_escaped(key)}" if path else _escaped(key))
+    ]
+
+
+def _escaped(key: str) -> str:
+    return key.replace("\\", "\\\\").replace(".", "\\.")
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal; in Python True == 1, in JSON it is not."""
+    if isinstance(one, bool) != isinstance(other, bool):
+        return False
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_value(one[key], other[key]) for key in one)
+    return bool(one == other)

@@ -1,0 +1,1 @@
+"""Loads models: KerasHub presets, GGUF files, and tiny random models for tests."""

@@ -1,0 +1,1 @@
+"""Changes to Keras' and TensorFlow's own behaviour; `core.optimizations` has a switch for each."""

@@ -1,0 +1,1 @@
+"""The command line that `understudy`, `local_runner.py` and `kubeflow_runner.py` share."""

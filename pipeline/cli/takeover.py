@@ -1,0 +1,31 @@
+"""The commands of the gateway and of real traffic; a gateway is installed without the pipeline."""
+
+import argparse
+import functools
+from collections.abc import Callable
+
+from pipeline.serving import served_presets
+from serving import commands
+from serving.commands import LoadPresets
+from serving.cutover import commands as traffic
+
+# These commands ask a judge; only the gateway asks the service as an application does.
+_JUDGED_PRESETS = functools.partial(served_presets, for_application=False)
+
+
+def _command(
+    run: Callable[[argparse.Namespace, LoadPresets], None], load: LoadPresets
+) -> Callable[..., None]:
+    def command(*, say: object, **options: object) -> None:
+        del say
+        run(argparse.Namespace(**options), load)
+
+    return command
+
+
+serve = _command(commands.serve, served_presets)
+drill = _command(commands.drill, served_presets)
+confidence = _command(traffic.confidence, _JUDGED_PRESETS)
+verdict = _command(traffic.verdict, _JUDGED_PRESETS)
+cutover = _command(traffic.cutover, _JUDGED_PRESETS)
+watch = _command(traffic.watch, _JUDGED_PRESETS)

@@ -1,0 +1,24 @@
+"""Texts for a terminal of 80 columns."""
+
+import textwrap
+
+WIDTH = 80
+
+
+def wrapped(text: str) -> str:
+    """Wrap the lines that are longer than a terminal's, indented under their beginning."""
+    return "\n".join(map(_wrapped, text.split("\n")))
+
+
+def _wrapped(line: str) -> str:
+    if len(line) <= WIDTH:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(
+        line.strip(),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,1 @@
+"""The cards of the repositories on the Hugging Face Hub."""

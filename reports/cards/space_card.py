@@ -1,0 +1,16 @@
+"""Writes the README.md of a Space: the application's own, with title and model filled in."""
+
+import yaml
+
+
+def space_card(template: str, *, title: str, model_id: str) -> str:
+    """Fill in the card of the application.
+
+    Args:
+        template: The application's README.md.
+        title: The task's name for people.
+        model_id: The model repository.
+    """
+    _, block, body = template.split("---\n", 2)
+    metadata = {**yaml.safe_load(block), "title": title, "models": [model_id]}
+    return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---\n{body}"

@@ -1,0 +1,1 @@
+"""The labelling page: one answer, or one suspect reference, at a time."""

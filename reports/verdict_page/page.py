@@ -1,0 +1,50 @@
+"""Renders the verdict on a switch, with the pairs that differ."""
+
+from pathlib import Path
+
+from core.reports.switch import NOT_YET, SAFE, SwitchDecision, SwitchReport
+from reports.theme import render_page
+
+_TEMPLATE = Path(__file__).parent / "templates" / "verdict.html.j2"
+_SHOWN_PAIRS = 500  # more make a page that browsers open slowly
+
+
+def render_verdict(report: SwitchReport) -> str:
+    """Render the page.
+
+    Args:
+        report: The verdict.
+    """
+    return render_page(
+        _TEMPLATE,
+        report=report,
+        headline=headline(report),
+        scale=_scale(report.overall, report.margin_points),
+        pairs=report.differing[:_SHOWN_PAIRS],
+        hidden=max(0, len(report.differing) - _SHOWN_PAIRS),
+    )
+
+
+def headline(report: SwitchReport) -> str:
+    """Return the verdict as a sentence."""
+    found, margin = report.overall, f"{report.margin_points:g} points"
+    if found.state == SAFE:
+        return f"Safe to switch: the model is less than {margin} worse than the service."
+    if found.state != NOT_YET:
+        return f"Worse: the model is more than {margin} worse than the service."
+    if report.more_requests is None:
+        return "Not yet: the model is so near the margin that no number of requests decides it."
+    return f"Not yet: about {report.more_requests:,} more requests decide it."
+
+
+def _scale(found: SwitchDecision, margin: float) -> dict[str, float]:
+    """Place the interval on a line from 0 to 100, with the margin and 0 on it."""
+    widest = max(2 * margin, abs(found.low_points), abs(found.high_points))
+    points = {
+        "low": found.low_points,
+        "mean": found.difference_points,
+        "high": found.high_points,
+        "margin": -margin,
+        "zero": 0.0,
+    }
+    return {name: round(50 + 50 * value / widest, 2) for name, value in points.items()}

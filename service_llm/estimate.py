@@ -1,0 +1,59 @@
+"""What requests will use, before any of them is sent."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from core.usage import Usage
+from service_llm.cost import cost_usd, price_of
+from service_llm.pacing.limiter import USED_SHARE
+from service_llm.settings import ServiceLLMSettings
+from service_llm.types import CHARACTERS_PER_TOKEN, Request
+
+
+class Expected(NamedTuple):
+    """A request like one that will be sent.
+
+    Attributes:
+        request: The request.
+        reply_characters: Length of its reply, as JSON.
+        times: How many requests of these lengths will be sent.
+    """
+
+    request: Request
+    reply_characters: int
+    times: int = 1
+
+
+def expected_usage(expected: Iterable[Expected], settings: ServiceLLMSettings) -> Usage:
+    """Return what requests will use, at four characters a token.
+
+    A model that thinks before it replies is paid for that too; nothing tells beforehand how long.
+
+    Args:
+        expected: The requests.
+        settings: The service LLM that will answer them.
+    """
+    calls = prompt_tokens = output_tokens = 0
+    for request, reply_characters, times in expected:
+        calls += times
+        prompt_tokens += times * _tokens(len(request.prompt) + len(request.system))
+        output_tokens += times * _tokens(reply_characters)
+    cost = cost_usd(price_of(settings), prompt_tokens, output_tokens)
+    return Usage(calls, prompt_tokens, output_tokens, cost)
+
+
+def least_minutes(usage: Usage, settings: ServiceLLMSettings) -> float:
+    """Minutes that the quota makes requests take at least."""
+    minutes = usage.calls / (settings.requests_per_minute * USED_SHARE)
+    if settings.tokens_per_minute:
+        tokens = usage.prompt_tokens + usage.output_tokens
+        minutes = max(minutes, tokens / (settings.tokens_per_minute * USED_SHARE))
+    if settings.requests_per_day:
+        full_days = (usage.calls - 1) // settings.requests_per_day
+        minutes = max(minutes, full_days * 24 * 60.0)
+    return minutes
+
+
+def _tokens(characters: int) -> int:
+    return math.ceil(characters / CHARACTERS_PER_TOKEN)

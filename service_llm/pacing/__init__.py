@@ -1,0 +1,1 @@
+"""Keeps requests within quotas, and slows down when the service says so."""

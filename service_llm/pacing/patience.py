@@ -1,0 +1,144 @@
+"""Tells an outage of the service from a request that it will never answer."""
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+from core.progress import progress
+from service_llm.errors import RejectedError, TransientError
+
+_LONGEST_RETRY_SECONDS = 60.0
+LONGEST_ASKED_SECONDS = 600.0  # a service that wants a longer pause ends the run
+_REPORT_SECONDS = 15.0  # between two messages about the same outage
+# Requests that may fail for good at the end of a run, when nothing else is left that could show
+# whether the service answers: these, or this share of what was answered.
+_FEW, _FEW_SHARE = 2, 0.05
+
+
+@dataclasses.dataclass(eq=False)
+class Trouble:
+    """What has become of one request so far.
+
+    Attributes:
+        failures: Times it failed, since others were last seen to fare better.
+        since: When it failed first, by the limiter's clock.
+        successes: Replies to all requests, when it failed last.
+    """
+
+    failures: int = 0
+    since: float | None = None
+    successes: int = 0
+
+
+class Patience:
+    """How long is waited for a service, and when a request is given up.
+
+    While other requests are answered, one that fails `max_attempts` times is rejected with its
+    reason: a server's error for one prompt must not end a run. While none is answered it may be an
+    outage, so all are sent again until `give_up_after_seconds` have passed without a reply.
+
+    Args:
+        model: The model, for messages.
+        max_attempts: Times a request may fail while others are answered.
+        give_up_after_seconds: Seconds without a reply.
+        retry_seconds: Before the first retry; doubled at each further one.
+        clock: The limiter's.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        max_attempts: int,
+        give_up_after_seconds: float,
+        retry_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._max_attempts = max_attempts
+        self._give_up_after_seconds = give_up_after_seconds
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._successes = 0
+        self._known = 0
+        self._failing: set[int] = set()  # requests that failed since the last reply
+        self._silent_since: float | None = None
+        self._reported_at = 0.0
+
+    @property
+    def successes(self) -> int:
+        """Replies so far."""
+        return self._successes
+
+    def known(self) -> None:
+        """Note a reply of an earlier run: the service has answered such requests before."""
+        self._known += 1
+
+    def answered(self) -> None:
+        """Note a reply."""
+        if self._silent_since is not None and self._reported_at > self._silent_since:
+            progress.info("%s answers again", self._model)
+        self._successes += 1
+        self._silent_since = None
+        self._failing.clear()
+
+    def seconds_after(self, trouble: Trouble, error: TransientError) -> float:
+        """Seconds to wait before a request is sent again.
+
+        Args:
+            trouble: The request's, which this counts the failure in.
+            error: How it failed.
+
+        Raises:
+            RejectedError: This request is given up.
+            ServiceLLMError: The service is.
+        """
+        now = self._clock()
+        others_answered = self._successes > trouble.successes
+        trouble.successes = self._successes
+        if error.is_quota and others_answered:  # the quota lets replies through: it takes waiting
+            trouble.failures, trouble.since = 0, None
+        trouble.failures += 1
+        trouble.since = now if trouble.since is None else trouble.since
+        self._failing.add(id(trouble))
+        if self._silent_since is None:
+            self._silent_since = now
+        silent = now - self._silent_since
+        asked = error.wait_seconds or 0.0
+        if asked > LONGEST_ASKED_SECONDS:
+            raise error.final(trouble.failures)
+        if self._is_never_reached(trouble, error):
+            raise error.final(trouble.failures, silent)
+        if self._blames_request(trouble, error, now, others_answered=others_answered):
+            raise RejectedError(str(error)) from error
+        if silent >= self._give_up_after_seconds:
+            raise error.final(trouble.failures, silent) from error
+        self._report(error, now, silent)
+        doubled = self._retry_seconds * 2 ** min(trouble.failures - 1, 30)
+        return max(min(doubled, _LONGEST_RETRY_SECONDS), asked) * random.uniform(1.0, 1.5)
+
+    def _is_never_reached(self, trouble: Trouble, error: TransientError) -> bool:
+        """Whether no connection has ever come about: the address is wrong, it is no outage."""
+        return (
+            error.is_unreachable and self._successes == 0 and trouble.failures >= self._max_attempts
+        )
+
+    def _blames_request(
+        self, trouble: Trouble, error: TransientError, now: float, *, others_answered: bool
+    ) -> bool:
+        if error.is_quota or error.is_unreachable:
+            return False
+        lasts = now - (trouble.since or now) >= self._give_up_after_seconds
+        if others_answered:
+            return lasts or (error.may_be_the_request and trouble.failures >= self._max_attempts)
+        answered = self._successes + self._known
+        few = max(_FEW, _FEW_SHARE * answered)
+        return lasts and error.may_be_the_request and answered > 0 and len(self._failing) <= few
+
+    def _report(self, error: TransientError, now: float, silent: float) -> None:
+        if silent >= _REPORT_SECONDS and now - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = now
+            progress.info(
+                "no reply for %.0f s (%s); trying until %.0f s",
+                *(silent, error, self._give_up_after_seconds),
+            )

@@ -1,0 +1,1 @@
+"""Clients of the services: one registry entry adds a provider."""

@@ -1,0 +1,271 @@
+"""Gemini through google-genai: Google AI Studio by key, Vertex AI by default credentials."""
+
+import contextlib
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import google.auth.exceptions
+import httpx
+from google import genai
+from google.genai import errors as genai_errors
+from google.genai import types as genai_types
+
+from service_llm.errors import TransientError
+from service_llm.providers.gemini_schema import schema_field
+from service_llm.providers.google_sign_in import SignIn, translated_sign_in
+from service_llm.providers.output_limit import OutputLimit
+from service_llm.providers.parameters import Parameters
+from service_llm.providers.proxies import proxy_for
+from service_llm.providers.refusal_meaning import error_of
+from service_llm.providers.refusals import Refusal, error_in_reply
+from service_llm.providers.replies import parse_body, read_gemini
+from service_llm.providers.transport import PooledTransport
+from service_llm.secrets import api_key, without
+from service_llm.settings import ServiceLLMSettings
+from service_llm.types import Reply, Request
+
+_STUDIO_URL = "https://generativelanguage.googleapis.com"
+_STUDIO_VERSION, _VERTEX_VERSION = "v1beta", "v1beta1"
+_VERTEX_URLS = {  # https://docs.cloud.google.com/vertex-ai/generative-ai/docs/learn/locations
+    "global": "https://aiplatform.googleapis.com",
+    "us": "https://aiplatform.us.rep.googleapis.com",
+    "eu": "https://aiplatform.eu.rep.googleapis.com",
+}
+_VERTEX_REGION_URL = "https://{}-aiplatform.googleapis.com"
+_NO_KEY = "none"  # the client insists on a key; a local server ignores it
+_UNAUTHENTICATED = 401
+_SIGN_IN = (
+    "Check the API key (an expired one has to be created again) or the credentials (gcloud auth "
+    "application-default login), and that the API is enabled for the project."
+)
+_WRONG_PATH = "Check the model's name; base_url, where it is set, has to end before /v1beta."
+_THINKING, _SEED, _TEMPERATURE = "thinkingConfig", "seed", "temperature"
+# Lower ones may make it repeat itself: https://ai.google.dev/gemini-api/docs/gemini-3#temperature
+_ASKS_FOR_ITS_OWN_TEMPERATURE = re.compile(r"(^|/)gemini-([3-9]|\d\d)")
+_ALIASES = {
+    "thinking": _THINKING,
+    "Thinking": _THINKING,
+    "thinking_config": _THINKING,
+    "thinking_level": _THINKING,
+    "thinking_budget": _THINKING,
+}
+
+
+class GeminiClient:
+    """The client of google-genai with settings of this package.
+
+    Raises:
+        UserError: The address, the key or the default credentials cannot be used.
+    """
+
+    def __init__(self, settings: ServiceLLMSettings) -> None:
+        self._settings = settings
+        self._key = None if settings.vertex_project else api_key(settings)
+        self._sign_in = SignIn() if settings.vertex_project else None
+        self.parameters = Parameters(
+            settings.model, dict.fromkeys((_THINKING, _SEED, _TEMPERATURE), ()), _ALIASES
+        )
+        self._output_limit = OutputLimit(settings)
+        url = settings.resolved_base_url() or _own_url(settings)
+        # Clients of our own: what the environment says of proxies is read by one rule, aiohttp is
+        # not taken where it happens to be installed, and no redirect is followed.
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(verify=httpx.create_ssl_context(), proxy=proxy_for(url)),
+            trust_env=False,
+            timeout=settings.timeout_seconds,
+        )
+        self._async_http = httpx.AsyncClient(
+            transport=PooledTransport(settings.max_concurrency),
+            trust_env=False,
+            timeout=settings.timeout_seconds,
+        )
+        self.api = self._open(url)
+
+    def generation_config(self, request: Request) -> dict[str, Any]:
+        """Return a request's `generationConfig`, with its schema as structured output."""
+        config: dict[str, Any] = {
+            _TEMPERATURE: request.temperature,
+            _SEED: request.index,
+            "maxOutputTokens": self._output_limit.of(request),
+            "responseMimeType": "application/json",
+            # A copy: google-genai writes into what it is given.
+            **copy.deepcopy(dict([schema_field(request.schema)])),
+        }
+        if _ASKS_FOR_ITS_OWN_TEMPERATURE.search(self._settings.model):
+            del config[_TEMPERATURE]
+        if self._settings.thinking is not None:
+            config[_THINKING] = _thinking(self._settings.thinking)
+        for name in self.parameters.refused:
+            config.pop(name, None)
+        return config
+
+    def config(self, request: Request) -> genai_types.GenerateContentConfig:
+        """Return a request's parameters; the response comes as it was sent."""
+        return genai_types.GenerateContentConfig(
+            **self.generation_config(request),
+            system_instruction=request.system or None,
+            should_return_http_response=True,
+        )
+
+    def body_of(self, response: Any) -> Any:
+        """Return the JSON of a response whose status was 200.
+
+        Raises:
+            Exception: It holds an error all the same.
+        """
+        return self._read(response.sdk_http_response.body or "")
+
+    def _read(self, content: str | bytes) -> object:
+        body = parse_body(content, self._settings.model)
+        if refusal := error_in_reply(body):
+            raise self.translated(refusal)
+        if self._sign_in is not None:
+            self._sign_in.served()
+        return body
+
+    def read_every_response(self, read: Callable[[object], object]) -> None:
+        """Have responses read as `body_of` does, where google-genai keeps their bodies to itself.
+
+        Args:
+            read: Called with the JSON of each response of status 200 that holds no error, in the
+                context of the call that it answers.
+        """
+
+        async def hook(response: httpx.Response) -> None:
+            await response.aread()
+            if response.status_code == httpx.codes.OK:
+                read(self._read(response.content))
+
+        self._async_http.event_hooks["response"].append(hook)
+
+    def check_every_call(self, check: Callable[[httpx.Response], None]) -> None:
+        """Have `check` see each response to calls that are not asynchronous; it may raise."""
+        self._http.event_hooks["response"].append(check)
+
+    def translated(self, refusal: Refusal) -> Exception:
+        """Return the error of this package that a service's error means; its text holds no key."""
+        said = f"{refusal.status} {refusal.text or 'no reason given'}"
+        message = without(self._key, f"{self._settings.model}: {said}")
+        return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=_WRONG_PATH)
+
+    @contextlib.contextmanager
+    def translated_errors(self, request: Request | None = None) -> Iterator[None]:
+        """Errors of the client inside come out as errors of this package.
+
+        Args:
+            request: What is sent, where its parameters may be what the service refuses.
+        """
+        model = self._settings.model
+        token = self._sign_in.token if self._sign_in else None
+        sent = self.generation_config(request) if request else {}
+        try:
+            yield
+        except genai_errors.APIError as error:
+            refusal = _refusal(error)
+            sign_in = self._sign_in if refusal.status == _UNAUTHENTICATED else None
+            if sign_in is not None and sign_in.renews(token):
+                message = f"{model}: the access token has expired and is renewed."
+                raise TransientError(message, is_adapted=True) from None
+            is_lower = request is not None and self._output_limit.learn(refusal, request)
+            if is_lower or self.parameters.learn(refusal, {name: name for name in sent}):
+                raise TransientError(f"{model}: {refusal.text}", is_adapted=True) from None
+            raise self.translated(refusal) from None  # its text may hold the key
+        except google.auth.exceptions.GoogleAuthError as error:
+            raise translated_sign_in(error) from error
+        except httpx.TimeoutException as error:
+            raise TransientError(f"{model} did not answer in time.") from error
+        except (httpx.HTTPError, OSError) as error:
+            raise TransientError(
+                f"{model} cannot be reached ({type(error).__name__}: {error}).",
+                is_unreachable=True,
+            ) from error
+        # What the client makes of a body that is no response of this API.
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            raise TransientError(
+                f"{model} sent a reply that does not match the Gemini API ({type(error).__name__})."
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections of calls that were not asynchronous."""
+        self._http.close()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        self.close()
+        await self._async_http.aclose()
+
+    def _open(self, url: str) -> genai.Client:
+        settings = self._settings
+        options = genai_types.HttpOptions(
+            base_url=url,
+            # Said in full: releases of google-genai differ in it, and the stable version of the
+            # API has no structured output in its published types.
+            api_version=_VERTEX_VERSION if settings.vertex_project else _STUDIO_VERSION,
+            timeout=int(settings.timeout_seconds * 1000),
+            # The client's own retries would take no permit of the limiter.
+            retry_options=genai_types.HttpRetryOptions(attempts=1),
+            httpx_client=self._http,
+            httpx_async_client=self._async_http,
+        )
+        if not settings.vertex_project:
+            key = self._key or _NO_KEY
+            return genai.Client(vertexai=False, api_key=key, http_options=options)
+        return genai.Client(
+            vertexai=True,
+            project=settings.vertex_project,
+            location=settings.vertex_location,
+            credentials=self._sign_in.credentials if self._sign_in else None,
+            http_options=options,
+        )
+
+
+class Gemini:
+    """The Gemini API of Google AI Studio, of Vertex AI, or of a server that speaks it."""
+
+    def __init__(self, settings: ServiceLLMSettings) -> None:
+        self._model = settings.model
+        self._client = GeminiClient(settings)
+
+    @property
+    def adaptations(self) -> tuple[str, ...]:
+        """Parameters that the model was found to refuse."""
+        return self._client.parameters.refused
+
+    async def send(self, request: Request) -> Reply:
+        """Return the model's reply; see `Provider`."""
+        config = self._client.config(request)
+        with self._client.translated_errors(request):
+            response = await self._client.api.aio.models.generate_content(
+                model=self._model, contents=request.prompt, config=config
+            )
+        return read_gemini(self._client.body_of(response), self._model)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _own_url(settings: ServiceLLMSettings) -> str:
+    """Said in full, or the client would take it from GOOGLE_GEMINI_BASE_URL and such."""
+    if not settings.vertex_project:
+        return _STUDIO_URL
+    location = settings.vertex_location
+    return _VERTEX_URLS.get(location, _VERTEX_REGION_URL.format(location))
+
+
+def _thinking(thinking: int | str) -> dict[str, int | str]:
+    if isinstance(thinking, int):
+        return {"thinkingBudget": thinking}
+    return {"thinkingLevel": thinking.upper()}
+
+
+def _refusal(error: genai_errors.APIError) -> Refusal:
+    headers = getattr(error.response, "headers", None) or {}
+    body = error.details
+    if isinstance(body, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(body)
+    return Refusal(error.code or 0, body, headers)

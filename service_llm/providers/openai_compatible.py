@@ -1,0 +1,219 @@
+"""Any endpoint that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp's server, OpenAI."""
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import httpx
+import openai
+import pydantic
+
+from service_llm.addresses import path_advice
+from service_llm.errors import TransientError
+from service_llm.providers.output_limit import OutputLimit
+from service_llm.providers.parameters import Parameters
+from service_llm.providers.refusal_meaning import error_of
+from service_llm.providers.refusals import Refusal, error_in_reply
+from service_llm.providers.replies import parse_body, read_openai
+from service_llm.providers.transport import PooledTransport
+from service_llm.secrets import api_key, without
+from service_llm.settings import ServiceLLMSettings
+from service_llm.types import Reply, Request
+
+DEFAULT_URL = "https://api.openai.com/v1"
+_NO_KEY = "none"  # the client insists on a key; a local server ignores it
+_SIGN_IN = "Check the API key and what it is allowed to do."
+# What to send instead of a parameter that a model refuses, first to last: OpenAI's reasoning models
+# take no limit on the visible reply alone, and many servers know no schema.
+_SCHEMA, _OBJECT = "response_format", "response_format json_object"
+_SUBSTITUTES = {
+    "max_tokens": ("max_completion_tokens",),
+    "temperature": (),
+    "seed": (),
+    "reasoning_effort": (),
+    _SCHEMA: (_OBJECT,),
+}
+_ALIASES = {"json_schema": _SCHEMA}
+_FORM = "\n\nReply with one JSON object that matches this JSON Schema, and nothing else:\n"
+
+
+class OpenAIClient:
+    """The client of openai with settings of this package.
+
+    Args:
+        settings: The service.
+        endpoint: What is asked for, below the address.
+
+    Raises:
+        UserError: The address or the key cannot be used.
+    """
+
+    def __init__(self, settings: ServiceLLMSettings, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self.model = settings.model
+        self._key = api_key(settings)
+        # Said in full, or the client would take them from OPENAI_BASE_URL, OPENAI_ORG_ID and such.
+        self._base_url = settings.resolved_base_url() or DEFAULT_URL
+        self.api = openai.AsyncOpenAI(
+            api_key=self._key or _NO_KEY,
+            base_url=self._base_url,
+            timeout=settings.timeout_seconds,
+            max_retries=0,  # the client's own retries would take no permit of the limiter
+            # openai takes clients of httpx and of its fork httpx2; its types name only the fork.
+            http_client=cast(
+                "Any", httpx.AsyncClient(transport=PooledTransport(settings.max_concurrency))
+            ),
+        )
+        self.api.organization = None
+        self.api.project = None
+        # OPENAI_CUSTOM_HEADERS, with which a header of another service could replace the key. The
+        # client has no public way to refuse them.
+        self.api._custom_headers = {}
+
+    def body_of(self, response: Any) -> Any:
+        """Return the JSON of a response whose status was 200.
+
+        Raises:
+            RefusalError: It holds an error all the same.
+        """
+        body = parse_body(response.http_response.content, self.model)
+        if refusal := error_in_reply(body):
+            raise RefusalError(refusal)
+        return body
+
+    def _translated(self, refusal: Refusal) -> Exception:
+        """Return the error of this package that a service's error means; its text holds no key."""
+        status = f"{refusal.status} " if refusal.status else ""
+        message = without(self._key, f"{self.model}: {status}{refusal.text or 'no reason given'}")
+        wrong_path = path_advice(self._base_url, self._endpoint)
+        return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=wrong_path)
+
+    def with_words_of(self, body: object, error: TransientError) -> TransientError:
+        """Return an error about a body of status 200 that is no reply, with what the body says."""
+        words = without(self._key, Refusal(httpx.codes.OK, body).words)
+        return TransientError(f"{error} It says: {words}") if words else error
+
+    @contextlib.contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Errors of the client inside come out as errors of this package."""
+        try:
+            yield
+        except (openai.APIStatusError, RefusalError) as error:
+            raise self._translated(refusal_of(error)) from None  # its text may hold the key
+        except openai.APITimeoutError:
+            raise TransientError(f"{self.model} did not answer in time.") from None
+        except openai.APIConnectionError as error:
+            message = without(self._key, f"{self.model} cannot be reached ({error.__cause__!r}).")
+            raise TransientError(message, is_unreachable=True) from None
+        except openai.APIError as error:
+            raise TransientError(without(self._key, f"{self.model}: {error}")) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.api.close()
+
+
+class RefusalError(Exception):
+    """An error in a body whose status was 200."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
+
+
+def refusal_of(error: openai.APIStatusError | RefusalError) -> Refusal:
+    """Return what a service sent as an error."""
+    if isinstance(error, RefusalError):
+        return error.refusal
+    response = error.response
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        body = response.text
+    return Refusal(error.status_code, body, response.headers)
+
+
+class OpenAICompatible:
+    """An endpoint with `/chat/completions`."""
+
+    def __init__(self, settings: ServiceLLMSettings) -> None:
+        self._settings = settings
+        self._client = OpenAIClient(settings, "/chat/completions")
+        self._parameters = Parameters(settings.model, _SUBSTITUTES, _ALIASES)
+        self._output_limit = OutputLimit(settings)
+
+    @property
+    def adaptations(self) -> tuple[str, ...]:
+        """Parameters that the model was found to refuse."""
+        return self._parameters.refused
+
+    async def send(self, request: Request) -> Reply:
+        """Return the model's reply; see `Provider`."""
+        parameters, sent = self._sent(request)
+        with self._client.translated_errors():
+            try:
+                response = await self._client.api.chat.completions.with_raw_response.create(
+                    model=self._settings.model,
+                    messages=self._messages(request, sent),
+                    **parameters,
+                )
+                body = self._client.body_of(response)
+            except (openai.APIStatusError, RefusalError) as error:
+                self._learn(refusal_of(error), request, sent)
+                raise
+        try:
+            return read_openai(body, self._settings.model)
+        except TransientError as error:
+            raise self._client.with_words_of(body, error) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _learn(self, refusal: Refusal, request: Request, sent: Mapping[str, str]) -> None:
+        """Have the request sent again as the error says: with less output, or less parameters."""
+        if self._output_limit.learn(refusal, request):
+            raise TransientError("The model replies with fewer tokens.", is_adapted=True)
+        learned = self._parameters.learn(refusal, sent)
+        if learned is not None:
+            raise TransientError(f"The model takes no {learned}.", is_adapted=True)
+
+    def _sent(self, request: Request) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the parameters of a request, and by what name each of `_SUBSTITUTES` goes out."""
+        values: dict[str, Any] = {
+            "max_tokens": self._output_limit.of(request),
+            "temperature": request.temperature,
+            "seed": request.index,
+            _SCHEMA: None,
+        }
+        if self._settings.thinking is not None:
+            values["reasoning_effort"] = self._settings.thinking
+        sent = {name: chosen for name in values if (chosen := self._parameters.choose(name))}
+        parameters = {chosen: values[name] for name, chosen in sent.items() if name != _SCHEMA}
+        if sent.get(_SCHEMA) == _SCHEMA:
+            parameters[_SCHEMA] = {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": request.schema.__name__,
+                    "schema": request.schema.model_json_schema(),
+                },
+            }
+        elif _SCHEMA in sent:
+            parameters[_SCHEMA] = {"type": "json_object"}
+        return parameters, sent
+
+    def _messages(self, request: Request, sent: Mapping[str, str]) -> list[Any]:
+        prompt = request.prompt
+        if sent.get(_SCHEMA) != _SCHEMA:  # nothing else tells the model the form
+            prompt += _FORM + _schema_text(request.schema)
+        messages = [{"role": "user", "content": prompt}]
+        if request.system:
+            messages.insert(0, {"role": "system", "content": request.system})
+        return messages
+
+
+@functools.cache
+def _schema_text(schema: type[pydantic.BaseModel]) -> str:
+    return json.dumps(schema.model_json_schema(), ensure_ascii=False)

@@ -1,0 +1,107 @@
+"""Parameters that a model refuses: learned from its errors, and left out from then on.
+
+Sources of the errors: https://github.com/owndev/Open-WebUI-Functions/issues/136,
+https://github.com/BeehiveInnovations/pal-mcp-server/issues/78,
+https://github.com/langchain-ai/langchain-azure/issues/82,
+https://github.com/bytedance/deer-flow/issues/545,
+https://github.com/stepfun-ai/Step-Audio-R1/issues/3
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from core.progress import progress
+from service_llm.providers.refusals import Refusal
+
+_STATUSES = {400, 422, 501}
+# A limit that is higher than the model's is not refused as such: without it replies have no end.
+_LIMITS = {"max_tokens", "max_completion_tokens"}
+_TOO_HIGH = re.compile(
+    r"too (large|high|big)|at most|maximum|exceed|valid range|must be (<|less|between|smaller)",
+    re.IGNORECASE,
+)
+
+
+class Parameters:
+    """What one model takes.
+
+    Args:
+        model: Its name, for what is said to the user.
+        substitutes: By parameter, what is sent instead once it was refused, first to last.
+        aliases: Further words in an error that mean a parameter.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        substitutes: Mapping[str, Sequence[str]],
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        self._model = model
+        self._substitutes = substitutes
+        self._aliases = aliases or {}
+        self._refused: dict[str, None] = {}  # a set that keeps its order
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What has been learned."""
+        return tuple(self._refused)
+
+    def choose(self, name: str) -> str | None:
+        """Return the parameter to send a value as; None for none."""
+        for candidate in (name, *self._substitutes.get(name, ())):
+            if candidate not in self._refused:
+                return candidate
+        return None
+
+    def learn(self, refusal: Refusal, sent: Mapping[str, str]) -> str | None:
+        """Return the parameter that an error is about, so that the request is worth sending again.
+
+        Args:
+            refusal: The error.
+            sent: What the request carried: `choose`'s answers, by the parameter they stand for.
+
+        Returns:
+            Its name, whether or not another request had taught it before; None where the error is
+            about something else, or about a parameter that the request did not carry.
+        """
+        if refusal.status not in _STATUSES or refusal.is_about_the_text:
+            return None
+        carried = {word: chosen for name, chosen in sent.items() for word in (name, chosen)}
+        for named in self._named(refusal):
+            if (chosen := carried.get(named)) is None:
+                continue
+            if chosen in _LIMITS and _TOO_HIGH.search(refusal.text):
+                return None
+            if chosen not in self._refused:
+                self._refused[chosen] = None
+                progress.info("%s takes no %s: it is left out", self._model, chosen)
+            return chosen
+        return None
+
+    def _named(self, refusal: Refusal) -> Iterator[str]:
+        """Return the parameters that an error names: in a field for that, else in its text."""
+        known = [*self._substitutes, *(n for names in self._substitutes.values() for n in names)]
+        places = [place.partition(".")[0] for place in _places(refusal.body)]
+        lower = {name.lower(): name for name in known}
+        yield from (lower[place.lower()] for place in places if place.lower() in lower)
+        found = [
+            (match.start(), name)
+            for word, name in [*((name, name) for name in known), *self._aliases.items()]
+            if (match := re.search(rf"(?<!\w){re.escape(word)}(?!\w)", refusal.text, re.IGNORECASE))
+        ]
+        yield from (name for _, name in sorted(found))
+
+
+def _places(body: object) -> Iterator[str]:
+    """Where an error says that it is about: OpenAI's `param`, pydantic's `loc`."""
+    if isinstance(body, list):
+        for item in body:
+            yield from _places(item)
+    elif isinstance(body, dict):
+        if isinstance(body.get("param"), str):
+            yield body["param"]
+        if isinstance(body.get("loc"), list):
+            yield ".".join(str(part) for part in body["loc"] if part != "body")
+        for name in ("error", "detail", "errors"):
+            yield from _places(body.get(name))

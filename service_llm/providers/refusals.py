@@ -1,0 +1,186 @@
+"""What a service's error says: its own words and codes, wherever it puts them.
+
+The bodies are those of Google's and OpenAI's references and of public reports; tests name them.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+_MAX_CHARACTERS = 600  # of an error's text; some servers send whole pages
+_NOT_FOUND, _NOT_ALLOWED = 404, 405
+_SERVER_ERROR = 500
+_STATUS_NAMES = {  # what a body says in place of a number
+    "RESOURCE_EXHAUSTED": 429,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limited": 429,
+    "too_many_requests": 429,
+    "UNAVAILABLE": 503,
+    "overloaded_error": 503,
+}
+# Why a choice ended before the model was done; its text is a piece of a reply:
+# https://github.com/genkit-ai/genkit/pull/6259
+_BROKEN_OFF = {"error", "network_error", "insufficient_system_resource"}
+_OVERLOAD = 503
+MODERATED_CODES = {
+    "content_filter",
+    "content_policy_violation",
+    "data_inspection_failed",
+    "DataInspectionFailed",
+    "invalid_prompt",
+    "sensitive_words_detected",
+}
+TOO_LONG_CODES = {"context_length_exceeded", "string_above_max_length"}
+# What servers say of a path that they do not have. A model that they do not have is another 404.
+_NO_SUCH_PATH = re.compile(
+    r"unexpected endpoint or method|404 page not found|^not found$|cannot (post|get) /"
+    r"|no route|invalid url|unknown request url",
+    re.IGNORECASE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """An error as a service sent it.
+
+    Attributes:
+        status: HTTP status, or what the body names where the service answered 200.
+        body: Parsed JSON, or text.
+        headers: Of the response, by names that are looked up without regard to case.
+    """
+
+    status: int
+    body: object
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The error in the service's own words."""
+        words = self.words
+        if not words and self.body:
+            words = self.body if isinstance(self.body, str) else json.dumps(self.body, default=str)
+        return " ".join(words.split())[:_MAX_CHARACTERS]
+
+    @property
+    def words(self) -> str:
+        """What stands in the fields for texts of errors, and nothing else of the body."""
+        words = " ".join(dict.fromkeys(filter(None, _words(self.body))))
+        return " ".join(words.split())[:_MAX_CHARACTERS]
+
+    @property
+    def codes(self) -> set[str]:
+        """What names the kind of error, beside the status."""
+        return set(_codes(self.body))
+
+    @property
+    def is_about_the_text(self) -> bool:
+        """Whether a code says that the prompt is refused, and no parameter beside it."""
+        return bool(self.codes & (MODERATED_CODES | TOO_LONG_CODES))
+
+    @property
+    def is_wrong_path(self) -> bool:
+        """Whether nothing is served at the path, rather than no such model."""
+        if self.status != _NOT_FOUND:
+            return self.status == _NOT_ALLOWED
+        return not self.text or _NO_SUCH_PATH.search(self.text) is not None
+
+
+def error_in_reply(body: object) -> Refusal | None:
+    """Return the error that a body holds although its status was 200; None where it holds none.
+
+    https://openrouter.ai/docs/api/reference/errors-and-debugging; LM Studio answers so to a path
+    that it does not know: https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/618
+    """
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    error = body.get("error") if isinstance(body, dict) else None
+    if not error or _is_blank(error):
+        return _error_at_the_top(body) or _error_in_choice(body)
+    if isinstance(error, str) and _NO_SUCH_PATH.search(error):
+        return Refusal(_NOT_FOUND, body)
+    return Refusal(_status_in(error) or _SERVER_ERROR, body)
+
+
+def _is_blank(error: object) -> bool:
+    """Whether an error has fields that say nothing, as next to replies of one-api.
+
+    https://github.com/Calcium-Ion/new-api-horizon/issues/9
+    """
+    return isinstance(error, dict) and not any(error.values())
+
+
+def _error_at_the_top(body: object) -> Refusal | None:
+    """Return the error that a body is as a whole.
+
+    https://github.com/runpod-workers/worker-vllm/issues/57
+    """
+    if not isinstance(body, dict) or body.get("choices") or body.get("candidates"):
+        return None
+    if body.get("object") == "error" or body.get("success") is False:
+        return Refusal(_status_in(body) or _SERVER_ERROR, body)
+    return None
+
+
+def _error_in_choice(body: object) -> Refusal | None:
+    """Return the error at which a model broke off, beside the text that it had written."""
+    choices = body.get("choices") if isinstance(body, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return None
+    reason, error = str(choice.get("finish_reason")), choice.get("error")
+    if reason not in _BROKEN_OFF:
+        return None
+    said = {"error": error or f"the reply broke off ({reason})"}
+    return Refusal(_status_in(error) or _OVERLOAD, said)
+
+
+def _status_in(error: object) -> int | None:
+    """Return the HTTP status that an error names, as a number or as a word; None for none."""
+    if not isinstance(error, dict):
+        return None
+    for name in ("code", "status", "status_code", "type"):
+        value = error.get(name)
+        if isinstance(value, str):
+            known = _STATUS_NAMES.get(value)
+            value = known or (int(value) if re.fullmatch(r"\d{3}", value, re.ASCII) else None)
+        if type(value) is int and 400 <= value < 600:
+            return value
+    return None
+
+
+def _words(body: object) -> Iterator[str]:
+    """Return the texts of an error body, wherever services put them."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, list):
+        for item in body[:5]:
+            yield from _words(item)
+    elif isinstance(body, dict):
+        for name in (
+            "message",
+            "msg",
+            "error",
+            "detail",
+            "errors",
+            "raw",
+            "status_msg",
+            "base_resp",
+        ):
+            yield from _words(body.get(name))
+        if "msg" in body and isinstance(body.get("loc"), list):
+            yield f"({'.'.join(map(str, body['loc']))})"
+        yield from _words(body.get("metadata"))
+
+
+def _codes(body: object) -> Iterator[str]:
+    if isinstance(body, list):
+        for item in body[:5]:
+            yield from _codes(item)
+    elif isinstance(body, dict):
+        for name in ("code", "type", "status", "reason"):
+            if isinstance(body.get(name), str):
+                yield body[name]
+        for name in ("error", "detail", "details"):
+            yield from _codes(body.get(name))

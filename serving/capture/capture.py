@@ -1,0 +1,140 @@
+"""Writes exchanges in a thread of its own; what it cannot write in time is dropped and counted."""
+
+import asyncio
+import contextlib
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from serving.capture.folder import CaptureFolder
+from serving.capture.line import captured
+from serving.capture.settings import CaptureSettings
+from serving.gateway.exchange import Content, Exchange
+
+_MAX_CHARACTERS = 64 * 1024 * 1024  # of the exchanges that wait
+_BATCH = 64  # exchanges written at a time
+_PRUNE_SECONDS = 3600.0
+_CLOSE_SECONDS = 5.0
+
+OnState = Callable[[str | None], None]
+"""Called, in the event loop, with what is wrong with the folder; None when it is well again."""
+
+
+class Capture:
+    """The queue before the capture folder.
+
+    Args:
+        settings: Lengths and times.
+        folder: Where to, unless the settings name a folder.
+        on_dropped: Called, in any thread, with the number of exchanges that were dropped.
+        on_state: See `OnState`.
+    """
+
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        folder: Path,
+        on_dropped: Callable[[int], None],
+        on_state: OnState,
+    ) -> None:
+        path = Path(settings.folder) if settings.folder else folder
+        self.path = path
+        self._folder = CaptureFolder(
+            path, settings.max_file_mib * 1024 * 1024, settings.retention_days
+        )
+        self._folder.prune()  # what an earlier gateway has left, even if no request comes
+        self._limit = settings.queue_length
+        self._on_dropped = on_dropped
+        self._on_state = on_state
+        self._queue: queue.SimpleQueue[Exchange | None] = queue.SimpleQueue()
+        # Each pair is written by one thread: put by the event loop's, taken by the writer's.
+        self._put, self._put_size = 0, 0
+        self._taken, self._taken_size = 0, 0
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_broken = False
+
+    def put(self, exchange: Exchange) -> None:
+        """Queue an exchange; return at once.
+
+        Args:
+            exchange: Nothing is written of one without content, which is of no task.
+        """
+        if exchange.content is None:
+            return
+        size = _size(exchange.content)
+        is_full = self._put - self._taken >= self._limit
+        if is_full or self._put_size - self._taken_size + size > _MAX_CHARACTERS:
+            self._on_dropped(1)
+            return
+        if self._thread is None:
+            self._start()
+        self._put += 1
+        self._put_size += size
+        self._queue.put(exchange)
+
+    async def close(self) -> None:
+        """Write what waits, for a few seconds at most."""
+        if self._thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join, _CLOSE_SECONDS)
+            self._thread = None
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._write_forever, name="capture", daemon=True)
+        self._thread.start()
+
+    def _write_forever(self) -> None:
+        is_open = True
+        while is_open:
+            try:
+                batch = [self._queue.get(timeout=_PRUNE_SECONDS)]
+            except queue.Empty:
+                self._folder.prune()
+                continue
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < _BATCH:
+                    batch.append(self._queue.get_nowait())
+            is_open = None not in batch
+            self._write([exchange for exchange in batch if exchange is not None])
+        self._folder.close()
+
+    def _write(self, batch: list[Exchange]) -> None:
+        lines = [line for exchange in batch if (line := self._line(exchange))]
+        try:
+            if lines:
+                self._folder.append("".join(lines).encode())
+        except OSError as error:
+            self._on_dropped(len(lines))
+            self._say(f"{self.path} cannot be written ({error.strerror})")
+        else:
+            if self._is_broken and lines:
+                self._say(None)
+        self._taken += len(batch)
+        self._taken_size += sum(_size(each.content) for each in batch if each.content)
+
+    def _line(self, exchange: Exchange) -> str:
+        """Return an exchange's line; empty, and counted, where it cannot be made."""
+        assert exchange.content is not None
+        try:
+            return captured(exchange, exchange.content).to_json() + "\n"
+        except Exception as error:  # its text may hold what is to be redacted
+            self._on_dropped(1)
+            sys.stderr.write(f"understudy: an exchange was not captured: {type(error).__name__}\n")
+            return ""
+
+    def _say(self, problem: str | None) -> None:
+        self._is_broken = problem is not None
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the gateway has stopped
+            self._loop.call_soon_threadsafe(self._on_state, problem)
+
+
+def _size(content: Content) -> int:
+    service = content.service.text if content.service else None
+    model = content.model.answer.text if content.model else ""
+    prompt = sum(len(message.text) for message in content.messages)
+    return len(content.system) + prompt + len(service or "") + len(model)

@@ -1,0 +1,82 @@
+"""Reads captured exchanges, and the pairs of answers among them."""
+
+from pathlib import Path
+
+from core.captured import CapturedExchange
+from core.conversation import JOINED, Conversation, Message
+from core.errors import UserError
+from judging.requests import JudgedResponse
+from serving.cutover.tail import CaptureTail
+from serving.model.gguf import SERVING_DIR
+from serving.preset import ServedPreset
+
+_CAPTURE = "capture"
+_OK = "ok"
+_MISSED = ("model_failed", "unsure")
+
+
+def capture_folder(preset: ServedPreset) -> Path:
+    """Return the folder in which the gateway of a preset captures."""
+    folder = preset.settings.capture.folder
+    return Path(folder) if folder else preset.output_dir / SERVING_DIR / _CAPTURE
+
+
+def read_exchanges(preset: ServedPreset) -> list[CapturedExchange]:
+    """Return a task's captured exchanges, the oldest first.
+
+    Raises:
+        UserError: There are none, or a file is damaged.
+    """
+    folder = capture_folder(preset)
+    found = CaptureTail(folder, preset.task.name).new()
+    if not found:
+        raise UserError(
+            f"There is no captured exchange of {preset.task.name} in {str(folder)!r}. Set "
+            "serving.capture to true, start `understudy serve`, and let the application's "
+            "requests through it."
+        )
+    return found
+
+
+def is_pair(exchange: CapturedExchange) -> bool:
+    """Whether the service answered, and the model answered the same later.
+
+    Where the service answered because the model was unsure or failed, the answers decided that
+    there is a pair, and it would say nothing of the others.
+    """
+    service, model = exchange.service, exchange.model
+    is_healthy = exchange.served_by == "service" and exchange.reason == _OK
+    return is_healthy and model is not None and service is not None and bool(service.text)
+
+
+def is_missed(exchange: CapturedExchange, round: int) -> bool:
+    """Whether the service answered because the model of a round failed or was unsure."""
+    own = exchange.model is None or exchange.model.round == round
+    return is_healthy(exchange) and exchange.reason in _MISSED and own
+
+
+def is_healthy(exchange: CapturedExchange) -> bool:
+    """Whether the service answered, and well."""
+    service = exchange.service
+    return exchange.served_by == "service" and service is not None and service.text is not None
+
+
+def prompt_of(exchange: CapturedExchange) -> str:
+    """Return what was asked as the prompt of a coverage row: one text, or the turns as JSON."""
+    turns = [Message(role=m.role, text=m.text) for m in exchange.messages if m.text.strip()]
+    try:
+        return Conversation(messages=tuple(turns)).prompt
+    except ValueError:  # no turns that a chat template would take
+        return user_text_of(exchange)
+
+
+def user_text_of(exchange: CapturedExchange) -> str:
+    """Return the texts of the user, which are compared with those of coverage prompts."""
+    return JOINED.join(message.text for message in exchange.messages if message.role == "user")
+
+
+def judged_pair(exchange: CapturedExchange) -> JudgedResponse:
+    """Return a pair as it is scored: the service's answer is the reference."""
+    assert exchange.service is not None
+    assert exchange.model is not None
+    return JudgedResponse(prompt_of(exchange), exchange.service.text or "", exchange.model.text)

@@ -1,0 +1,277 @@
+"""Walks a canary up, step by step, and goes back where a step does not hold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.captured import CapturedExchange
+from core.errors import UserError
+from core.reports.cutover import BACK, DONE, CutoverEvent, CutoverReport
+from core.whole_file import replace_file
+from judging.pairs import PairScore
+from judging.requests import JudgedResponse
+from serving.cutover.gates import Gates, StepGate
+from serving.cutover.heard import CapturedTraffic
+from serving.cutover.kept_walk import Now, stamp, utc_now
+from serving.cutover.pairs import capture_folder, is_pair, judged_pair
+from serving.cutover.tail import CaptureTail
+from serving.preset import ServedPreset
+from serving.running import RefusedError
+
+_SET_BY = "cutover"
+_CANARY, _FAILOVER, _PRIVATE = "canary", "failover", "private"
+
+_GO_BACK_FIRST = (
+    "It stays. To walk again, go back first (understudy cutover --back), and begin again."
+)
+
+Say = Callable[[str], None]
+Mode = Mapping[str, Any]
+
+
+class Gateway(Protocol):
+    """A running gateway; `serving.running.RunningGateway`."""
+
+    def status(self) -> dict[str, Any]:
+        """Return what `/understudy/status` says."""
+
+    def post(self, name: str, values: dict[str, object]) -> dict[str, Any]:
+        """Ask for something."""
+
+
+class Scorer(Protocol):
+    """Scores pairs; `serving.cutover.scoring.PairScorer`."""
+
+    def score(self, pairs: Sequence[JudgedResponse]) -> list[PairScore]:
+        """Score pairs."""
+
+
+class _JudgeFailedError(Exception):
+    """The judge scored nothing; `error` says why."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class CutoverWalk:
+    """One walk; its file is written at every change, and another process may resume it.
+
+    Args:
+        preset: With what a step has to show, and where exchanges are captured.
+        report: Where it begins, or where another process stopped.
+        file: Where the report is kept.
+        gateway: The gateway.
+        scorer: Scores the answers of a pair; None only goes back.
+        say: Prints a line.
+        now: Tells the time.
+    """
+
+    def __init__(
+        self,
+        preset: ServedPreset,
+        report: CutoverReport,
+        file: Path,
+        *,
+        gateway: Gateway,
+        scorer: Scorer | None,
+        say: Say,
+        now: Now = utc_now,
+    ) -> None:
+        settings = preset.settings
+        self._gates = Gates(settings.cutover, settings.margin_points, len(report.steps))
+        self._tail = CaptureTail(capture_folder(preset), preset.task.name, report.began)
+        self._walk: list[CapturedExchange] = []
+        self._scores: dict[str, PairScore] = {}
+        self._file = file
+        self._gateway = gateway
+        self._scorer = scorer
+        self._say = say
+        self._now = now
+        self._said = ""
+        self._traffic = CapturedTraffic(now)
+        self.report = report
+
+    def begin(self) -> None:
+        """Give the present step's share to the model, at the start and when resumed.
+
+        A walk that was killed just after it had changed the mode is resumed from there: nobody
+        who has come to the model leaves it, and nobody comes back to a model that was left.
+
+        Raises:
+            UserError: The gateway does not do it, or somebody else has set its mode meanwhile.
+        """
+        mode = self._gateway.status()["mode"]
+        if self.report.events and mode["set_by"] != _SET_BY:
+            raise UserError(f"{self._other_mode(mode)} {_GO_BACK_FIRST}")
+        if mode["mode"] == _PRIVATE:
+            raise UserError(
+                "The gateway's mode is private, and a canary would send personal data to the "
+                "service. If that is allowed, leave it first: understudy serve mode failover."
+            )
+        if self.report.events:
+            if mode["mode"] == _FAILOVER:
+                self._end_back("the walk was ended while it went back")
+                return
+            if mode["canary_percent"] == self._next_percent():
+                self._take_step()
+        self._keep()  # or the first users would move, and nobody could resume
+        percent = self.report.percent
+        self._set_mode(_CANARY, percent, _expected(mode["mode"], mode["canary_percent"]))
+        self._note(f"the model answers {percent:g} % of the users")
+
+    def look(self) -> StepGate:
+        """Read what was captured, and go on, wait or go back.
+
+        Raises:
+            UserError: Somebody else changed the mode or the model. The canary stays as it is, and
+                so it does where the judge fails, unless what is known is enough to go back.
+        """
+        status = self._check_mode()
+        try:
+            self._score(self._take_in())
+        except _JudgeFailedError as failed:
+            gate = self._gate()
+            if gate.step != "go back":
+                raise failed.error from None
+        else:
+            gate = self._gate()
+        report = self.report
+        if gate.step != "go back" and (problem := self._traffic.problem(status)):
+            gate = StepGate("wait", problem)
+        if gate.step == "go back":
+            self.go_back(gate.why, _expected(_CANARY, report.percent))
+        elif gate.step == "go on":
+            self._go_on(gate.why)
+        elif gate.why != self._said:
+            self._said = gate.why
+            self._say(f"{report.percent:g} %: {gate.why}.")
+        return gate
+
+    def go_back(self, why: str, expected: Mode | None = None) -> None:
+        """Give every request back to the service, whether or not a file can be written.
+
+        Args:
+            why: In words.
+            expected: What the mode has to be; None goes back from any.
+
+        Raises:
+            UserError: The mode is another one by now, or no gateway answers.
+        """
+        warning = self._set_mode(_FAILOVER, 0, expected)
+        self._end_back(why)
+        if warning:
+            self._say(f"Warning: {warning}.")
+
+    def _end_back(self, why: str) -> None:
+        self.report = self.report.model_copy(update={"status": BACK})
+        try:
+            self._note(f"back to the service: {why}")
+        except UserError as error:  # the gateway is back all the same
+            self._say(f"Back to the service: {why}. Warning: {error}")
+
+    def _go_on(self, why: str) -> None:
+        percent = self._next_percent()
+        # Unless somebody went back while the judge was asked.
+        now = _expected(_CANARY, self.report.percent)
+        self._set_mode(_CANARY, percent or self.report.percent, now)
+        if percent is None:
+            self.report = self.report.model_copy(update={"status": DONE})
+            self._note(f"done: {why}")
+        else:
+            self._take_step()
+            self._note(f"the model answers {percent:g} % of the users: {why}")
+
+    def _next_percent(self) -> float | None:
+        """Return the next step's share; None at the last step."""
+        return next(iter(self.report.steps[self.report.step + 1 :]), None)
+
+    def _take_step(self) -> None:
+        update = {"step": self.report.step + 1, "step_began": stamp(self._now())}
+        self.report = self.report.model_copy(update=update)
+
+    def _gate(self) -> StepGate:
+        report = self.report
+        return self._gates.decide(self._walk, report.step_began, self._scores, report.percent)
+
+    def _take_in(self) -> list[CapturedExchange]:
+        """Read what is new, and return its pairs."""
+        new = self._tail.new()
+        for exchange in new:
+            self._check_round(exchange)
+        if new:
+            self._traffic.note_new()
+        self._walk += new
+        return [exchange for exchange in new if is_pair(exchange)]
+
+    def _score(self, pairs: Sequence[CapturedExchange]) -> None:
+        if not pairs:
+            return
+        assert self._scorer is not None
+        try:
+            scores = self._scorer.score([judged_pair(exchange) for exchange in pairs])
+        except UserError as error:
+            raise _JudgeFailedError(error) from None
+        self._scores |= {pair.id: score for pair, score in zip(pairs, scores, strict=True)}
+
+    def _check_round(self, exchange: CapturedExchange) -> None:
+        if exchange.model is None:
+            return
+        known = self.report.round
+        if known is None:
+            self.report = self.report.model_copy(update={"round": exchange.model.round})
+        elif known != exchange.model.round:
+            raise UserError(
+                f"The walk began with the model of round {known}, and round "
+                f"{exchange.model.round} answers now. Go back (understudy cutover --back), and "
+                "begin again."
+            )
+
+    def _check_mode(self) -> dict[str, Any]:
+        status = self._gateway.status()
+        mode = status["mode"]
+        if mode["mode"] != _CANARY or mode["canary_percent"] != self.report.percent:
+            raise UserError(f"{self._other_mode(mode)} {_GO_BACK_FIRST}")
+        return status
+
+    def _other_mode(self, mode: Mode) -> str:
+        return (
+            f"The gateway's mode is {mode['mode']} ({mode['canary_percent']:g} %), set by "
+            f"{mode['set_by']}, not the canary of {self.report.percent:g} % that this walk has set."
+        )
+
+    def _set_mode(self, mode: str, percent: float, expected: Mode | None = None) -> str:
+        """Set the gateway's mode; return its warning.
+
+        Args:
+            mode: The mode.
+            percent: Share of the canary.
+            expected: What the mode has to be now; None for any.
+        """
+        values: dict[str, object] = {"mode": mode, "canary_percent": percent, "set_by": _SET_BY}
+        if expected is not None:
+            values["expected"] = dict(expected)
+        try:
+            return str(self._gateway.post("mode", values).get("warning") or "")
+        except RefusedError as error:
+            raise UserError(f"The gateway kept its mode: {error}") from None
+
+    def _note(self, text: str) -> None:
+        event = CutoverEvent(time=stamp(self._now()), percent=self.report.percent, text=text)
+        self.report = self.report.model_copy(update={"events": (*self.report.events, event)})
+        self._keep()
+        self._say(f"{event.percent:g} %: {text}.")
+
+    def _keep(self) -> None:
+        try:
+            replace_file(self._file, self.report.to_json())
+        except OSError as error:
+            raise UserError(
+                f"{str(self._file)!r}, which keeps the walk, cannot be written "
+                f"({error.strerror}). Free space, or make the folder writable, and run the same "
+                "command: it takes up the walk from the gateway's mode."
+            ) from error
+
+
+def _expected(mode: str, percent: float) -> Mode:
+    return {"mode": mode, "canary_percent": percent}

@@ -1,0 +1,1 @@
+"""Rehearses an outage: every fault, real clients, coverage prompts."""

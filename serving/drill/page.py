@@ -1,0 +1,87 @@
+"""What a drill found, for people: lines while it goes on, a page, and `drill.json`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reports.theme import render_page
+from serving.drill.faults import FAULTS
+from serving.drill.record import Cell, DrillReport, Rate
+from serving.preset import ServedPreset
+
+REPORT_FILE = "drill.json"
+PAGE_FILE = "drill.html"
+_TEMPLATE = Path(__file__).parent / "templates" / "drill.html.j2"
+_SHOWN_ERRORS = 10
+
+
+def say(cell: Cell) -> None:
+    """Print a cell."""
+    how = f"{cell.protocol} {'stream' if cell.stream else 'whole'}"
+    verdict = f"{cell.lost} LOST" if cell.lost else "none lost"
+    print(  # noqa: T201
+        f"{cell.fault:>4} {FAULTS[cell.fault]:<50} {how:<13} {cell.requests:>3} requests, "
+        f"{verdict}; over after {_seconds(cell.seconds_to_switch)}, "
+        f"back after {_seconds(cell.seconds_to_return)}",
+        flush=True,
+    )
+
+
+def write_report(report: DrillReport, preset: ServedPreset, errors: Sequence[str]) -> None:
+    """Write the page and `drill.json`, and print the summary.
+
+    Args:
+        report: The drill.
+        preset: What was rehearsed; its output folder takes the files.
+        errors: What the clients said of lost requests.
+    """
+    folder = preset.output_dir
+    text = report.model_dump_json(indent=2)
+    (folder / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
+    page = render_page(
+        _TEMPLATE,
+        report=report,
+        task=preset.task,
+        faults=FAULTS,
+        headline=_headline(report),
+        errors=list(dict.fromkeys(errors))[:_SHOWN_ERRORS],
+    )
+    (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+    print("\n".join(_summary(report, folder, errors)))  # noqa: T201
+
+
+def _headline(report: DrillReport) -> str:
+    if not report.lost:
+        return f"All {report.requests:,} requests were answered."
+    return f"{report.lost:,} of {report.requests:,} requests were lost."
+
+
+def _summary(report: DrillReport, folder: Path, errors: Sequence[str]) -> list[str]:
+    by = report.answered_by
+    lines = [
+        _headline(report),
+        f"By the service {by.service:,}, by the tuned model {by.model:,}; half answers "
+        f"{report.half_answers:,}; not of the task {report.not_of_task:,}.",
+        f"Coverage: service {_rate(report.coverage.service)}, tuned model "
+        f"{_rate(report.coverage.model)}.",
+        _capacity(report),
+    ]
+    lines += [f"lost: {error[:300]}" for error in list(dict.fromkeys(errors))[:_SHOWN_ERRORS]]
+    return [*lines, f"See {folder / PAGE_FILE} and {folder / REPORT_FILE}."]
+
+
+def _capacity(report: DrillReport) -> str:
+    sustained, peak = report.sustained_requests_per_second, report.peak_requests_per_second
+    text = f"The tuned model answers {sustained:g} requests a second here"
+    if peak is None:
+        return f"{text}; compare with your peak (--peak N)."
+    if sustained >= peak:
+        return f"{text}, enough for the peak of {peak:g}."
+    return f"{text}, TOO FEW for the peak of {peak:g}: set serving.model.url to a larger server."
+
+
+def _rate(rate: Rate | None) -> str:
+    return f"{rate.rate:g} % ({rate.low:g} to {rate.high:g})" if rate else "not measured"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f} s"

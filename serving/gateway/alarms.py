@@ -1,0 +1,118 @@
+"""Alarms: a line on stderr, a metric and a webhook; no request waits for them."""
+
+import asyncio
+import contextlib
+import datetime
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import aiohttp
+
+_QUEUE = 256  # changes that wait for the webhook; further ones are only printed
+_SECONDS = 10.0  # for one post
+_ATTEMPTS = 3
+_RETRY_SECONDS = 1.0
+_LONGEST_NAME = 80
+_MAX_NAMES = 256
+_UNSAFE = re.compile(r"[^\w.:/-]")
+
+
+class Alarm(NamedTuple):
+    """An alarm that is raised.
+
+    Attributes:
+        name: What it is about.
+        text: What happened and what to do.
+        since: When it was raised, ISO 8601.
+    """
+
+    name: str
+    text: str
+    since: str
+
+
+class Alarms:
+    """All alarms, by name.
+
+    Args:
+        url: The webhook; None for none.
+        session: The HTTP client.
+        on_change: Called with a name and whether it is raised, for the metric.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        session: Callable[[], aiohttp.ClientSession],
+        on_change: Callable[[str, bool], None],
+    ) -> None:
+        self._url = url
+        self._session = session
+        self._on_change = on_change
+        self._raised: dict[str, Alarm] = {}
+        self._names: set[str] = set()
+        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_QUEUE)
+
+    def __bool__(self) -> bool:
+        """Whether any is raised."""
+        return bool(self._raised)
+
+    @property
+    def raised(self) -> list[Alarm]:
+        """The alarms that are raised, the oldest first."""
+        return list(self._raised.values())
+
+    def is_raised(self, name: str) -> bool:
+        """Whether an alarm is raised."""
+        return _safe(name) in self._raised
+
+    def set(self, name: str, is_raised: bool, text: str) -> None:
+        """Raise or clear an alarm; without effect where it is so already.
+
+        Args:
+            name: What it is about.
+            is_raised: Whether it is to be raised.
+            text: What happened; holds no key.
+        """
+        name = _safe(name)
+        if is_raised == (name in self._raised):
+            return
+        if name not in self._names and len(self._names) >= _MAX_NAMES:
+            return  # names of models come from callers
+        self._names.add(name)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        if is_raised:
+            self._raised[name] = Alarm(name, text, now)
+        else:
+            del self._raised[name]
+        state = "raised" if is_raised else "cleared"
+        sys.stderr.write(f"understudy: alarm {name} {state}: {text}\n")
+        sys.stderr.flush()
+        self._on_change(name, is_raised)
+        if self._url:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._queue.put_nowait({"alarm": name, "state": state, "text": text, "time": now})
+
+    async def post_forever(self) -> None:
+        """Post the changes to the webhook, in their order."""
+        while True:
+            await self._post(await self._queue.get())
+
+    async def _post(self, change: dict[str, Any]) -> None:
+        assert self._url is not None
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    async with self._session().post(self._url, json=change) as response:
+                        if response.status < 500:
+                            return
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+                pass
+            await asyncio.sleep(_RETRY_SECONDS * 2**attempt)
+        sys.stderr.write(f"understudy: serving.alert_url did not take alarm {change['alarm']}\n")
+
+
+def _safe(name: str) -> str:
+    return _UNSAFE.sub("?", name)[:_LONGEST_NAME]

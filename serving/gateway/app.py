@@ -1,0 +1,254 @@
+"""The gateway as an ASGI application."""
+
+import asyncio
+import contextlib
+import random
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.gateway import websocket
+from serving.gateway.client_side import Client, ClientLeftError, Header
+from serving.gateway.exchange import Exchange
+from serving.gateway.failover import AnswerRequest
+from serving.gateway.gateway import Gateway
+from serving.gateway.local_model import ModelFailedError
+from serving.gateway.modes import PRIVATE
+from serving.gateway.pages import PREFIX, Readiness, make_router
+from serving.gateway.passthrough import (
+    NoAnswerError,
+    StaysHereError,
+    body_of,
+    pass_through,
+    searched_body_of,
+)
+from serving.gateway.protocols import dialect_of, recognize
+from serving.gateway.protocols.base import Route
+from serving.gateway.reload import ModelHost, Reloader, ReloadError, verify
+from serving.gateway.task import ServedTask
+from serving.settings import ServingSettings, is_loopback
+
+__all__ = ["ModelHost", "ServedTask", "create_app"]
+
+_WARM_UP_RETRY_SECONDS = 0.5
+_SERVED_BY_SERVICE: Sequence[Header] = (
+    (b"x-understudy-served-by", b"service"),
+    (b"x-understudy-reason", b"passed_through"),
+)
+_SERVED_BY_NONE: Sequence[Header] = (
+    (b"content-type", b"application/json; charset=UTF-8"),
+    (b"x-understudy-served-by", b"none"),
+)
+_BARE_URL = (
+    "This request was posted to the base URL itself: with vertexai=True and a base_url of its own, "
+    "google-genai adds the path only where project and location are given, too. Write "
+    "genai.Client(vertexai=True, project=PROJECT, location=LOCATION, "
+    "http_options={'base_url': ...})."
+)
+
+
+def create_app(
+    settings: ServingSettings,
+    tasks: Sequence[ServedTask],
+    *,
+    host: ModelHost | None = None,
+    state_dir: Path | None = None,
+    on_exchange: Callable[[Exchange], None] | None = None,
+    on_close: Callable[[], Awaitable[None]] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    rng: random.Random | None = None,
+) -> ASGIApp:
+    """Make the gateway.
+
+    Args:
+        settings: With `service` set.
+        tasks: In the order in which they are matched.
+        host: Loads other rounds' models for `POST /understudy/reload`; None refuses it.
+        state_dir: Keeps the hashes of keys that succeeded over restarts, and the capture unless it
+            has a folder of its own; None keeps the hashes in memory.
+        on_exchange: Called with every exchange; must return at once.
+        on_close: Awaited after the last request when the server stops.
+        clock: Seconds, monotonic, for the breakers.
+        rng: Draws the breakers' jitter.
+
+    Returns:
+        The application. At the ASGI startup event it begins to ask the tuned models a sample;
+        `/understudy/ready` is 200 once all have answered.
+
+    Raises:
+        UserError: The settings lack something, or the gateway's own key is not set.
+    """
+    gateway = Gateway(
+        settings, tasks, state_dir=state_dir, on_exchange=on_exchange, clock=clock, rng=rng
+    )
+    return _App(gateway, host, on_close)
+
+
+class _App:
+    def __init__(
+        self,
+        gateway: Gateway,
+        host: ModelHost | None,
+        on_close: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._gateway = gateway
+        self._on_close = on_close
+        self._readiness = Readiness()
+        self._pages = make_router(gateway, Reloader(gateway, host), self._readiness)
+        self._is_local = gateway.settings.is_local
+        self._key = gateway.own_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = Client(scope, receive, send)
+        try:
+            if not self._may_enter(scope):
+                await self._turn_away(client)
+            elif client.path == PREFIX or client.path.startswith(f"{PREFIX}/"):
+                await self._pages(scope, receive, send)
+            elif route := recognize(client.method, client.path, client.query):
+                await self._answer(client, route)
+            elif client.method == "POST" and client.path in ("", "/"):
+                await self._say(client, 400, _BARE_URL)
+            elif not client.path.startswith("/"):  # OPTIONS *
+                await self._say(client, 400, "The request names no path.")
+            else:
+                await self._pass_through(client)
+        except ClientLeftError:
+            pass
+        except Exception as error:  # its text may hold a key, so no server prints it
+            _print_error(error)
+            if not client.has_begun:
+                await self._say(client, 500, "The gateway failed; its log says where.")
+
+    async def _answer(self, client: Client, route: Route) -> None:
+        if route.dialect.name != "openai" and self._gateway.upstream.provider == "openai":
+            message = (
+                "The service of this gateway speaks OpenAI's protocol, and requests are not "
+                "translated on the way to the service. Use an OpenAI client, or set "
+                "serving.service.provider to gemini."
+            )
+            await client.answer(400, list(_SERVED_BY_NONE), route.dialect.write_error(400, message))
+            return
+        await AnswerRequest(self._gateway, client, route).answer()
+
+    async def _pass_through(self, client: Client) -> None:
+        gateway = self._gateway
+        if gateway.modes.is_service_off:
+            await self._say(client, 503, "The service is off (serving.model_failover).")
+            return
+        try:
+            body = await self._body_of(client)
+            await pass_through(
+                client, gateway.session(), gateway.upstream, _SERVED_BY_SERVICE, body
+            )
+        except StaysHereError as error:
+            await self._say(client, 503, f"The request stays on this machine: {error}.")
+        except NoAnswerError as error:
+            fault = error.failure
+            message = (
+                f"The service gave no answer ({fault.fault}: {fault.text}). The tuned model "
+                "answers requests of its task only."
+            )
+            await self._say(client, 503, message)
+
+    async def _body_of(self, client: Client) -> Any:
+        gateway = self._gateway
+        if gateway.modes.current.mode == PRIVATE:
+            return await searched_body_of(client, gateway.served.tasks)
+        return await body_of(client)
+
+    async def _say(self, client: Client, status: int, message: str) -> None:
+        body = dialect_of(client.path).write_error(status, message)
+        await client.answer(status, list(_SERVED_BY_NONE), body)
+
+    def _may_enter(self, scope: Scope) -> bool:
+        """Whether a client is on this machine, or brings the gateway's own key."""
+        if not self._key.exists:
+            return is_loopback((scope.get("client") or ("", 0))[0])
+        return self._is_local or self._key.is_given(scope["headers"])
+
+    async def _turn_away(self, client: Client) -> None:
+        message = "Send the gateway's own key as x-understudy-key, which serving.key_env names."
+        await self._say(client, 401, message)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gateway = self._gateway
+        # Nobody searches a conversation by voice for personal data.
+        stays_here = gateway.modes.is_service_off or gateway.modes.current.mode == PRIVATE
+        if stays_here or not self._may_enter(scope):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await websocket.relay(scope, receive, send, gateway.session(), gateway.upstream)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self._running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @contextlib.asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        jobs = [
+            asyncio.create_task(self._warm_up()),
+            asyncio.create_task(self._keep_warm()),
+            asyncio.create_task(self._gateway.alarms.post_forever()),
+            asyncio.create_task(self._gateway.shadow.run_forever()),
+        ]
+        try:
+            yield
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            await self._gateway.close()
+            if self._on_close is not None:
+                await self._on_close()
+
+    async def _warm_up(self) -> None:
+        """Ask every model a sample until it answers."""
+        readiness = self._readiness
+        while not readiness.is_ready:
+            try:
+                await verify(self._gateway.served, samples=1)
+            except ReloadError as error:
+                readiness.problem = str(error)
+                await asyncio.sleep(_WARM_UP_RETRY_SECONDS)
+            else:
+                readiness.is_ready, readiness.problem = True, ""
+
+    async def _keep_warm(self) -> None:
+        """Ask idle models a sample now and then, so that they stay in memory."""
+        seconds = self._gateway.settings.model.keep_warm_seconds
+        while seconds:
+            await asyncio.sleep(seconds)
+            for model in self._gateway.served.models.values():
+                is_idle = time.monotonic() - model.last_used >= seconds
+                if is_idle and not model.in_use and model.task.samples:
+                    name = f"tuned_model:{model.task.name}"
+                    try:
+                        await model.sample(model.task.samples[0])
+                    except ModelFailedError as error:
+                        self._gateway.alarms.set(name, True, str(error))
+                    else:
+                        self._gateway.alarms.set(name, False, "the tuned model answers again")
+
+
+def _print_error(error: Exception) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-6:])
+    sys.stderr.write(f"understudy: {type(error).__name__} at {where}\n")

@@ -1,0 +1,159 @@
+"""Which task a request is of, and the message that its tuned model gets."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from serving.gateway.protocols.base import Ask
+from serving.gateway.task import Message, ServedTask
+from serving.settings import PLACEHOLDER
+
+TOO_LARGE = "size"
+UNREADABLE = "unreadable"
+TOO_LONG = "too_long"
+
+_WHY = {
+    "system": "its system text is none of the accepted ones",
+    "template": "its text does not fit serving.template",
+    "model": "its model is not the alias of a task",
+    "turns": "it has more turns than the tuned model has learned",
+    "empty": "it has no user text at its end",
+    "tools": "it uses tools",
+    "images": "it holds images or other data",
+    "file_uri": "it refers to files",
+    "cached_content": "it uses cachedContent",
+    "candidates": "it asks for several candidates",
+    "modalities": "it asks for other modalities than text",
+    "logprobs": "it asks for probabilities",
+    "mime_type": "it asks for another MIME type than text or JSON",
+    "schema": "its response schema cannot be read",
+    TOO_LARGE: "its body is larger than any request of a task",
+    UNREADABLE: "its body cannot be read",
+    TOO_LONG: "it is longer than the tuned model's context",
+}
+
+
+class Match(NamedTuple):
+    """A request of a task.
+
+    Attributes:
+        task: The task.
+        messages: What its tuned model gets.
+    """
+
+    task: ServedTask
+    messages: tuple[Message, ...]
+
+
+class Unmatched(NamedTuple):
+    """A request of no task.
+
+    Attributes:
+        reason: A label of metrics.
+        excerpt: The text that did not match; empty where that is not the reason.
+    """
+
+    reason: str
+    excerpt: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return _WHY[self.reason]
+
+
+class Matcher:
+    """Recognizes the requests of tasks.
+
+    Args:
+        tasks: The first that matches takes a request.
+    """
+
+    def __init__(self, tasks: Sequence[ServedTask]) -> None:
+        self._recognizers = [_Recognizer(task) for task in tasks]
+
+    def match(self, ask: Ask) -> Match | Unmatched:
+        """Return the task of a request, or why it is of none; the reason is the first task's."""
+        if ask.beyond:
+            return Unmatched(ask.beyond)
+        first: Unmatched | None = None
+        for recognizer in self._recognizers:
+            found = recognizer.match(ask)
+            if isinstance(found, Match):
+                return found
+            first = first or found
+        return first or Unmatched("model")
+
+
+def too_long(match: Match) -> Unmatched | None:
+    """Why a prompt does not fit its model's context; None where it does.
+
+    Counting takes longer than matching, so it is done only where the tuned model may answer.
+    """
+    task = match.task
+    tokens = task.count_tokens(match.messages)
+    return Unmatched(TOO_LONG) if tokens + task.max_output_tokens > task.context_length else None
+
+
+class _Recognizer:
+    def __init__(self, task: ServedTask) -> None:
+        self._task = task
+        texts = (task.instruction, *task.accepted_instructions)
+        self._accepted = frozenset(_squeezed(text) for text in texts if text.strip())
+        self._template = _pattern(task.template) if task.match == "template" else None
+        self._alias = task.model_alias or task.name
+        self._last_system = ""  # matched last: most requests bring the very same text
+
+    def match(self, ask: Ask) -> Match | Unmatched:
+        """See `Matcher.match`."""
+        if problem := self._foreign(ask) or self._untaught(ask):
+            return problem
+        if self._template is None:
+            return Match(self._task, ask.messages)
+        *before, last = ask.messages
+        found = self._template.fullmatch(last.text)
+        if found is None:
+            return Unmatched("template", last.text)
+        if not found["prompt"]:
+            return Unmatched("empty")
+        return Match(self._task, (*before, Message("user", found["prompt"])))
+
+    def _foreign(self, ask: Ask) -> Unmatched | None:
+        """Why a request is another task's."""
+        mode = self._task.match
+        if mode == "any" or (mode == "template" and not ask.system):
+            return None
+        if mode == "model":
+            return None if ask.model == self._alias else Unmatched("model", ask.model)
+        return None if self._accepts(ask.system) else Unmatched("system", ask.system)
+
+    def _untaught(self, ask: Ask) -> Unmatched | None:
+        """Why a request is of a kind that the model has not learned."""
+        last = ask.messages[-1] if ask.messages else None
+        if last is None or last.role != "user" or not last.text:
+            return Unmatched("empty")
+        turns = sum(message.role == "user" for message in ask.messages)
+        is_single = self._task.learned_turns == 1
+        if turns > self._task.learned_turns or (is_single and len(ask.messages) > 1):
+            return Unmatched("turns")
+        return None
+
+    def _accepts(self, system: str) -> bool:
+        if system and system == self._last_system:
+            return True
+        if _squeezed(system) not in self._accepted:
+            return False
+        self._last_system = system
+        return True
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _pattern(template: str | None) -> re.Pattern[str]:
+    """Return a pattern that finds the message in an application's text, but for white space."""
+    before, _, after = (template or PLACEHOLDER).partition(PLACEHOLDER)
+    parts = [r"\s+".join(re.escape(word) for word in part.split()) for part in (before, after)]
+    # Where the template has white space next to the message, the message does not begin with it.
+    return re.compile(rf"\s*{parts[0]}\s*(?P<prompt>.*?)\s*{parts[1]}\s*", re.DOTALL)

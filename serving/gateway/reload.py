@@ -1,0 +1,113 @@
+"""Takes up another round's model without losing a request, and goes back the same way."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from core.errors import UserError
+from serving.gateway.gateway import Gateway, Served
+from serving.gateway.local_model import ModelFailedError
+from serving.gateway.task import ServedTask
+
+_DRAIN_POLL_SECONDS = 0.05
+_SAMPLES = 3  # coverage prompts that a model has to answer first
+
+
+class ModelHost(Protocol):
+    """Starts and stops the servers of tuned models, for `serve reload`."""
+
+    async def load(self, round: int | None) -> Sequence[ServedTask]:
+        """Start the model of a round beside the one that answers now.
+
+        Args:
+            round: The round; None for the kept round of the presets.
+
+        Returns:
+            All tasks as they are to be served from now on.
+
+        Raises:
+            UserError: There is no such round, or its model does not start.
+        """
+
+    async def retire(self, tasks: Sequence[ServedTask]) -> None:
+        """Stop the servers of tasks that are served no longer.
+
+        Args:
+            tasks: No request is in flight for any of them.
+        """
+
+
+class ReloadError(UserError):
+    """Another round's model cannot be loaded; the present one continues to serve."""
+
+
+class Reloader:
+    """Exchanges the tuned models of a gateway.
+
+    Args:
+        gateway: Whose.
+        host: Loads and stops models; None refuses.
+    """
+
+    def __init__(self, gateway: Gateway, host: ModelHost | None) -> None:
+        self._gateway = gateway
+        self._host = host
+        self._lock = asyncio.Lock()
+
+    async def reload(self, round: int | None) -> list[str]:
+        """Take up the models of a round.
+
+        Args:
+            round: The round; None for the kept one.
+
+        Returns:
+            What answers from now on, by task.
+
+        Raises:
+            ReloadError: They are not taken up, and why.
+        """
+        if self._host is None:
+            raise ReloadError("This gateway was started without a host of models to load from.")
+        async with self._lock:
+            try:
+                tasks = await self._host.load(round)
+            except UserError as error:
+                raise ReloadError(str(error)) from error
+            fresh = self._gateway.serve(tasks)
+            try:
+                await verify(fresh)
+            except ReloadError:
+                await self._host.retire(self._gone(fresh, self._gateway.served))
+                raise
+            before = self._gateway.take_up(fresh)
+            await self._drained(before)
+            await self._host.retire(self._gone(before, fresh))
+            return [task.model_version for task in tasks]
+
+    @staticmethod
+    def _gone(served: Served, kept: Served) -> list[ServedTask]:
+        urls = {task.base_url for task in kept.tasks}
+        return [task for task in served.tasks if task.base_url not in urls]
+
+    @staticmethod
+    async def _drained(served: Served) -> None:
+        while served.requests:
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+
+async def verify(served: Served, samples: int = _SAMPLES) -> None:
+    """Ask each model a few coverage prompts; readiness is an answer, not an open port.
+
+    Args:
+        served: The models.
+        samples: Coverage prompts that each of them has to answer.
+
+    Raises:
+        ReloadError: A model does not answer, or not by its task's contract.
+    """
+    for task in served.tasks:
+        for sample in task.samples[:samples]:
+            try:
+                await served.models[task.name].sample(sample)
+            except ModelFailedError as error:
+                raise ReloadError(f"{task.model_version} is not taken up: {error}.") from error

@@ -1,0 +1,33 @@
+"""`python -m serving.probe`: exit status 0 when the gateway on this host is ready.
+
+For container and Kubernetes probes, which have no key of the gateway to send.
+"""
+
+import os
+import sys
+import urllib.request
+
+_SECONDS = 5
+
+
+def main() -> int:
+    """Ask the gateway on this host; its port is the first argument, its key's variable the second.
+
+    Returns:
+        0 when it is ready, else 1.
+    """
+    port = sys.argv[1] if len(sys.argv) > 1 else "8100"
+    key_env = sys.argv[2] if len(sys.argv) > 2 else ""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/understudy/ready")
+    if key := os.environ.get(key_env, ""):
+        request.add_header("x-understudy-key", key)
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS):
+            return 0
+    except OSError as error:
+        print(f"not ready: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Runs the gateway in this process, with the tuned models of its presets beside it."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+
+from starlette.types import ASGIApp
+
+from serving.gateway.server import listen, make_server
+from serving.model.gguf import SERVING_DIR
+from serving.model.host import TunedModels
+from serving.preset import ServedPreset
+
+
+async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
+    """Start the models, listen, and serve until SIGINT or SIGTERM.
+
+    Args:
+        presets: In the order in which their tasks are matched; the first one says how the gateway
+            works.
+        port: Port to listen on; 0 picks a free one.
+
+    Raises:
+        UserError: A model does not start, or the port is taken.
+    """
+    settings = presets[0].settings
+    listener = listen(settings.host, port)
+    models = TunedModels(presets, on_state=_tell)
+    try:
+        # Both take seconds: the model's server loads its weights meanwhile.
+        create_app, tasks = await asyncio.gather(
+            asyncio.to_thread(_import_create_app), models.load(None)
+        )
+        state_dir = presets[0].output_dir / SERVING_DIR
+        state_dir.mkdir(parents=True, exist_ok=True)
+        app = create_app(settings, tasks, host=models, state_dir=state_dir)
+        url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        for task in tasks:
+            _say(f"{task.model_version} is ready behind {url}")
+        _say(f"Point the application at {url}; {url}/understudy/ shows who answers.")
+        await make_server(app).serve_until_signal(listener)
+    finally:
+        await models.close()
+        listener.close()
+
+
+def _import_create_app() -> Callable[..., ASGIApp]:
+    from serving.gateway.app import create_app
+
+    return create_app
+
+
+def _tell(task: str, ready: bool, reason: str) -> None:
+    _say(f"The tuned model of {task} {'answers' if ready else 'does not answer'}: {reason}.")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,84 @@
+"""The paths that the stand-in serves, as the services have them.
+
+References:
+    https://ai.google.dev/api, https://ai.google.dev/api/batch-api, https://ai.google.dev/api/files,
+    https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.publishers.models,
+    https://platform.openai.com/docs/api-reference/chat
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+from standin.errors import HttpError
+
+Kind = Literal[
+    "generate", "batch", "embed", "embed one", "predict", "jobs", "job", "start upload", "upload",
+    "file",
+]  # fmt: skip
+_STUDIO = "generativelanguage_v1beta"
+# google-genai 3 asks /v1, whose published types lag behind: those of v1beta are held there, too.
+_VERSION = r"/v1(?:beta)?"
+_MODEL = r"models/(?P<model>[^/:]+)"
+_VERTEX = rf"/(?P<version>v1|v1beta1)/projects/[^/]+/locations/[^/]+/publishers/google/{_MODEL}"
+_POST: tuple[tuple[str, Kind], ...] = (
+    (rf"{_VERSION}/{_MODEL}:generateContent", "generate"),
+    (rf"{_VERSION}/{_MODEL}:batchGenerateContent", "batch"),
+    (rf"{_VERSION}/{_MODEL}:batchEmbedContents", "embed"),
+    (rf"{_VERTEX}:generateContent", "generate"),
+    (rf"{_VERTEX}:embedContent", "embed one"),
+    (rf"{_VERTEX}:predict", "predict"),
+    (r"(?P<openai>)/v1/chat/completions", "generate"),
+    (r"(?P<openai>)/v1/embeddings", "embed"),
+    (rf"/upload{_VERSION}/files", "start upload"),
+    (rf"/upload{_VERSION}/files/(?P<model>[^/:]+)", "upload"),
+)
+_GET: tuple[tuple[str, Kind], ...] = (
+    (rf"{_VERSION}/batches", "jobs"),
+    (rf"{_VERSION}/(?P<model>batches/[^/:]+)", "job"),
+    (rf"{_VERSION}/(?P<model>files/[^/:]+):download", "file"),
+)
+
+
+class Route(NamedTuple):
+    """What a path asks for.
+
+    Attributes:
+        kind: What is to be done.
+        name: The model, job or file; empty where the body says it.
+        api: `openai`, or the published types of Google's API.
+        is_vertex: Whether it is a path of Vertex AI, which takes bearer tokens alone.
+    """
+
+    kind: Kind
+    name: str
+    api: str
+    is_vertex: bool
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether errors are answered in OpenAI's form."""
+        return self.api == "openai"
+
+
+def find_route(method: str, path: str) -> Route:
+    """Return the route of a request.
+
+    Raises:
+        HttpError: There is none.
+    """
+    for pattern, kind in _POST if method == "POST" else _GET:
+        if found := re.fullmatch(pattern, path):
+            groups = found.groupdict()
+            version = groups.get("version")
+            api = f"aiplatform_{version}" if version else _STUDIO
+            if groups.get("openai") is not None:
+                api = "openai"
+            return Route(kind, groups.get("model") or "", api, is_vertex=version is not None)
+    raise HttpError(
+        404,
+        "NOT_FOUND",
+        "The stand-in serves /v1beta/models/NAME:generateContent, :batchGenerateContent and "
+        ":batchEmbedContents, Vertex AI's /v1/projects/P/locations/L/publishers/google/models/NAME"
+        ":generateContent, :embedContent and :predict, /v1/chat/completions and /v1/embeddings, "
+        f"not {method} {path}.",
+    )

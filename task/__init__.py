@@ -1,0 +1,1 @@
+"""What a team brings: its task, its coverage pairs, and the form of their outputs."""

@@ -1,0 +1,1 @@
+"""Reads a coverage dataset and reports every problem in it at once."""

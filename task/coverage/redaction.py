@@ -1,0 +1,52 @@
+"""Coverage rows without personal data."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from core.conversation import Conversation, Message, chat_messages
+from core.errors import UserError
+from core.records import CoverageRow
+from task.privacy import PrivacySettings, redact
+from task.splits import normalized
+
+
+def redacted_rows(rows: Sequence[CoverageRow], settings: PrivacySettings) -> list[CoverageRow]:
+    """Replace personal data in prompts and outputs, where the settings ask for it.
+
+    Args:
+        rows: The rows; ids, splits and tags stay.
+        settings: Whether to redact, and what is found.
+
+    Raises:
+        UserError: Prompts that differed in personal data alone are now the same; a prompt of the
+            holdout could be shown as a seed.
+    """
+    if not settings.redact:
+        return list(rows)
+    redacted = [redacted_row(row, settings) for row in rows]
+    first: dict[str, CoverageRow] = {}
+    for row in redacted:
+        other = first.setdefault(normalized(row.prompt), row)
+        if other is not row:
+            raise UserError(
+                f"Without personal data the prompts of the rows {other.id!r} and {row.id!r} are "
+                f"the same: {row.prompt[:60]!r}. Delete one of them."
+            )
+    return redacted
+
+
+def redacted_row(row: CoverageRow, settings: PrivacySettings) -> CoverageRow:
+    """Return a row without personal data; as it is where the settings do not redact."""
+    if not settings.redact:
+        return row
+    messages = chat_messages(row.prompt)
+    texts = [*(message["content"] for message in messages), row.output, *row.references]
+    found = redact(texts, settings).texts
+    turns, (output, *others) = found[: len(messages)], found[len(messages) :]
+    redacted = Conversation(
+        messages=tuple(
+            Message.model_validate({"role": message["role"], "text": text})
+            for message, text in zip(messages, turns, strict=True)
+        )
+    )
+    return dataclasses.replace(row, prompt=redacted.prompt, output=output, references=tuple(others))

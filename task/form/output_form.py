@@ -1,0 +1,165 @@
+"""What an output has to look like, and what breaks it."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from task.form.tidy import without_blank_edges, without_fence, without_lead_in
+from task.form.values import JsonStyle, loads, texts_in
+from task.language import Languages, is_sentence
+
+if TYPE_CHECKING:
+    import jsonschema
+
+_MESSAGE_CHARS = 200
+
+
+class Misfit(NamedTuple):
+    """An output that breaks the form.
+
+    Attributes:
+        row: Its place among the outputs given.
+        problem: What breaks it.
+    """
+
+    row: int
+    problem: str
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputForm:
+    """What an output has to look like.
+
+    Attributes:
+        schema: JSON Schema, or None when outputs are free text.
+        style: How JSON is written, or None when the seeds do not agree on a way.
+        key_order: The keys of a JSON object in the seeds' order, empty when they differ.
+        labels: All legal outputs, when outputs are free text of a closed set.
+        max_chars: Longest legal free text, in characters.
+        languages: Of free text, and of the sentences inside JSON.
+        keeps_fences: Some seeds have code fences, so they are a part of outputs.
+        keeps_lead_ins: Some seeds begin with a line that announces the rest.
+        is_code: Most seeds look like code.
+    """
+
+    schema: Mapping[str, Any] | None = None
+    style: JsonStyle | None = None
+    key_order: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
+    max_chars: int = 0
+    languages: Languages = dataclasses.field(default_factory=Languages)
+    keeps_fences: bool = False
+    keeps_lead_ins: bool = False
+    is_code: bool = False
+
+    def tidy(self, output: str) -> str:
+        """Return the output without fence and lead-in, and JSON in the seeds' style.
+
+        An output that cannot be read as JSON is returned without its fence: `problem` says why.
+        Indentation of free text and code stays.
+        """
+        text = output if self.keeps_lead_ins else without_lead_in(output)
+        if not self.keeps_fences:
+            text = without_fence(text)
+        if self.schema is None:
+            return text.strip() if self.labels else without_blank_edges(text)
+        try:
+            value = loads(text)
+        except ValueError:
+            return text.strip()
+        if isinstance(value, dict) and set(value) == set(self.key_order):
+            value = {key: value[key] for key in self.key_order}
+        return self.style.write(value) if self.style else text.strip()
+
+    def problem(self, output: str) -> str | None:
+        """Say what breaks the form, in one sentence, or None when nothing does."""
+        if self.schema is not None:
+            return self._json_problem(output)
+        if self.labels and output not in self.labels:
+            return f"{output[:40]!r} is not one of the labels in the seed outputs"
+        if self.labels:
+            return None
+        if not output.strip():
+            return "the output is empty"
+        if len(output) > self.max_chars:
+            return f"{len(output)} characters, more than {self.max_chars}"
+        return self.languages.problem(output)
+
+    def misfits(self, outputs: Sequence[str]) -> list[Misfit]:
+        """List the outputs that break the form, each tidied first."""
+        problems = ((n, self.problem(self.tidy(output))) for n, output in enumerate(outputs))
+        return [Misfit(n, problem) for n, problem in problems if problem is not None]
+
+    def _json_problem(self, output: str) -> str | None:
+        try:
+            value = loads(output)
+        except ValueError as error:
+            return f"not JSON: {error}"
+        if self._validator.is_valid(value):
+            return self.languages.problem(sentences_in(value))
+        from jsonschema.exceptions import best_match
+
+        first = best_match(self._validator.iter_errors(value))
+        assert first is not None
+        return f"{first.json_path}: {first.message[:_MESSAGE_CHARS]}"
+
+    @functools.cached_property
+    def _validator(self) -> "jsonschema.Draft202012Validator":
+        import jsonschema  # takes seconds, with all its formats installed
+
+        return jsonschema.Draft202012Validator(dict(self.schema or {}))
+
+    def describe(self) -> str:
+        """Name the form for people."""
+        languages = ", ".join(sorted(self.languages.names))
+        if self.schema is not None:
+            return f"JSON: {json.dumps(self.schema, ensure_ascii=False)}"
+        if self.labels:
+            return f"one of the labels {', '.join(sorted(self.labels))}"
+        kind = "code" if self.is_code else "free text"
+        written = f" in {languages}" if languages and not self.is_code else ""
+        return f"{kind}{written}, at most {self.max_chars:,} characters"
+
+
+def describe_fields(schema: Mapping[str, Any]) -> str:
+    """Name the fields of a JSON Schema with their types, for people.
+
+    Example:
+        >>> describe_fields({"type": "object", "properties": {"paid": {"type": "boolean"}}})
+        'paid (boolean)'
+    """
+    fields = schema.get("properties") or {}
+    if not fields:
+        return _type_of(schema)
+    return ", ".join(f"{name} ({_type_of(field)})" for name, field in fields.items())
+
+
+def _type_of(field: Any) -> str:
+    if not isinstance(field, Mapping):
+        return "anything"
+    if values := field.get("enum"):
+        return f"{len(values)} values"
+    options = field.get("anyOf") or field.get("oneOf") or ()
+    # Some say which keys there are, not which type.
+    if options := [option for option in options if set(option) != {"required"}]:
+        return " or ".join(dict.fromkeys(map(_type_of, options)))
+    kinds = field.get("type", "anything")
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    items = field.get("items")
+    named = [_list_of(items) if kind == "array" else kind for kind in kinds]
+    inner = field.get("properties")
+    if inner and "object" in kinds:
+        named[kinds.index("object")] = f"object of {', '.join(inner)}"
+    return " or ".join(named)
+
+
+def _list_of(items: Any) -> str:
+    inner = _type_of(items) if items else "anything"
+    return f"list of ({inner})" if " " in inner else f"list of {inner}"
+
+
+def sentences_in(value: Any) -> str:
+    """Join the sentences inside a JSON value: names and labels tell no language."""
+    return " ".join(text for text in texts_in(value) if is_sentence(text))

@@ -1,0 +1,73 @@
+"""Which other columns of a table become tags: those with few values that come back."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from task.importers.shape import Fields, Shape
+from task.importers.values import mapping
+
+_MAX_VALUES = 20  # different values of a column of tags
+_MAX_CHARS = 40  # of a tag
+_MIN_ROWS_PER_VALUE = 3.0
+# How a call was made, in the words of the logs: no property of the task.
+_TECHNICAL = frozenset(
+    {"api_base", "cache_hit", "completion_tokens", "cost", "created", "custom_llm_provider"}
+    | {"environment", "finish_reason", "latency", "level", "prompt_tokens", "protocol", "provider"}
+    | {"reason", "response_status", "seed", "served_by", "service_tier", "status", "stream"}
+    | {"system_fingerprint", "target", "task", "temperature", "top_p", "total_tokens", "version"}
+    | {"weight", "parallel_tool_calls", "chosen", "rejected", "kind", "name", "call_type"}
+)
+
+
+class Columns(NamedTuple):
+    """What became of the columns that no importer reads.
+
+    Attributes:
+        tags: Columns whose values are tags, as `column:value`.
+        ignored: All others.
+    """
+
+    tags: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def other_columns(rows: Sequence[Fields], shape: Shape) -> Columns:
+    """Sort the columns that the shape does not read.
+
+    Args:
+        rows: All rows of the source.
+        shape: Their shape.
+    """
+    values: dict[str, Counter[str]] = {}
+    unfit: dict[str, None] = {}
+    for row in rows:
+        for name, value in extra_fields(row, shape).items():
+            if name in _TECHNICAL or not isinstance(value, str | bool) or not str(value).strip():
+                unfit[name] = None
+            else:
+                values.setdefault(name, Counter())[str(value).strip()] += 1
+    fit = [name for name, counts in values.items() if name not in unfit and _is_closed(counts)]
+    return Columns(tuple(fit), tuple(sorted((set(values) | set(unfit)) - set(fit))))
+
+
+def column_tags(row: Fields, shape: Shape, columns: Sequence[str]) -> tuple[str, ...]:
+    """Make a row's tags of its columns: `column:value`."""
+    extra = extra_fields(row, shape)
+    return tuple(f"{name}:{str(extra[name]).strip()}" for name in columns if name in extra)
+
+
+def extra_fields(row: Fields, shape: Shape) -> dict[str, object]:
+    """Collect the fields that the shape does not read; metadata as `metadata.key`."""
+    extra: dict[str, object] = {}
+    for name, value in row.items():
+        if name in shape.metadata:
+            extra |= {f"{name}.{key}": inner for key, inner in mapping(value).items()}
+        elif name not in shape.columns:
+            extra[name] = value
+    return {name: value for name, value in extra.items() if value is not None}
+
+
+def _is_closed(counts: Counter[str]) -> bool:
+    few = 2 <= len(counts) <= _MAX_VALUES and max(map(len, counts)) <= _MAX_CHARS
+    return few and counts.total() >= _MIN_ROWS_PER_VALUE * len(counts)

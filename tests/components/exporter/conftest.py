@@ -1,0 +1,3 @@
+from tests.models.conftest import run_trainer, tiny_cache
+
+__all__ = ["run_trainer", "tiny_cache"]

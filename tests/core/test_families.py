@@ -1,0 +1,69 @@
+"""How much a model reads, from its name, its folder, or not known."""
+
+import json
+import re
+
+import pytest
+
+from core.families import FAMILIES, context_length, plain_name
+from core.room import MAX_SEQUENCE_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("preset", "tokens"),
+    [
+        ("packaged:gemma3-270m", 32_768),
+        ("hf://google/gemma-3-1b-it", 32_768),
+        ("gemma3_instruct_4b_text", 131_072),
+        ("hf://google/gemma-3-12b-it", 131_072),
+        ("hf://google/gemma-3-27b-it", 131_072),
+        ("gemma2_2b_en", 8_192),
+        ("hf://google/gemma-2b", 8_192),
+        ("code_gemma_2b_en", 8_192),
+        ("function_gemma_instruct_270m", 32_768),
+        ("llama2_7b_en", 4_096),
+        ("hf://togethercomputer/LLaMA-2-7B-32K", 131_072),
+        ("llama3_8b_en", 8_192),
+        ("hf://meta-llama/Meta-Llama-3-8B", 8_192),
+        ("llama3.2_1b", 131_072),
+        ("mistral_7b_en", 8_192),
+        ("mistral_0.2_instruct_7b_en", 32_768),
+        ("hf://mistralai/Mistral-7B-v0.3", 32_768),
+        ("medgemma_4b", 131_072),
+        ("kaggle://somebody/some-model", 131_072),
+    ],
+)
+def test_a_models_name_says_how_much_it_reads(preset, tokens):
+    assert context_length(preset) == tokens
+
+
+def test_every_published_model_of_the_table_has_a_context_length():
+    for family in FAMILIES:
+        for name in (*family.hub_ids, *family.hub_ids.values()):
+            found = [p for p in family.contexts if re.search(p, plain_name(name))]
+            assert found, name
+        assert family.contexts
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        ({"model_type": "gemma3_text", "max_position_embeddings": 2_048}, 2_048),
+        ({"model_type": "gemma3", "text_config": {"max_position_embeddings": 4_096}}, 4_096),
+        ({"model_type": "llama", "max_position_embeddings": 10_485_760}, MAX_SEQUENCE_LENGTH),
+        ({"class_name": "keras_hub>Gemma3Backbone"}, MAX_SEQUENCE_LENGTH),
+        ([], MAX_SEQUENCE_LENGTH),
+    ],
+)
+def test_a_folders_config_says_it_before_its_name(config, tokens, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    assert context_length(str(folder)) == tokens
+
+
+def test_a_converted_models_folder_is_known_by_its_name(tmp_path):
+    folder = tmp_path / "gemma3_1b"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"class_name": "keras_hub>Gemma3Backbone"}')
+    assert context_length(str(folder)) == 32_768

@@ -1,0 +1,115 @@
+"""What is installed for serving alone: little, on three platforms, and each client apart."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from tests.environments import install, run
+
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "requirements" / "serve.txt"
+CLIENTS = sorted((ROOT / "requirements" / "clients").glob("*.in"))
+GATEWAY_LOCK = ROOT / "requirements" / "gateway.txt"
+NOT_OF_A_GATEWAY = ("numpy", "xllamacpp", "phonenumbers")
+HEAVY = ("tensorflow", "tfx", "keras", "torch", "apache-beam", "pandas")
+
+
+def _names(lock):
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return {line.partition("==")[0] for line in lines if "==" in line and not line.startswith(" ")}
+
+
+def _wanted(dependencies):
+    return {text.split(";")[0].split(">")[0].split("[")[0].strip() for text in dependencies}
+
+
+def _megabytes(packages):
+    """Size of what was installed, without the bytecode that Python adds."""
+    files = [file for each in distributions(path=[str(packages)]) for file in each.files or ()]
+    kept = [file.locate() for file in files if file.suffix != ".pyc"]
+    return sum(file.stat().st_size for file in kept if file.is_file()) / 1e6
+
+
+def _documented(command):
+    """The megabytes that the page says of an installation."""
+    page = (ROOT / "docs" / "takeover.md").read_text(encoding="utf-8")
+    return int(re.search(rf"\| `{re.escape(command)}` \| (\d+) MB", page)[1])
+
+
+def test_the_serving_lock_holds_what_the_project_names_and_nothing_heavy():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base, extra = project["dependencies"], project["optional-dependencies"]["serve"]
+    assert _wanted(base) <= _names(GATEWAY_LOCK)
+    assert _wanted([*base, *extra]) <= _names(LOCK)
+    assert not [name for name in _names(LOCK) if name.startswith(HEAVY)]
+    assert not [name for name in _names(GATEWAY_LOCK) if name.startswith(NOT_OF_A_GATEWAY)]
+
+
+def test_the_pipeline_extra_repeats_nothing_of_the_base():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert not {*project["dependencies"]} & {*project["optional-dependencies"]["pipeline"]}
+
+
+def test_every_client_has_its_lock():
+    assert [client.stem for client in CLIENTS] == ["google-genai-2", "google-genai-3", "openai"]
+    for client in CLIENTS:
+        name = client.stem.rstrip("-0123456789")
+        assert name in _names(client.with_suffix(".txt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "platform",
+    ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"],
+)
+@pytest.mark.parametrize("python", ["3.11", "3.13"])
+def test_the_serving_lock_has_wheels_for(platform, python, tmp_path):
+    command = [
+        *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--only-binary", ":all:"),
+        *("--python-platform", platform, "--python-version", python),
+        *(str(LOCK), "--output-file", str(tmp_path / "resolved.txt")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "xllamacpp" in (tmp_path / "resolved.txt").read_text()
+
+
+@pytest.mark.slow
+def test_serving_starts_where_nothing_else_is_installed(tmp_path):
+    programs = install(tmp_path, LOCK)
+    packages = next((programs.parent / "lib").glob("python*/site-packages"))
+    assert not [p for name in HEAVY for p in packages.glob(f"{name.replace('-', '_')}*")]
+    assert _megabytes(packages) == pytest.approx(_documented("pip install .[serve]"), rel=0.1)
+    status, said = run(tmp_path, str(programs / "understudy"), "serve", "--preset", "offline")
+    assert status == 2
+    assert "so no tuned model to serve" in said
+    redacted = (
+        "from task.privacy import PrivacySettings, redact\n"
+        "print(redact(['call +49 30 901820'], PrivacySettings(redact=True)).texts)"
+    )
+    assert "[PHONE_1]" in run(tmp_path, str(programs / "python"), "-c", redacted)[1]
+
+
+@pytest.mark.slow
+def test_a_gateway_alone_is_small_and_says_what_it_lacks(tmp_path):
+    programs = install(tmp_path, GATEWAY_LOCK)
+    packages = next((programs.parent / "lib").glob("python*/site-packages"))
+    assert _megabytes(packages) == pytest.approx(_documented("pip install ."), rel=0.1)
+    understudy = str(programs / "understudy")
+    for command, lacks in (
+        (("verdict", "--preset", "offline"), "needs the package numpy"),
+        (("serve", "--preset", "gemini"), "xllamacpp"),
+    ):
+        status, said = run(tmp_path, understudy, *command)
+        assert status == 2, said
+        assert lacks in said
+        assert ".[serve]" in said
+    url = "serving.model.url=http://127.0.0.1:9/v1"
+    status, said = run(tmp_path, understudy, "serve", "--preset", "gemini", "--set", url)
+    assert status == 2
+    assert "does not list its models" in said

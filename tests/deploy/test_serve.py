@@ -1,0 +1,164 @@
+"""The files of deploy/serve fit what they configure: Kubernetes, Prometheus, systemd, nginx."""
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.cli.parser import make_parser
+from pipeline.config import load_config
+from serving.gateway.metrics import Metrics
+from tests.deploy.manifests import problems
+
+ROOT = Path(__file__).parents[2]
+SERVE = ROOT / "deploy" / "serve"
+MANIFESTS = list(yaml.safe_load_all((SERVE / "kubernetes.yaml").read_text()))
+# Functions and words of PromQL in the rules, and labels, which are no metrics.
+PROMQL = {"histogram_quantile", "humanizePercentage", "increase", "max", "rate", "sum", "by"}
+
+
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda m: f"{m['kind']} {m['metadata']['name']}"
+)
+def test_a_manifest_is_as_kubernetes_has_it(manifest):
+    assert problems(manifest) == []
+
+
+def test_a_misspelled_field_of_a_manifest_is_found():
+    deployment = next(m for m in MANIFESTS if m["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    broken = deployment | {
+        "spec": deployment["spec"]
+        | {"template": {"spec": pod | {"containers": [{"nam": "x", "ports": "8100"}]}}}
+    }
+    found = " ".join(problems(broken))
+    assert "no field 'nam'" in found
+    assert "'8100' is no list" in found
+
+
+def _by_name(kind, name):
+    return next(m for m in MANIFESTS if m["kind"] == kind and m["metadata"]["name"] == name)
+
+
+def test_services_find_their_pods_and_ports():
+    for name in ("understudy-gateway", "understudy-model"):
+        service = _by_name("Service", name)["spec"]
+        pod = _by_name("Deployment", name)["spec"]["template"]
+        assert service["selector"].items() <= pod["metadata"]["labels"].items()
+        ports = {
+            port["name"]: port["containerPort"]
+            for container in pod["spec"]["containers"]
+            for port in container["ports"]
+        }
+        for port in service["ports"]:
+            assert ports[port["targetPort"]] == port["port"]
+
+
+@pytest.mark.parametrize("file", ["kubernetes.yaml", "cloud-run.yaml"])
+def test_the_gateways_container_starts_with_options_that_it_knows(file):
+    for manifest in yaml.safe_load_all((SERVE / file).read_text()):
+        template = manifest.get("spec", {}).get("template", {}).get("spec", {})
+        for container in template.get("containers", []):
+            if container["name"] == "gateway":
+                options = make_parser().parse_args(["serve", *container["args"]])
+                assert options.presets == ["/config/preset.yaml"]
+                ports = [port["containerPort"] for port in container["ports"]]
+                assert ports == [options.port]
+
+
+def test_the_preset_of_the_config_map_is_a_preset(tmp_path):
+    text = _by_name("ConfigMap", "understudy-preset")["data"]["preset.yaml"]
+    text = text.replace("REPLACE-NAME", "name").replace("REPLACE_TASK", "task")
+    file = tmp_path / "preset.yaml"
+    file.write_text(text)
+    serving = load_config(str(file), environ={}).serving
+    assert (serving.host, serving.key_env) == ("0.0.0.0", "UNDERSTUDY_KEY")
+    url = re.match(r"http://([a-z-]+):(\d+)/v1", serving.model.url)
+    model = _by_name("Service", url[1])
+    assert model["spec"]["ports"][0]["port"] == int(url[2])
+
+
+def test_containers_of_the_gateway_are_not_root_and_write_only_their_state():
+    pod = _by_name("Deployment", "understudy-gateway")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    written = [m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")]
+    assert written == ["/state"]
+
+
+def test_the_cloud_run_service_starts_its_model_first():
+    (service,) = yaml.safe_load_all((SERVE / "cloud-run.yaml").read_text())
+    assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
+    template = service["spec"]["template"]
+    names = [container["name"] for container in template["spec"]["containers"]]
+    dependencies = template["metadata"]["annotations"]["run.googleapis.com/container-dependencies"]
+    assert yaml.safe_load(dependencies) == {names[0]: [names[1]]}
+    with_ports = [c["name"] for c in template["spec"]["containers"] if "ports" in c]
+    assert with_ports == ["gateway"]  # Cloud Run sends requests to the only one
+    mounted = {m["name"] for c in template["spec"]["containers"] for m in c.get("volumeMounts", [])}
+    assert mounted == {volume["name"] for volume in template["spec"]["volumes"]}
+
+
+def _rules():
+    (group,) = yaml.safe_load((SERVE / "alerts.yaml").read_text())["groups"]
+    return group["rules"]
+
+
+@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_reads_metrics_and_labels_that_the_gateway_has(rule):
+    metrics = {}
+    for family in Metrics().registry.collect():
+        names = [f"{family.name}{suffix}" for suffix in ("", "_total", "_bucket")]
+        collector = Metrics().registry._names_to_collectors[family.name]
+        metrics |= {name: {*collector._labelnames, "le"} for name in names}
+    expression = rule["expr"]
+    used = re.findall(r"(understudy_\w+)(?:\{([^}]*)\})?", expression)
+    assert used, expression
+    for name, selector in used:
+        assert name in metrics, name
+        labels = re.findall(r"(\w+)\s*(?:=|!=|=~|!~)\"", selector)
+        assert set(labels) <= metrics[name], (name, labels)
+    known = set().union(*(metrics[name] for name, _ in used))
+    for by in re.findall(r"by \(([^)]*)\)", expression):
+        assert set(by.replace(" ", "").split(",")) <= known, by
+    assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= known
+    words = re.sub(r"\{[^}]*\}|\[[^]]*\]|\([a-z_, ]*\)", " ", expression)
+    functions = set(re.findall(r"[a-z_]+(?=\s*\()", words))
+    assert functions <= PROMQL | {"by"}, functions
+    assert expression.count("(") == expression.count(")")
+
+
+def test_every_metric_of_a_fault_has_an_alert():
+    text = " ".join(rule["expr"] for rule in _rules())
+    for name in ("breaker_open", "match_share", "alarm", "capture_dropped_total"):
+        assert f"understudy_{name}" in text
+
+
+def test_the_systemd_unit_runs_commands_that_exist():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(SERVE / "understudy.service")
+    service = unit["Service"]
+    for key in ("ExecStart", "ExecReload"):
+        program, *arguments = shlex.split(service[key])
+        assert program == "/opt/understudy/.venv/bin/understudy"
+        options = make_parser().parse_args(arguments)
+        assert options.presets == ["/etc/understudy/preset.yaml"]
+    assert service["User"] != "root"
+    assert service["Restart"] == "always"
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx")
+def test_nginx_takes_its_configuration(tmp_path):
+    text = f"pid {tmp_path}/nginx.pid;\n" + (SERVE / "nginx.conf").read_text()
+    file = tmp_path / "nginx.conf"
+    file.write_text(text)
+    command = ["nginx", "-t", "-c", str(file), "-p", str(tmp_path), "-e", str(tmp_path / "error")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

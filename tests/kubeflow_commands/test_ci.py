@@ -1,0 +1,91 @@
+"""The Cloud Build example: its steps run here, with the runner that the images hold."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import kubeflow_runner
+from tests.kubeflow_commands.jobs import REGISTRY_PATH, SECRET
+from tests.pipeline.vertex import gcloud
+
+CI = Path(__file__).parents[2] / "deploy" / "ci"
+
+
+def bash_replaced(text, values):
+    """Replace `$NAME`, `${NAME}` and `${NAME//PATTERN/TEXT}`, as Cloud Build does."""
+
+    def value(match):
+        name = match["plain"] or match["braced"]
+        found = values[name]
+        if match["pattern"]:
+            found = re.sub(match["pattern"], match["text"], found)
+        return found
+
+    pattern = r"\$(?:(?P<plain>\w+)|\{(?P<braced>\w+)(?://(?P<pattern>[^/]+)/(?P<text>[^}]*))?\})"
+    return re.sub(pattern, value, text)
+
+
+@pytest.fixture
+def runner_steps(cloud, tmp_path):
+    """The steps of a build that call the runner, with the arguments that they give it."""
+    preset = tmp_path / "my-team.yaml"
+    preset.write_text(
+        f"""
+extends: vertex
+service_llm: {{vertex_project: team}}
+vertex:
+  project: team
+  pipeline_root: gs://team-bucket/pipelines
+  image: {cloud.host}/{REGISTRY_PATH}:1
+  trainer_image: {cloud.host}/{REGISTRY_PATH}:1-cuda
+  secrets: {{HF_TOKEN: {SECRET}}}
+"""
+    )
+
+    def of(file, tag):
+        build = yaml.safe_load((CI / file).read_text(encoding="utf-8"))
+        values = {
+            "_IMAGE": f"{cloud.host}/{REGISTRY_PATH}",
+            "_PRESET": str(preset),
+            "TAG_NAME": tag,
+        }
+        for name, text in build.get("substitutions", {}).items():
+            values[name] = bash_replaced(text, values)
+        steps = [step for step in build["steps"] if step.get("entrypoint") == "python"]
+        for step in steps:
+            arguments = [bash_replaced(argument, values) for argument in step["args"]]
+            assert arguments[0] == "kubeflow_runner.py"
+            yield [argument.replace("/workspace", str(tmp_path)) for argument in arguments[1:]]
+
+    return of
+
+
+def test_a_pull_request_compiles_and_submits_nothing(runner_steps, cloud, tmp_path):
+    [arguments] = runner_steps("pull-request.yaml", "")
+    assert kubeflow_runner.main(arguments) == 0
+    assert "pipelineSpec" in json.loads((tmp_path / "pipeline.json").read_text())
+    assert not cloud.requests
+
+
+def test_a_tag_starts_its_loop_once_with_its_images(runner_steps, cloud):
+    cloud.images |= {f"{REGISTRY_PATH}:v1.2", f"{REGISTRY_PATH}:v1.2-cuda"}
+    [arguments] = runner_steps("tag.yaml", "v1.2")
+    for _ in range(2):
+        assert kubeflow_runner.main(arguments) == 0
+    [job] = cloud.jobs.values()
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"].values()
+    images = {executor["container"]["image"] for executor in executors}
+    image = f"{cloud.host}/{REGISTRY_PATH}:v1.2"
+    assert images == {image, f"{image}-cuda"}
+    assert "pipelines/loops/v1-2/state.json" in cloud.buckets["team-bucket"]
+
+
+@pytest.mark.parametrize("file", sorted(CI.glob("*.yaml")), ids=lambda file: file.name)
+def test_the_trigger_is_one_that_gcloud_makes(file):
+    [command] = re.findall(r"^#\s+gcloud (.+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    gcloud.check(command)
+    config = re.search(r"--build-config=(\S+)", command)[1]
+    assert (CI.parents[1] / config) == file

@@ -1,0 +1,101 @@
+import os
+import shutil
+
+import numpy as np
+import pydantic
+import pytest
+
+from core.errors import ModelError
+from models.files import publish_folder
+from models.hparams import TrainHParams
+from models.loading.load import (
+    load_model,
+    resolve_dtype,
+    resolve_preset,
+)
+from tests.models.tuning import PRESET
+
+
+@pytest.mark.parametrize("spec", ["packaged:gemma3-27b", "random:gemma3", "packaged:", "random:"])
+def test_an_unknown_packaged_or_random_preset_is_told_with_what_there_is(spec, tmp_path):
+    with pytest.raises(ModelError) as refused:
+        resolve_preset(spec, str(tmp_path))
+    assert repr(spec) in str(refused.value)
+    assert "packaged:gemma3-270m, random:gemma3-tiny, random:" in str(refused.value)
+
+
+def test_a_gguf_path_is_converted_and_a_missing_one_told(tmp_path):
+    path = str(tmp_path / "none.gguf")
+    with pytest.raises(ModelError, match=r"There is no GGUF file .*none\.gguf"):
+        resolve_preset(f"gguf:{path}", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "spec", ["gemma3_instruct_1b", "hf://google/gemma-3-1b-it", "kaggle://keras/gemma3", "./folder"]
+)
+def test_what_kerashub_knows_is_left_to_it(spec, tmp_path):
+    assert resolve_preset(spec, str(tmp_path)) == spec
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("preset", ["no_such_preset", "./no/such/folder"])
+def test_a_preset_that_cannot_be_loaded_is_told_by_its_name(preset):
+    with pytest.raises(ModelError) as refused:
+        load_model(preset, "float32")
+    assert repr(preset) in str(refused.value)
+    assert "hf://" in str(refused.value)
+
+
+def test_a_preset_folder_without_weights_is_told(tiny_preset, tmp_path):
+    folder = tmp_path / "preset"
+    folder.mkdir()
+    for name in os.listdir(tiny_preset):
+        if name.endswith(".json"):
+            shutil.copy(os.path.join(tiny_preset, name), folder)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(str(folder), "float32")
+
+
+def test_the_random_gemma_is_the_same_in_every_cache(tiny, tmp_path):
+    other = load_model(resolve_preset(PRESET, str(tmp_path)), "float32")
+    inputs = {"token_ids": np.arange(2, 14)[None], "padding_mask": np.ones((1, 12), "bool")}
+    np.testing.assert_array_equal(other(inputs), tiny(inputs))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_is_loaded_in_the_precision_asked_for(tiny_preset, dtype):
+    model = load_model(tiny_preset, dtype)
+    assert {v.dtype for v in model.backbone.variables} == {dtype}
+    assert resolve_dtype(dtype) == dtype
+
+
+def test_auto_is_one_of_the_two_precisions():
+    assert resolve_dtype("auto") in {"float32", "bfloat16"}
+
+
+def test_a_hyperparameter_that_does_not_exist_is_refused():
+    with pytest.raises(pydantic.ValidationError, match="learning_rat"):
+        TrainHParams(preset=PRESET, learning_rat=1e-3)
+
+
+def test_a_folder_that_fails_in_the_middle_does_not_appear(tmp_path):
+    target = tmp_path / "cache" / "preset"
+
+    def write_and_fail():
+        with publish_folder(target) as folder:
+            (folder / "half").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert not list(target.parent.iterdir())
+
+
+def test_of_two_that_make_the_same_folder_the_first_one_wins(tmp_path):
+    target = tmp_path / "preset"
+    with publish_folder(target) as second:
+        (second / "file").write_text("second")
+        with publish_folder(target) as first:
+            (first / "file").write_text("first")
+    assert (target / "file").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["preset"]

@@ -1,0 +1,186 @@
+"""`check --online`: one request of each kind, and what had to be adapted, over HTTP."""
+
+import json
+
+import pytest
+
+from components.synth_data_gen.schemas import AttributeSets
+from core.errors import UserError
+from pipeline.config import load_config
+from pipeline.local.standin_server import standin_if_wanted
+from pipeline.online_check import check_online, probes_of
+from task.coverage.reader import read_coverage
+from tests.service_llm.conftest import ScriptedServer, openai_reply
+
+REPLIES = {
+    "number": '{"messages": [{"number": 1, "message": "a"}]}',
+    "persona": json.dumps({name: ["a"] for name in AttributeSets.model_fields}),
+    "output": '{"output": "a"}',
+    "score": '{"reason": "r", "score": 4}',
+    "similarity": '{"reason": "r", "similarity": 5, "correctness_a": 5, "correctness_b": 5}',
+}  # fmt: skip
+KINDS = ["attributes", "prompts", "answer", "score", "judge", "baseline answer"]
+
+
+@pytest.fixture
+def server():
+    server = ScriptedServer()
+    server.respond = lambda body, number: good(body)
+    yield server
+    server.close()
+    assert not server.not_published
+
+
+def good(body):
+    """What the schema of the request asks for."""
+    text = json.dumps(body)
+    name = next(name for name in REPLIES if f'"{name}"' in text or f'\\"{name}\\"' in text)
+    return openai_reply(REPLIES[name])
+
+
+@pytest.fixture
+def config(server):
+    def make(*overrides, url=None):
+        price = "{prompt_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2}"
+        return load_config(
+            "openai-compatible",
+            [
+                f"service_llm.base_url={url or server.url + '/v1'}",
+                f"service_llm.price={price}",
+                "service_llm.retry_seconds=0.01",
+                "service_llm.max_attempts=2",
+                "synth.quality_filter=true",
+                *overrides,
+            ],
+            environ={},
+        )
+
+    return make
+
+
+def test_every_kind_is_sent_once_priced_and_shown(config, server):
+    told = check_online(config())
+    assert [line.split(":")[0].strip() for line in told.splitlines() if ": works" in line] == KINDS
+    assert len(server.bodies) == len(KINDS)
+    assert told.count("7 + 3 tokens, 0.00001 USD, answered by local-1") == len(KINDS)
+    assert '{"output": "a"}' in told
+    assert told.endswith("6 replies, 0.00008 USD in all.")
+
+
+def test_the_cost_of_replies_whose_tokens_are_not_counted_is_estimated(config, server):
+    def respond(body, number):
+        status, reply = good(body)
+        return status, {name: value for name, value in reply.items() if name != "usage"}
+
+    server.respond = respond
+    told = check_online(config())
+    assert told.count("tokens not counted by the service, 0.0") == len(KINDS)
+    assert "service, 0.00000 USD" not in told
+
+
+def test_the_offline_preset_is_checked_against_the_stand_in():
+    config = load_config("offline", environ={})
+    with standin_if_wanted(config):
+        told = check_online(config)
+    assert told.count(": works") == 5
+    assert "0.00000 USD in all" in told
+
+
+def test_what_had_to_be_adapted_is_told(config, server):
+    def respond(body, number):
+        for name in ("temperature", "max_tokens", "response_format"):
+            is_schema = body.get("response_format", {}).get("type") == "json_schema"
+            if name in body and (name != "response_format" or is_schema):
+                error = {"message": f"'{name}' is not supported", "param": name, "code": None}
+                return 400, {"error": error}
+        return good(body)
+
+    server.respond = respond
+    told = check_online(config())
+    assert told.count(": works, without temperature and max_tokens and response_format") == 6
+    assert len(server.bodies) == 3 + 6
+
+
+def test_a_wrong_address_fails_with_the_address_to_set(config, server):
+    server.respond = lambda body, number: (
+        200,
+        {"error": "Unexpected endpoint or method. (POST /chat/completions)"},
+    )
+    with pytest.raises(UserError, match=rf"like {server.url}/v1\.") as raised:
+        check_online(config(url=server.url))
+    assert str(raised.value).count(": FAILED") == 6
+    assert "0 replies, 0.00000 USD in all." in str(raised.value)
+    assert "would fail or lose rows at: attributes, prompts" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (openai_reply("Sure! Here you go."), "cannot be read as JSON of the schema"),
+        (openai_reply('{"output": "', "length"), "cut off at its limit of tokens"),
+        ((503, {"error": {"message": "Loading model"}}), "503 Loading model"),
+        ((401, {"error": {"message": "No key"}}), "401 No key"),
+    ],
+    ids=["prose", "cut", "503", "401"],
+)
+def test_what_does_not_work_is_told_kind_by_kind(config, server, reply, problem):
+    server.respond = lambda body, number: (
+        reply if '"similarity"' in json.dumps(body) else good(body)
+    )
+    with pytest.raises(UserError, match=problem) as raised:
+        check_online(config())
+    assert str(raised.value).count(": works") == 5
+    assert "  judge: FAILED" in str(raised.value)
+    assert str(raised.value).endswith("lose rows at: judge.")
+
+
+def test_judge_and_embedder_are_asked_by_their_own_settings(config, server):
+    judge = ScriptedServer()
+    judge.respond = lambda body, number: good(body)
+    values = f"provider: openai, model: big, base_url: {judge.url}/v1"
+    told = check_online(config(f"judge={{{values}}}"))
+    judge.close()
+    assert [len(server.bodies), len(judge.bodies)] == [5, 1]
+    assert "judge: big (openai)" in told
+    assert "unknown price" in told
+
+
+def test_an_embedder_is_asked_for_one_vector(config, server):
+    embedder = ScriptedServer()
+    embedder.respond = lambda body, number: (
+        200,
+        {
+            "object": "list",
+            "model": "local-embedding",
+            "data": [{"object": "embedding", "index": 0, "embedding": [1.0, 0.5]}],
+            "usage": {"prompt_tokens": 3, "total_tokens": 3},
+        },
+    )
+    values = f"provider: openai, model: local-embedding, base_url: {embedder.url}/v1"
+    told = check_online(config(f"embedder={{{values}}}"))
+    embedder.close()
+    assert not embedder.not_published
+    assert [len(server.bodies), len(embedder.bodies)] == [6, 1]
+    assert "embedder: local-embedding (openai)" in told
+    assert "  embedding: works" in told
+    embedder = f"{{{values.removesuffix('/v1')}}}"
+    with pytest.raises(UserError, match="embedding: FAILED"):
+        check_online(config(f"embedder={embedder}"))
+
+
+def test_requests_are_small(config):
+    asked = config()
+    probes = probes_of(asked, read_coverage(asked.coverage_dir)).values()
+    assert sum(len(probe.request.prompt) for some in probes for probe in some) < 20_000
+
+
+def test_what_a_run_would_redact_is_not_sent(config, server, tmp_path):
+    rows = [
+        {"id": f"r{n}", "prompt": f"Mail anna{n}@mail.example about {n}", "output": "ok",
+         "split": split}
+        for n, split in enumerate(["seed", "seed", "holdout", "holdout"])
+    ]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    check_online(config(f"coverage_dir={tmp_path}", "privacy.redact=true"))
+    assert len(server.bodies) == len(KINDS)
+    assert "mail.example" not in json.dumps(server.bodies)

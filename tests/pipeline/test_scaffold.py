@@ -1,0 +1,233 @@
+"""From nothing to a configuration that a run accepts, as a new user goes."""
+
+import dataclasses
+import itertools
+import json
+import re
+
+import pytest
+import yaml
+
+import local_runner
+from pipeline.config import load_config
+from pipeline.scaffold import SERVICES
+from task.coverage.logged import read_logged, write_logged
+
+WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+ROWS = [
+    {"id": f"r{i}", "prompt": f"Say {i} in words", "output": word, "tags": ["short"]}
+    for i, word in enumerate(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    )
+]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEMINI_API_KEY", "not-sent-anywhere")
+
+    def run(*arguments):
+        status = local_runner.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return file
+
+
+def test_a_new_task_is_filled_in_and_passes_the_check(run, tmp_path):
+    assert run("init", "my_task")[0] == 0
+    status, said = run("check", "--preset", "my_task.yaml")
+    assert status == 2
+    assert "3 placeholders have not been replaced" in said
+    assert "task.instruction" in said
+    (tmp_path / "data/coverage/my_task/pairs.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in ROWS)
+    )
+    preset = tmp_path / "my_task.yaml"
+    preset.write_text(re.sub(r"REPLACE THIS:[^\n]*", "Numbers in words.", preset.read_text()))
+    status, said = run("check", "--preset", "my_task.yaml")
+    assert status == 0
+    assert re.search(r"10 pairs: \d seed, \d holdout; tags: short \(10\)\.", said)
+    assert re.search(r"95 % interval of \d\d points", said)
+    assert "holdout rows: use at least 40" in said
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_preset_is_one_that_loads(run, pairs, tmp_path, service):
+    assert run("init", "numbers", "--service", service, "--pairs", pairs)[0] == 0
+    # The project of Google Cloud is the one thing that its preset cannot know.
+    project = ["service_llm.vertex_project=mine"] if service == "gemini-vertex" else []
+    config = load_config("numbers.yaml", project)
+    assert config.name == "numbers"
+    assert config.task.name == "numbers"
+    assert config.coverage_dir == "data/coverage/numbers"
+    assert config.output_dir == "output/numbers"
+    assert config.service_llm == load_config(service, project).service_llm
+    assert yaml.safe_load((tmp_path / "numbers.yaml").read_text())["extends"] == service
+
+
+def rows_written(tmp_path):
+    text = (tmp_path / "data/coverage/numbers/pairs.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_given_pairs_are_read_checked_and_split_at_once(run, pairs, tmp_path):
+    status, said = run("init", "numbers", "--pairs", pairs)
+    assert status == 0
+    assert "10 pairs read as prompt and output from mine.jsonl (JSON, utf-8)." in said
+    assert "10 rows: 5 seed, 5 holdout." in said
+    written = rows_written(tmp_path)
+    assert [row["id"] for row in written] == [row["id"] for row in ROWS]
+    assert [row["prompt"] for row in written] == [row["prompt"] for row in ROWS]
+    assert run("check", "--preset", "numbers.yaml")[0] == 2  # the instruction is left
+
+
+def test_a_chat_export_is_a_task_that_passes_the_check(run, tmp_path):
+    """The shared system message, of any form, becomes the instruction."""
+    system = "  Answer in words:\n- 'one', not \"1\"\n\ttabs: too # and marks {x}"
+    chats = [
+        {
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": row["prompt"]},
+                {"role": "assistant", "content": row["output"]},
+            ],
+            "team": "north" if number % 2 else "south",
+            "ticket_number": f"T{number}",
+        }
+        for number, row in enumerate(ROWS)
+    ]
+    (tmp_path / "export.json").write_text(json.dumps(chats))
+    status, said = run("init", "numbers", "--pairs", "export.json")
+    assert status == 0
+    assert "Columns used as tags: team." in said
+    assert "Columns ignored: ticket_number." in said
+    assert "system message that all pairs share" in said
+    assert load_config("numbers.yaml").task.instruction.strip() == system.strip()
+    assert run("check", "--preset", "numbers.yaml")[0] == 0
+
+
+def test_columns_can_be_named(run, tmp_path):
+    lines = ["ticket;verdict", *(f"{row['prompt']};{row['output']}" for row in ROWS)]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    status, said = run("init", "numbers", "--pairs", "table.csv")
+    assert status == 2
+    assert "--prompt-field NAME --output-field NAME" in said
+    fields = ["--prompt-field", "ticket", "--output-field", "verdict"]
+    assert run("init", "numbers", "--pairs", "table.csv", *fields)[0] == 0
+    assert [row["output"] for row in rows_written(tmp_path)] == list(WORDS)
+
+
+def test_a_sample_of_many_pairs_is_taken(run, tmp_path):
+    rows = [{"prompt": f"Say {n} in words", "output": str(n)} for n in range(300)]
+    (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, said = run("init", "numbers", "--pairs", "many.jsonl", "--sample", "20")
+    assert status == 0
+    assert re.search(r"Sampled 20 of 300 pairs", said)
+    assert "Likeness to the whole" in said
+    written = rows_written(tmp_path)
+    assert len(written) == 20
+    assert sum(row["split"] == "holdout" for row in written) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["My Task"], r"'My Task' cannot be a task's name.*my_task"),
+        (["a", "--pairs", "none.jsonl"], r"no file or folder 'none\.jsonl'"),
+        (["a", "--pairs", "a.txt", "--sample", "1"], r"has no row"),
+        (["a", "--pairs", "a.txt"], r"No row of 'a\.txt' can be used:\n *a\.txt left out"),
+    ],
+    ids=["name", "missing", "sample", "format"],
+)
+def test_mistakes_leave_nothing_behind(run, tmp_path, arguments, message):
+    (tmp_path / "a.txt").write_text("x")
+    status, said = run("init", *arguments)
+    assert status == 2
+    assert re.search(message, said)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt"}
+
+
+def test_too_few_pairs_are_answered_with_the_rows_that_were_refused(run, tmp_path):
+    (tmp_path / "few.jsonl").write_text(
+        '{"prompt": "a", "output": "b"}\n{"prompt": "c"}\nnot json\n'
+    )
+    status, said = run("init", "mine", "--pairs", "few.jsonl")
+    assert status == 2
+    assert "1 distinct prompt is too few" in said
+    assert said.count("1 row refused") == 2
+    assert "few.jsonl, line 2" in said
+    assert "few.jsonl, line 3" in said
+
+
+def test_what_is_left_to_do_after_an_import_is_the_preset(run, pairs):
+    assert "Fill them in, then: understudy check --preset mine.yaml" in run("init", "mine")[1]
+    said = run("init", "numbers", "--pairs", pairs)[1]
+    assert "Complete numbers.yaml, then: understudy check --preset numbers.yaml" in said
+
+
+def test_nothing_is_overwritten(run, tmp_path):
+    run("init", "mine")
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("extends: gemini\n")
+    status, said = run("init", "mine")
+    assert status == 2
+    assert "already exists. Choose another name" in said
+    assert preset.read_text() == "extends: gemini\n"
+
+
+def test_a_missing_key_is_told(run, pairs, monkeypatch, tmp_path):
+    run("init", "numbers", "--pairs", pairs)
+    preset = tmp_path / "numbers.yaml"
+    preset.write_text(re.sub(r"REPLACE THIS:[^\n]*", "Numbers in words.", preset.read_text()))
+    monkeypatch.delenv("GEMINI_API_KEY")
+    status, said = run("check", "--preset", "numbers.yaml")
+    assert status == 2
+    assert "GEMINI_API_KEY" in said
+
+
+def test_the_rest_of_a_sample_is_kept_to_train_on(run, tmp_path):
+    rows = [
+        {"prompt": f"{word} {other} of {n}", "output": "yes", "session": f"s{n // 2}"}
+        for n, (word, other) in enumerate(itertools.product(WORDS, WORDS))
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sampled = ["init", "numbers", "--pairs", "log.jsonl", "--train-on-rest"]
+    status, said = run(*sampled)
+    assert status == 2
+    assert "--train-on-rest needs --sample N" in said
+    status, said = run(*sampled, "--sample", 20)
+    assert status == 0
+    rest = read_logged("data/coverage/numbers")
+    assert f"{len(rest)} further pairs to train on." in said
+    coverage = rows_written(tmp_path)
+    assert not {row.prompt for row in rest} & {row["prompt"] for row in coverage}
+    assert {row.split for row in rest} == {"logged"}
+    sessions = {row["prompt"]: row["session"] for row in rows}
+    held = {sessions[row["prompt"]] for row in coverage if row["split"] == "holdout"}
+    assert held.isdisjoint(sessions[row.prompt] for row in rest)
+    assert load_config("numbers.yaml").synth.train_on_rest
+    preset = tmp_path / "numbers.yaml"
+    preset.write_text(re.sub(r"REPLACE THIS:[^\n]*", "Answer yes.", preset.read_text()))
+    status, said = run("check", "--preset", "numbers.yaml")
+    assert status == 0
+    assert f"{len(rest)} logged exchanges to train on" in said
+    assert "Personal data: none found" in said
+    write_logged(
+        tmp_path / "data/coverage/numbers",
+        [*rest, dataclasses.replace(rest[0], id="mail", prompt="I am ada@example.org")],
+    )
+    status, said = run("check", "--preset", "numbers.yaml")
+    assert "1 EMAIL in 1 row (mail)" in said
+    (tmp_path / "data/coverage/numbers/train_on_rest.jsonl").unlink()
+    status, said = run("check", "--preset", "numbers.yaml")
+    assert status == 2
+    assert "synth.train_on_rest is set, but" in said

@@ -1,0 +1,83 @@
+"""Dollars of machines, from the dated table."""
+
+import itertools
+
+import pytest
+
+from pipeline import estimate
+from pipeline.vertex import prices
+from pipeline.vertex.machines import MACHINES
+from pipeline.vertex.prices import describe_machine_cost, machine_cost, machine_of
+from tests.pipeline.vertex.conftest import vertex_config
+
+
+def test_a_round_pays_for_every_task_with_its_start():
+    config = vertex_config("vertex", "evaluator.baselines=[base, few_shot, service]")
+    first = machine_cost(config, is_first=True)
+    assert (first.machine, first.accelerated_minutes) == ("g2-standard-8", 20 + 3 * 5 + 4 * 4)
+    by_hand = 51 / 60 * 0.98 + 8 * 4 / 60 * 0.15 + 10 / 60 * (8 * 0.025 + 32 * 0.0034)
+    assert first.usd == pytest.approx(by_hand)
+    later = machine_cost(config, is_first=False)
+    assert later.accelerated_minutes == 20 + 5 + 2 * 4
+    told = describe_machine_cost(config)
+    assert f"about {by_hand:.2f} USD for round 1 (51 minutes of g2-standard-8)" in told
+    assert f"{later.usd:.2f} for each later one" in told
+
+
+@pytest.mark.parametrize(
+    ("overrides", "machine"),
+    [
+        (("vertex.cpu_limit=9",), "g2-standard-12"),
+        (("vertex.accelerator_count=2",), "g2-standard-24"),
+        (("vertex.spot_machine_type=g2-standard-16",), "g2-standard-16"),
+        (("vertex.accelerator_type=null",), "e2-standard-4"),
+    ],
+)
+def test_the_machine_is_the_smallest_that_has_what_is_asked_for(overrides, machine):
+    config = vertex_config("vertex", *overrides)
+    assert machine_of(config.vertex_settings) == machine
+    assert machine_cost(config, is_first=True).usd > 0
+
+
+def test_without_an_accelerator_the_limits_are_named_and_paid_for():
+    config = vertex_config("vertex", "vertex.accelerator_type=null", "vertex.cpu_limit=16")
+    told = describe_machine_cost(config)
+    assert "minutes of a machine with 16 CPUs and 32 GiB" in told
+    small = vertex_config("vertex", "vertex.accelerator_type=null", "vertex.cpu_limit=8")
+    assert machine_cost(config, is_first=True).usd > machine_cost(small, is_first=True).usd
+
+
+def test_a_machine_without_a_price_is_named_and_not_guessed():
+    config = vertex_config(
+        "vertex", "vertex.accelerator_type=NVIDIA_B200", "vertex.accelerator_count=8"
+    )
+    assert machine_cost(config, is_first=True).usd is None
+    assert "has no a4-highgpu-8g" in describe_machine_cost(config)
+
+
+def test_machines_that_are_several_of_another_cost_several_times_as_much():
+    """Google's price list is linear in CPUs, memory and accelerators."""
+    price = prices._USD_PER_HOUR
+    for many, one, times in (
+        ("g2-standard-24", "g2-standard-12", 2),
+        ("g2-standard-48", "g2-standard-12", 4),
+        ("g2-standard-96", "g2-standard-12", 8),
+        ("a2-highgpu-8g", "a2-highgpu-1g", 8),
+        ("a2-ultragpu-8g", "a2-ultragpu-1g", 8),
+    ):
+        assert price[many] == pytest.approx(times * price[one], abs=0.005 * times), many
+    steps = [price[f"g2-standard-{n}"] for n in (4, 8, 12, 16)]
+    for before, after in itertools.pairwise(steps):
+        assert after - before == pytest.approx(0.17, abs=0.01)
+
+
+def test_every_price_is_of_a_machine_that_exists():
+    assert set(prices._USD_PER_HOUR) - {"e2-standard-4"} <= set(MACHINES)
+
+
+def test_the_estimate_prints_machines_beside_tokens(monkeypatch):
+    monkeypatch.setattr(estimate, "_machine_text", lambda *arguments: "on this machine")
+    told = " ".join(estimate.estimate_text(vertex_config()).split())
+    assert "cost (USD)" in told
+    assert "Machines on Vertex AI: about" in told
+    assert "minutes of g2-standard-8" in told

@@ -1,0 +1,466 @@
+"""Errors as services send them, over HTTP: what they mean, and that their own words are shown."""
+
+import json
+
+import pytest
+
+from service_llm.errors import (
+    AuthenticationError,
+    BadRequestError,
+    QuotaError,
+    ServiceLLMError,
+    UnreachableError,
+)
+from service_llm.types import Request
+from tests.service_llm.conftest import Word, Words, gemini_error, gemini_reply, openai_reply, words
+
+PROVIDERS = {"gemini": {}, "openai": {"provider": "openai"}}
+GOOD = {"gemini": gemini_reply('{"word": "a"}'), "openai": openai_reply('{"word": "a"}')}
+OVERLOADED = {"error": {"message": "Upstream overloaded", "code": 502}}
+# https://github.com/UKGovernmentBEIS/inspect_ai/issues/1534
+RATE_LIMITED = {
+    "id": None,
+    "choices": None,
+    "created": None,
+    "model": None,
+    "usage": None,
+    "error": {
+        "message": "Provider returned error",
+        "code": 429,
+        "metadata": {"raw": "Too Many Requests", "provider_name": "Hyperbolic"},
+    },
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "body",
+    [OVERLOADED, RATE_LIMITED, {"error": {"message": "down", "code": "503"}}, [OVERLOADED],
+     {"error": {"message": "Rate limit reached", "code": "rate_limited"}}, {"error": "busy"}],
+    ids=["OpenRouter", "OpenRouter 429", "code as text", "in a list", "a word as code", "a text"],
+)  # fmt: skip
+def test_an_error_in_a_200_is_that_error_and_sent_again(ask, server, provider, body):
+    """https://openrouter.ai/docs/api/reference/errors-and-debugging"""
+    server.respond = lambda _, number: (200, body) if number == 1 else GOOD[provider]
+    (result,), usage = ask([Request("word", Word)], **PROVIDERS[provider])
+    assert result.value == Word(word="a")
+    assert (len(server.bodies), usage.calls) == (2, 1)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("body", "error", "words_of_it"),
+    [
+        (OVERLOADED, UnreachableError, "502 Upstream overloaded"),
+        (RATE_LIMITED, QuotaError, "429 Provider returned error Too Many Requests"),
+        ({"error": {"message": "No auth", "code": 401}}, AuthenticationError, "401 No auth"),
+        ({"error": {"message": "Buy more", "code": 402}}, QuotaError, "402 Buy more"),
+        ({"error": {"message": "Bad seed", "code": "400"}}, BadRequestError, "400 Bad seed"),
+    ],
+    ids=["502", "429", "401", "402", "400"],
+)
+def test_the_text_of_an_error_in_a_200_is_shown(ask, server, provider, body, error, words_of_it):
+    server.respond = lambda _, number: (200, body)
+    options = {"give_up_after_seconds": 0.1, **PROVIDERS[provider]}
+    with pytest.raises(error, match=words_of_it):
+        ask([Request("word", Word)], **options)
+
+
+REFUSED_ROWS = {
+    "moderation": (
+        403,
+        {
+            "error": {
+                "code": 403,
+                "message": "openai/gpt-5 requires moderation on OpenAI. Your input was flagged",
+                "metadata": {"reasons": ["violence"], "flagged_input": "word 3"},
+            }
+        },
+    ),  # https://openrouter.ai/docs/api/reference/errors-and-debugging
+    "invalid_prompt": (
+        400,
+        {
+            "error": {
+                "message": "Invalid prompt: your prompt was flagged as potentially violating our "
+                "usage policy. Please try again with a different prompt",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "invalid_prompt",
+            }
+        },
+    ),  # https://github.com/alan-turing-institute/t0-1/issues/69
+    "data inspection": (
+        400,
+        {
+            "error": {
+                "code": "data_inspection_failed",
+                "param": None,
+                "message": "Input data may contain inappropriate content.",
+                "type": "data_inspection_failed",
+            },
+            "id": "chatcmpl-1",
+            "request_id": "1",
+        },
+    ),  # https://github.com/camel-ai/owl/issues/432
+    "data inspection by text": (
+        400,
+        {
+            "error": {
+                "message": "<400> InternalError.Algo.DataInspectionFailed: Input text data may "
+                "contain inappropriate content.",
+                "code": "invalid_parameter_error",
+            }
+        },
+    ),  # https://github.com/QwenLM/qwen-code/issues/2905
+    "sensitive words": (
+        400,
+        {
+            "error": {
+                "message": "input contains sensitive words: [test]",
+                "type": "new_api_error",
+                "param": "",
+                "code": "sensitive_words_detected",
+            }
+        },
+    ),  # https://github.com/openai/openai-cookbook/issues/1224
+    "context length": (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 8192 tokens. However, your "
+                "messages resulted in 9001 tokens. Please reduce the length of the messages.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+    ),  # https://platform.openai.com/docs/guides/error-codes
+    "Gemini's context length": (
+        400,
+        gemini_error(
+            400,
+            "INVALID_ARGUMENT",
+            "The input token count (1100000) exceeds the maximum number of tokens allowed "
+            "(1048576).",
+        )[1],
+    ),  # https://github.com/google-gemini/gemini-cli/issues/1432
+    "in a 200": (
+        200,
+        {"error": {"message": "Input flagged", "code": 403, "metadata": {"reasons": ["hate"]}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("refusal", REFUSED_ROWS.values(), ids=REFUSED_ROWS)
+def test_a_row_that_is_refused_is_set_aside_with_its_reason(ask, server, provider, refusal):
+    server.respond = lambda body, number: (
+        refusal if "word 3" in json.dumps(body) else GOOD[provider]
+    )
+    results, usage = ask(words(6), **PROVIDERS[provider])
+    assert [result.error for result in results] == [None] * 3 + ["refused"] + [None] * 2
+    own_words = refusal[1]["error"]["message"].split(".")[0]
+    assert own_words in results[3].raw
+    assert (len(server.bodies), usage.calls) == (6, 5), "it was sent once"
+
+
+CONTENT_RISK = {
+    "message": "Content Exists Risk",
+    "type": "invalid_request_error",
+    "param": None,
+    "code": "invalid_request_error",
+}
+TOO_LARGE = (
+    "Request too large for {} on tokens per minute (TPM): Limit 6000, Requested 14810, please "
+    "reduce your message size and try again."
+)
+INPUTS = (
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1887 "
+    "`inputs` tokens and 1024 `max_new_tokens`"
+)
+MAX_TOKENS_OF_THE_ROW = (
+    "'max_tokens' or 'max_completion_tokens' is too large: 1000. This model's maximum context "
+    "length is 2048 tokens and your request has 1887 input tokens."
+)
+MORE_REFUSED_ROWS = {
+    # https://github.com/666ghj/BettaFish/issues/108
+    "DeepSeek's risk": (400, {"error": CONTENT_RISK}, "Content Exists Risk"),
+    # https://github.com/deepseek-ai/DeepSeek-V2/issues/30
+    "DeepSeek's risk as a detail": (400, {"detail": "Content Exists Risk"}, "Content Exists Risk"),
+    # https://github.com/stanford-crfm/helm/pull/3770
+    "xAI's guidelines": (
+        403,
+        {"code": "denied", "error": "Content violates usage guidelines. Failed check: SAFETY"},
+        "violates usage guidelines",
+    ),
+    # https://github.com/cline/cline/issues/3120
+    "xAI's prompt length": (
+        400,
+        {"error": "This model's maximum prompt length is 131072 but the request contains 136973 "
+                  "tokens."},
+        "maximum prompt length",
+    ),
+    # https://github.com/QwenLM/qwen-code/issues/98
+    "Qwen's input length": (
+        400,
+        {"error": {"message": "<400> InternalError.Algo.InvalidParameter: Range of input length "
+                              "should be [1, 204800]"}},
+        "Range of input length",
+    ),
+    # https://github.com/opea-project/GenAIInfra/issues/487
+    "TGI's input length": (422, {"error": INPUTS, "error_type": "validation"}, "1887"),
+    # https://github.com/stepfun-ai/Step-Audio-R1/issues/3
+    "vLLM's context": (
+        400,
+        {"error": {"message": MAX_TOKENS_OF_THE_ROW, "param": "max_tokens", "code": 400}},
+        "1887 input tokens",
+    ),
+    # https://github.com/continuedev/continue/issues/10218
+    "a quota that it exceeds alone": (
+        413,
+        {"error": {"message": TOO_LARGE.format("llama"), "type": "tokens",
+                   "code": "rate_limit_exceeded"}},
+        "Requested 14810",
+    ),
+    # https://github.com/Aider-AI/aider/issues/1880
+    "a quota that it exceeds alone, as 429": (
+        429,
+        {"error": {"message": TOO_LARGE.format("gpt-4o in organization org-1"), "type": "tokens",
+                   "param": None, "code": "rate_limit_exceeded"}},
+        "Requested 14810",
+    ),
+    "a body that a proxy does not take": (413, b"<h1>413 Request Entity Too Large</h1>", "413"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("refusal", MORE_REFUSED_ROWS.values(), ids=MORE_REFUSED_ROWS)
+def test_a_row_that_is_refused_is_set_aside_whatever_the_server(ask, server, refusal):
+    *response, own_words = refusal
+    server.respond = lambda body, number: (
+        tuple(response) if "word 3" in json.dumps(body) else GOOD["openai"]
+    )
+    results, usage = ask(words(6), give_up_after_seconds=0.5, **PROVIDERS["openai"])
+    assert [result.error for result in results] == [None] * 3 + ["refused"] + [None] * 2
+    assert own_words in results[3].raw
+    assert (len(server.bodies), usage.calls) == (6, 5), "it was sent once"
+    assert all("max_tokens" in body for body in server.bodies)
+
+
+UNKNOWN_REFUSALS = {
+    # https://github.com/langgenius/dify/issues/32221
+    "Ark": (400, {"error": {"code": "InvalidParameter",
+                            "message": "Input length 203743 exceeds the maximum length 202752"}}),
+    # https://github.com/opea-project/GenAIExamples/pull/340
+    "TEI": (422, {"error": "Input validation error: inputs must have less than 512 tokens"}),
+    "Zhipu": (400, {"error": {"code": "1301", "message": "输入内容可能包含敏感内容"}}),
+    "Gemini": gemini_error(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("refusal", UNKNOWN_REFUSALS.values(), ids=UNKNOWN_REFUSALS)
+def test_a_row_that_is_refused_in_unknown_words_ends_no_run(ask, server, provider, refusal):
+    server.respond = lambda body, number: (
+        refusal if "word 3" in json.dumps(body) else GOOD[provider]
+    )
+    for sent in (6, 1):
+        server.bodies.clear()
+        results, _ = ask(words(6), **PROVIDERS[provider])
+        assert [result.error for result in results] == [None] * 3 + ["refused"] + [None] * 2
+        assert results[3].raw.startswith("gemini-2.5-flash: ")
+        assert "base_url" not in results[3].raw
+        assert len(server.bodies) == sent, "the next run asks for this one alone"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_row_that_is_refused_first_in_a_rerun_is_about_itself(ask, server, provider):
+    """The journal shows that others of its kind were answered, in whatever order rows come."""
+    refusal = UNKNOWN_REFUSALS["Gemini"]
+    server.respond = lambda body, number: refusal if "bad" in json.dumps(body) else GOOD[provider]
+    options = PROVIDERS[provider]
+    ask(words(3), **options)
+    results, _ = ask([Request("bad", Word), Request("new", Word), *words(3)], **options)
+    assert [result.error for result in results] == ["refused"] + [None] * 4
+    assert len(server.bodies) == 3 + 2
+    for other in (Request("bad", Words), Request("bad", Word, max_output_tokens=7)):
+        with pytest.raises(BadRequestError, match="invalid argument"):
+            ask([other, *words(3)], **options)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_service_that_begins_to_refuse_all_requests_ends_the_run(ask, server, provider):
+    text = "User location is not supported for the API use."
+    refusal = gemini_error(400, "FAILED_PRECONDITION", text)
+    server.respond = lambda body, number: GOOD[provider] if number <= 3 else refusal
+    with pytest.raises(BadRequestError, match=text):
+        ask(words(50), max_concurrency=1, **PROVIDERS[provider])
+    assert len(server.bodies) == 3 + 6
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_kind_of_request_that_is_always_refused_ends_the_run(ask, server, provider):
+    text = "The specified schema produces a constraint that has too many states for serving."
+    refusal = gemini_error(400, "INVALID_ARGUMENT", text)
+    server.respond = lambda body, number: (
+        refusal
+        if "list" in json.dumps(body["contents" if provider == "gemini" else "messages"])
+        else GOOD[provider]
+    )
+    asked = [*words(3), Request("list", Words)]
+    with pytest.raises(BadRequestError, match="too many states"):
+        ask(asked, max_concurrency=1, **PROVIDERS[provider])
+
+
+def test_a_quota_that_others_used_up_is_waited_for(ask, server):
+    """https://github.com/BuilderIO/micro-agent/issues/86"""
+    text = "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29937."
+    server.respond = lambda body, number: (
+        (429, {"error": {"message": text, "type": "tokens", "code": "rate_limit_exceeded"}})
+        if number == 2
+        else GOOD["openai"]
+    )
+    results, _ = ask(words(4), max_attempts=1, give_up_after_seconds=30, **PROVIDERS["openai"])
+    assert [result.error for result in results] == [None] * 4
+
+
+def broken_off(reason, **choice):
+    status, body = openai_reply('{"wor')
+    return status, body | {"choices": [body["choices"][0] | {"finish_reason": reason} | choice]}
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "words_of_it"),
+    [
+        (
+            broken_off("error", error={"code": 502, "message": "Upstream lost"}),
+            UnreachableError,
+            "502 Upstream lost",
+        ),
+        (
+            broken_off("error", error={"code": 429, "message": "Upstream busy"}),
+            QuotaError,
+            "429 Upstream busy",
+        ),
+        (
+            broken_off("insufficient_system_resource"),
+            UnreachableError,
+            r"503 the reply broke off \(insufficient_system_resource\)",
+        ),
+        (
+            (200, {"error": {"message": "Slow down", "type": "rate_limit_error"}}),
+            QuotaError,
+            "429 Slow down",
+        ),
+        # https://github.com/runpod-workers/worker-vllm/issues/57
+        (
+            (200, {"code": 404, "message": "The model `m` does not exist.", "object": "error",
+                   "param": None, "type": "NotFoundError"}),
+            BadRequestError,
+            "404 The model `m` does not exist",
+        ),
+        ((200, {"code": 500, "msg": "Try later", "success": False}), UnreachableError, "Try later"),
+        (
+            (200, {"choices": None, "base_resp": {"status_code": 1, "status_msg": "too fast"}}),
+            UnreachableError,
+            "says: too fast",
+        ),
+    ],
+    ids=["OpenRouter", "OpenRouter 429", "DeepSeek", "type", "RunPod", "Zhipu", "MiniMax"],
+)  # fmt: skip
+def test_other_errors_in_a_200_are_shown_as_well(ask, server, response, error, words_of_it):
+    """https://github.com/genkit-ai/genkit/pull/6259, where no other address stands."""
+    server.respond = lambda _, number: response
+    with pytest.raises(error, match=words_of_it):
+        ask([Request("word", Word)], give_up_after_seconds=0.1, **PROVIDERS["openai"])
+
+
+def test_a_reply_that_broke_off_is_asked_for_again_as_it_was(ask, server):
+    server.respond = lambda _, number: (
+        broken_off("network_error") if number == 1 else GOOD["openai"]
+    )
+    (result,), usage = ask([Request("word", Word)], **PROVIDERS["openai"])
+    assert (result.value, usage.calls) == (Word(word="a"), 1)
+    assert server.bodies[0] == server.bodies[1]
+
+
+def test_what_a_body_of_another_kind_holds_is_not_shown(ask, server):
+    server.respond = lambda _, number: (200, {"message": {"role": "assistant", "content": "Hush"}})
+    with pytest.raises(UnreachableError) as raised:
+        ask([Request("word", Word)], give_up_after_seconds=0.1, **PROVIDERS["openai"])
+    assert "does not match the OpenAI API" in str(raised.value)
+    assert "Hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("position", [0, 3, 5], ids=["the first", "in the middle", "the last"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("status", [424, 499, 500, 502, 504])
+def test_a_row_at_which_the_server_always_fails_ends_no_run(
+    ask, server, provider, status, position
+):
+    """As of one prompt at which a model server's parser or tokenizer breaks."""
+
+    def respond(body, number):
+        if f"word {position}" in json.dumps(body):
+            return status, {"error": {"code": status, "message": "Internal error encountered."}}
+        return GOOD[provider]
+
+    server.respond = respond
+    options = {"max_attempts": 3, "give_up_after_seconds": 0.5, **PROVIDERS[provider]}
+    results, _ = ask(words(6), **options)
+    errors = [result.error for result in results]
+    assert errors.pop(position) == "refused"
+    assert errors == [None] * 5
+    assert "Internal error encountered." in results[position].raw
+
+
+def test_rows_left_over_at_which_the_server_fails_end_the_next_run_too(ask, server):
+    """All others are in the journal by then, and nothing else shows whether it answers."""
+    broken = (500, {"error": {"code": 500, "message": "broken"}})
+    server.respond = lambda body, number: broken if "word 3" in json.dumps(body) else GOOD["gemini"]
+    for _ in range(2):
+        results, _ = ask(words(30), max_attempts=2, give_up_after_seconds=0.2)
+        assert [result.error for result in results].count("refused") == 1
+
+
+def test_an_outage_of_the_service_sets_no_row_aside(ask, server):
+    """From the 10th request on it fails at sixteen."""
+    server.respond = lambda body, number: (
+        (500, {"error": {"message": "down"}}) if 10 <= number < 26 else GOOD["gemini"]
+    )
+    results, usage = ask(words(40), max_attempts=2, max_concurrency=4, give_up_after_seconds=30)
+    assert [result.error for result in results] == [None] * 40
+    assert usage.calls == 40
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ([{"error": {"code": 400, "message": "Bad."}}], "400 Bad."),
+        ("no", "400 no"),
+        ({"detail": "Field required"}, "400 Field required"),
+        ({"detail": [{"msg": "Field required", "loc": ["body", "x"]}]}, r"required \(body.x\)"),
+        ({"message": "Bad.", "object": "error"}, "400 Bad."),
+        ({"odd": 1}, '400 {"odd": 1}'),
+        ({"error": {"message": "Bad.", "metadata": {"raw": "The reason."}}}, "Bad. The reason."),
+    ],
+    ids=["a list", "a text", "detail", "a list of details", "vLLM", "odd", "raw reason"],
+)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_error_shows_its_own_words(ask, server, provider, body, said):
+    server.respond = lambda _, number: (400, body)
+    with pytest.raises(ServiceLLMError, match=said):
+        ask([Request("word", Word)], **PROVIDERS[provider])
+
+
+def test_an_expired_key_is_a_key_to_create_again(ask, server):
+    """https://github.com/continuedev/continue/issues/11336"""
+    reason = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com",
+        "metadata": {"service": "generativelanguage.googleapis.com"},
+    }
+    text = "API key expired. Please renew the API key."
+    server.respond = lambda _, number: gemini_error(400, "INVALID_ARGUMENT", text, [reason])
+    with pytest.raises(AuthenticationError, match=r"API key expired.*created again"):
+        ask([Request("word", Word)])

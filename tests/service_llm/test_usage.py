@@ -1,0 +1,140 @@
+"""Whatever a service says of the tokens it counted, a reply that was paid for counts."""
+
+import pytest
+
+from service_llm.client import open_service_llm
+from service_llm.errors import BudgetError
+from service_llm.journal.journal import Journal
+from service_llm.types import Request
+from tests.service_llm.conftest import Word, gemini_reply, openai_reply, words
+
+ABSENT = object()
+OPENAI_USAGES = {
+    "absent": ABSENT,
+    "null": None,
+    "empty": {},  # https://github.com/FoundationAgents/MetaGPT/issues/1810
+    "partial": {"prompt_tokens": 7},
+    "null counts": {"prompt_tokens": None, "completion_tokens": None},
+    "negative": {"prompt_tokens": -1, "completion_tokens": 3, "total_tokens": 2},
+    "a text": {"prompt_tokens": "7", "completion_tokens": "many"},
+    "a fraction": {"prompt_tokens": 7.5, "completion_tokens": 3},
+    "a list": [1, 2],
+    "a truth": {"prompt_tokens": True, "completion_tokens": True},
+    "huge": {"prompt_tokens": 10**400, "completion_tokens": 3},
+}
+GEMINI_USAGES = {
+    "absent": ABSENT,
+    "null": None,
+    "empty": {},
+    "no prompt": {"candidatesTokenCount": 3},
+    "negative": {"promptTokenCount": -7, "candidatesTokenCount": 3},
+    "a text": {"promptTokenCount": "seven", "candidatesTokenCount": 3},
+    "a list": [],
+}
+CASES = [("openai", usage) for usage in OPENAI_USAGES.items()] + [
+    ("gemini", usage) for usage in GEMINI_USAGES.items()
+]
+PRICE = {"prompt_usd_per_million_tokens": 3.0, "output_usd_per_million_tokens": 3.0}
+
+
+def reply_with(provider, usage):
+    make, name = (
+        (openai_reply, "usage") if provider == "openai" else (gemini_reply, "usageMetadata")
+    )
+    status, body = make('{"word": "a"}')
+    del body[name]
+    return status, body if usage is ABSENT else body | {name: usage}
+
+
+@pytest.mark.parametrize(
+    ("provider", "usage"), CASES, ids=[f"{provider}, {name}" for provider, (name, _) in CASES]
+)
+def test_a_reply_without_usable_counts_is_kept_and_its_usage_unknown(
+    ask, server, tmp_path, provider, usage
+):
+    server.respond = lambda body, number: reply_with(provider, usage[1])
+    (result,), used = ask([Request("word", Word)], provider=provider, price=PRICE, budget_usd=5)
+    assert result.value == Word(word="a")
+    assert (used.calls, used.prompt_tokens, used.output_tokens) == (1, 0, 0)
+    assert used.unknown_calls == 1
+    assert 0 < used.cost_usd < 1e-3, "estimated from the texts"
+    journal = Journal(str(tmp_path / "journal"))
+    assert journal.usage("SynthDataGen", 1) == used, "every line can be read again"
+    journal.close()
+    (again,), _ = ask([Request("word", Word)], provider=provider, price=PRICE)
+    assert again.from_journal
+    assert len(server.bodies) == 1
+
+
+def test_counts_of_gemini_that_are_left_out_are_none(ask, server):
+    """In JSON of a message, 0 is left out: https://protobuf.dev/programming-guides/json"""
+    server.respond = lambda body, number: reply_with("gemini", {"promptTokenCount": 12})
+    _, used = ask([Request("word", Word)])
+    assert (used.prompt_tokens, used.output_tokens, used.unknown_calls) == (12, 0, 0)
+
+
+COUNTS = {"promptTokenCount": 9291, "totalTokenCount": 9291}
+EMPTY = {
+    # https://github.com/BerriAI/litellm/pull/10186
+    "no candidates": ("gemini", {"usageMetadata": COUNTS, "modelVersion": "gemini-2.5-pro"}),
+    "candidates: []": ("gemini", {"usageMetadata": COUNTS, "candidates": []}),
+    # https://github.com/googleapis/python-genai/issues/1289
+    "no parts": (
+        "gemini",
+        {
+            "candidates": [{"content": {"role": "model"}, "finishReason": "STOP"}],
+            "usageMetadata": COUNTS,
+        },
+    ),
+    "no choices": (
+        "openai",
+        {"choices": [], "usage": {"prompt_tokens": 9291, "completion_tokens": 0}},
+    ),
+    "no message": (
+        "openai",
+        {"choices": [{}], "usage": {"prompt_tokens": 9291, "completion_tokens": 0}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("provider", "body"), EMPTY.values(), ids=EMPTY)
+def test_a_reply_without_an_answer_is_paid_for_and_asked_again_a_few_times(
+    ask, server, provider, body
+):
+    make = openai_reply if provider == "openai" else gemini_reply
+    server.respond = lambda sent, number: (
+        (200, body) if "word 1" in str(sent) else make('{"word": "a"}')
+    )
+    options = {"provider": provider, "price": PRICE, "max_concurrency": 1}
+    results, used = ask(words(3), **options)
+    assert [result.error for result in results] == [None, "bad_output", None]
+    assert len(server.bodies) == used.calls == 2 + 4
+    assert used.prompt_tokens > 4 * 9291
+    assert used.unknown_calls == 0
+    with pytest.raises(BudgetError):
+        ask([Request("word 1, once more", Word)], budget_usd=used.cost_usd + 0.03, **options)
+    assert len(server.bodies) == 6 + 2, "each of them counts"
+
+
+def test_a_budget_holds_where_the_service_counts_nothing(tmp_path, settings, server):
+    server.respond = lambda body, number: reply_with("gemini", None)
+    long = [Request(f"{'word ' * 300}{n}", Word) for n in range(50)]
+    with (
+        open_service_llm(
+            settings(price=PRICE, budget_usd=0.01, max_concurrency=1),
+            journal_uri=str(tmp_path),
+            component="c",
+            round=1,
+        ) as llm,
+        pytest.raises(BudgetError),
+    ):
+        list(llm.map(long))
+    assert 5 < len(server.bodies) < 20
+
+
+def test_what_is_unknown_is_added_up(ask, server):
+    server.respond = lambda body, number: (
+        reply_with("gemini", None) if number % 2 else gemini_reply('{"word": "a"}')
+    )
+    _, used = ask(words(6))
+    assert (used.calls, used.unknown_calls, used.prompt_tokens) == (6, 3, 30)

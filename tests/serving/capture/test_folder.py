@@ -1,0 +1,118 @@
+import datetime
+import errno
+import os
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from serving.capture import capture as capture_module
+from serving.capture import folder as folder_module
+from serving.capture.capture import Capture
+from serving.capture.folder import CaptureFolder
+from serving.capture.settings import CaptureSettings
+from serving.settings import ServingSettings
+
+START = datetime.datetime(2026, 11, 1, 23, 59, tzinfo=datetime.UTC)
+
+
+class Calendar:
+    def __init__(self):
+        self.now = START
+
+    def __call__(self):
+        return self.now
+
+
+def contents(path):
+    return [file.read_text() for file in sorted(path.iterdir())]
+
+
+def test_a_file_is_followed_by_another_at_its_limit_and_every_day(tmp_path):
+    calendar = Calendar()
+    folder = CaptureFolder(tmp_path, max_file_bytes=8, retention_days=30, now=calendar)
+    for line in (b"first\n", b"second\n", b"third\n"):
+        folder.append(line)
+    calendar.now += datetime.timedelta(minutes=2)
+    folder.append(b"tomorrow\n")
+    assert sorted(contents(tmp_path)) == ["first\nsecond\n", "third\n", "tomorrow\n"]
+    assert {oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()} == {"0o600"}
+
+
+def test_old_files_are_deleted_and_those_of_others_kept(tmp_path):
+    calendar = Calendar()
+    others = tmp_path / "notes.jsonl"
+    others.write_text("mine\n")
+    folder = CaptureFolder(tmp_path, max_file_bytes=1, retention_days=2, now=calendar)
+    for day in range(5):
+        folder.append(f"day {day}\n".encode())
+        calendar.now += datetime.timedelta(days=1)
+    folder.close()
+    folder.prune()
+    assert sorted(contents(tmp_path)) == ["day 3\n", "day 4\n", "mine\n"]
+
+
+def test_a_deleted_file_is_followed_by_another(tmp_path):
+    folder = CaptureFolder(tmp_path / "capture", max_file_bytes=1000, retention_days=2)
+    folder.append(b"lost\n")
+    next((tmp_path / "capture").iterdir()).unlink()
+    folder.append(b"kept\n")
+    assert contents(tmp_path / "capture") == ["kept\n"]
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half(tmp_path, monkeypatch):
+    real = os.write
+
+    def write(file, data):
+        if len(data) < 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data[: len(data) // 2])
+
+    folder = CaptureFolder(tmp_path, max_file_bytes=1000, retention_days=2)
+    folder.append(b"whole\n")
+    monkeypatch.setattr(folder_module.os, "write", write)
+    with pytest.raises(OSError, match="No space"):
+        folder.append(b"a line that is too long\n")
+    monkeypatch.undo()
+    folder.append(b"after\n")
+    assert contents(tmp_path) == ["whole\nafter\n"]
+
+
+def test_what_cannot_be_written_in_time_is_dropped_and_counted(tmp_path, monkeypatch):
+    is_free = threading.Event()
+    monkeypatch.setattr(capture_module, "_size", lambda content: 1)
+    monkeypatch.setattr(capture_module.Capture, "_line", lambda self, each: f"{each.id}\n")
+    append = CaptureFolder.append
+
+    def wait(self, lines):
+        is_free.wait(30)
+        append(self, lines)
+
+    monkeypatch.setattr(CaptureFolder, "append", wait)
+    dropped = []
+    settings = CaptureSettings(enabled=True, folder=str(tmp_path), queue_length=3)
+
+    async def fill():
+        capture = Capture(settings, tmp_path, dropped.append, lambda problem: None)
+        for number in range(5):
+            capture.put(SimpleNamespace(id=number, content="text"))
+        is_free.set()
+        await capture.close()
+
+    capture_module.asyncio.run(fill())
+    assert sum(dropped) == 2
+    assert "".join(contents(tmp_path)) == "0\n1\n2\n"
+
+
+def test_capture_is_off_unless_it_is_set():
+    assert not ServingSettings().capture.enabled
+    assert ServingSettings(capture=True).capture == CaptureSettings(enabled=True)
+    assert ServingSettings(capture={"enabled": True, "retention_days": 7}).capture.enabled
+
+
+def test_what_an_earlier_gateway_left_is_deleted_without_a_request(tmp_path):
+    old, new = (tmp_path / f"{day}T000000Z-00000000.jsonl" for day in ("2020-01-01", "2999-01-01"))
+    old.touch()
+    new.touch()
+    Capture(CaptureSettings(), tmp_path, lambda count: None, lambda problem: None)
+    assert list(tmp_path.iterdir()) == [new]

@@ -1,0 +1,126 @@
+"""The commands on real traffic as a person types them: options, exit status and messages."""
+
+import json
+import re
+
+import httpx
+import pytest
+
+import local_runner
+from core import artifact_files
+from core.reports.confidence import ConfidenceReport
+from core.reports.watch import WatchReport
+from serving.cutover import confidence
+from tests.serving.gateway.harness import harness
+
+PRESET = "offline"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command line; its exit status and what it printed."""
+    monkeypatch.delenv("UNDERSTUDY_STANDIN_URL", raising=False)
+
+    def run(*arguments):
+        override = ("--set", f"output_dir={tmp_path / 'output'}")
+        try:
+            status = local_runner.main([*arguments, *override])
+        except SystemExit as ended:
+            status = ended.code
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    run.output = tmp_path / "output"
+    return run
+
+
+@pytest.fixture
+def gateway():
+    """A gateway that serves the task of the preset, and its port."""
+    with harness() as servers:
+        task = servers.task(
+            name="support_triage", output_schema=None, samples=(), context_length=4096
+        )
+        servers.start(servers.settings(), [task])
+        servers.port = servers.url.rpartition(":")[2]
+        yield servers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cutover"], r"offline captures none: set serving\.capture\.enabled=true"),
+        (
+            ["cutover", "--port", "9", "--set", "serving.capture.enabled=true"],
+            "No gateway answers on port 9",
+        ),
+        (
+            ["cutover", "--steps", "a,b", "--set", "serving.capture.enabled=true"],
+            "'a,b' is not a list of percentages",
+        ),
+        (["cutover", "--back", "--port", "9"], "No gateway answers on port 9"),
+        (["serve", "mode", "--port", "9"], "No gateway answers on port 9"),
+        (["watch", "--once", "--port", "9"], "No gateway answers on port 9"),
+        (["confidence"], r"no .*summary\.json"),
+        (["verdict"], "no captured exchange of support_triage"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_in_one_sentence_and_status_2(run, arguments, message):
+    status, printed = run(*arguments)
+    assert (status, bool(re.search(message, printed))) == (2, True), printed
+
+
+def test_serve_mode_changes_and_prints_the_mode_of_a_gateway(run, gateway):
+    status, printed = run("serve", "mode", "canary", "--percent", "5", "--port", gateway.port)
+    assert (status, "The gateway's mode is canary, 5 % of the users" in printed) == (0, True)
+    mode = httpx.get(f"{gateway.url}/understudy/status").json()["mode"]
+    assert (mode["mode"], mode["canary_percent"], mode["set_by"]) == ("canary", 5, "serve mode")
+    assert "mode is canary" in run("serve", "mode", "--port", gateway.port)[1]
+    status, printed = run("serve", "mode", "canarry", "--port", gateway.port)
+    assert (status, "kept its mode: There is no mode 'canarry'" in printed) == (2, True)
+
+
+def test_cutover_goes_back_by_the_command_line(run, gateway):
+    run("serve", "mode", "canary", "--percent", "5", "--port", gateway.port)
+    status, printed = run("cutover", "--back", "--port", gateway.port)
+    assert (status, "back to the service: asked for with --back" in printed) == (0, True)
+    mode = httpx.get(f"{gateway.url}/understudy/status").json()["mode"]
+    assert (mode["mode"], mode["set_by"]) == ("failover", "cutover")
+
+
+def test_cutover_is_refused_by_a_gateway_that_captures_nothing(run, gateway):
+    capture = ("--set", "serving.capture.enabled=true")
+    status, printed = run("cutover", "--port", gateway.port, *capture)
+    assert (status, "the gateway captures none: start it with" in printed) == (2, True), printed
+
+
+def test_watch_once_exits_with_status_1_at_an_alarm(run, gateway):
+    options = ("watch", "--once", "--port", gateway.port, "--set", "serving.watch.prompts=2")
+    status, printed = run(*options)
+    assert (status, "As usual." in printed) == (0, True), printed
+    file = run.output / artifact_files.WATCH
+    [look] = WatchReport.read(str(file)).looks
+    assert (look.service.total, look.model.total, look.round) == (2, 2, 3)
+    values = json.loads(file.read_text())
+    values["looks"][0]["service_versions"] = ["another model"]
+    file.write_text(json.dumps(values))
+    status, printed = run(*options)
+    assert (status, "answered with another model before" in printed) == (1, True), printed
+    assert len(WatchReport.read(str(file)).looks) == 2
+
+
+def test_confidence_measures_with_the_settings_given_and_writes_its_report(run, monkeypatch):
+    async def measure(preset, scorer):  # the server of a model takes longer than all these tests
+        return ConfidenceReport(
+            task=preset.task.name, model_version="m", slots=4, scorer=scorer.name,
+            wanted_percent=preset.settings.confidence.right_percent, chosen=None,
+            reason="No threshold.", curve=(), rows={},
+        )  # fmt: skip
+
+    monkeypatch.setattr(confidence, "measure", measure)
+    status, printed = run("confidence", "--set", "serving.confidence.right_percent=90")
+    file = run.output / artifact_files.CONFIDENCE
+    assert (status, f"No threshold.\nWrote {file}." in printed) == (0, True), printed
+    report = ConfidenceReport.read(str(file))
+    assert (report.task, report.wanted_percent) == ("support_triage", 90)

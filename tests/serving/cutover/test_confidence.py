@@ -1,0 +1,106 @@
+"""Confidence is measured through the server that answers, and its threshold is taken up."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from core import artifact_files
+from core.errors import UserError
+from core.records import CoverageRow
+from core.reports.confidence import ConfidenceReport
+from serving.cutover.confidence import ask_holdout, make_report
+from serving.cutover.scoring import open_scorer
+from serving.model.threshold import known_threshold
+from tests.serving.gateway import fakes
+
+WRONG = '{"category": "returns"}'
+
+
+def unsure_where_wrong(slots: dict) -> fakes.Behavior:
+    """Is sure of all answers but those to prompts with a `?`, which are wrong."""
+    lock = threading.Lock()
+
+    async def behave(request, reply):
+        with lock:
+            slots["now"] = slots.get("now", 0) + 1
+            slots["most"] = max(slots.get("most", 0), slots["now"])
+        prompt = request.json["messages"][-1]["content"]
+        is_unsure = "?" in prompt
+        log = -2.0 if is_unsure else -0.001
+        tokens = [{"token": "x", "logprob": log}, {"token": "y", "logprob": log}]
+        text = WRONG if is_unsure else '{"category": "billing"}'
+        await asyncio.sleep(0.005)  # others may begin
+        await reply.begin_chunks()
+        parts = [
+            {"index": 0, "delta": {"content": text}, "logprobs": {"content": tokens}},
+            {"index": 0, "delta": {}, "finish_reason": "stop"},
+        ]
+        for part in parts:
+            await reply.chunk(b"data: " + json.dumps({"choices": [part]}).encode() + b"\n\n")
+        with lock:
+            slots["now"] -= 1
+        await reply.end_chunks()
+
+    return behave
+
+
+@pytest.fixture
+def preset(preset_of):
+    rows = tuple(
+        CoverageRow(f"h{n}", f"Charged twice {n}{'?' * (n % 4 == 0)}", '{"category": "billing"}',
+                    "holdout" if n < 160 else "seed")
+        for n in range(170)
+    )  # fmt: skip
+    return preset_of(confidence={"enabled": True}).model_copy(update={"coverage": rows})
+
+
+def measured(servers, preset) -> ConfidenceReport:
+    task = servers.task(slots=3)
+    answers = servers.run(ask_holdout(preset, task))
+    with open_scorer(preset, "confidence") as scorer:
+        return make_report(preset, task, answers, scorer)
+
+
+def test_the_threshold_leaves_out_what_is_wrong(servers, preset):
+    slots = {}
+    servers.model.behavior = unsure_where_wrong(slots)
+    report = measured(servers, preset)
+    assert len(report.rows) == 160  # the holdout, and nothing of the seeds
+    assert (report.slots, slots["most"]) == (3, 3)
+    assert (report.chosen.kept, report.chosen.threshold) == (120, pytest.approx(-0.001))
+    assert report.chosen.right.rate_percent == 100
+    assert [point.kept for point in report.curve] == [120, 160]
+    file = preset.output_dir / artifact_files.CONFIDENCE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(report.to_json())
+    said = []
+    version = report.model_version
+    assert known_threshold(preset, version, 3, said.append) == pytest.approx(-0.001)
+    assert said == []
+    assert known_threshold(preset, "triage/round-4@other", 3, said.append) is None
+    assert known_threshold(preset, version, 4, said.append) is None
+    stricter = preset.settings.confidence.model_copy(update={"right_percent": 99.5})
+    changed = preset.settings.model_copy(update={"confidence": stricter})
+    other = preset.model_copy(update={"settings": changed})
+    assert known_threshold(other, version, 3, said.append) is None
+    assert f"now the model triage/round-4@other, not {version}." in said[0]
+    assert "now serving.model.slots 4, not 3." in said[1]
+    assert "now serving.confidence.right_percent 99.5, not 95." in said[2]
+    assert all("Run `understudy confidence --preset triage.yaml` again." in each for each in said)
+
+
+def test_a_threshold_of_the_preset_comes_first(preset_of):
+    assert known_threshold(preset_of(confidence={"threshold": -0.5}), "any", 4, print) == -0.5
+
+
+def test_a_server_without_log_probabilities_is_named(servers, preset):
+    with pytest.raises(UserError, match="returns no log-probabilities"):
+        measured(servers, preset)
+
+
+def test_without_a_holdout_it_says_so(servers, preset):
+    empty = preset.model_copy(update={"coverage": ()})
+    with pytest.raises(UserError, match="has no holdout row"):
+        measured(servers, empty)

@@ -1,0 +1,197 @@
+"""What a step of the walk has to show: quality, errors, patience and latency."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from core.captured import CapturedExchange
+from judging.anytime import ALPHA, quantile_high, quantile_low
+from judging.pairs import PairScore
+from serving.cutover.gates import Gates
+from serving.mode_settings import CutoverSettings
+from tests.serving.cutover.conftest import exchange
+
+GOOD = PairScore(1.0, 1.0, True, True, "equal")
+BAD = PairScore(1.0, 0.0, False, True, "differs")
+
+
+def read(lines):
+    return [CapturedExchange.from_json(line) for line in lines]
+
+
+def pairs(count, begin=0):
+    return read(exchange(begin + n, prompt="p", service="s", model="m") for n in range(count))
+
+
+def left(count, begin, *, service=False, reason="client_left"):
+    """Clients that left before there was an answer, or whose deadline passed."""
+    gone = {"served_by": "none", "reason": reason, "model": None}
+    return read(
+        json.dumps(
+            json.loads(exchange(begin + n, prompt="p", service="s", model="m"))
+            | gone
+            | ({} if service else {"service": None})
+        )
+        for n in range(count)
+    )
+
+
+def canary(count, begin=0, *, failed=0, slow=0, milliseconds=90.0):
+    def model(n):
+        return {"text": "m", "milliseconds": 9000.0 if n < slow else milliseconds,
+                "confidence": None, "round": 3}  # fmt: skip
+
+    answered = {"served_by": "model", "reason": "canary", "service": None}
+    missed = {"served_by": "service", "reason": "model_failed", "model": None}
+    return read(
+        json.dumps(
+            json.loads(exchange(begin + n, prompt="p", service="s", model="m"))
+            | (missed if n < failed else answered | {"model": model(n)})
+        )
+        for n in range(count)
+    )
+
+
+def decide(exchanges, wrong=(), percent=5.0, step_began=""):
+    scores = {e.id: GOOD for e in exchanges} | {f"e{n:05}": BAD for n in wrong}
+    gates = Gates(CutoverSettings(), 3.0, 4)
+    return gates.decide(exchanges, step_began, scores, percent)
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "wrong", "step", "why"),
+    [
+        (pairs(400) + canary(150, 1000), (), "go on", r"safe to switch: \+0 points over 400 pairs"),
+        (pairs(400) + canary(50, 1000), (), "wait", "asked 50 of 100 requests"),
+        (pairs(90) + canary(150, 1000), (), "wait", r"not yet: .*90 pairs, about \d+ to come"),
+        (pairs(400), range(80), "go back", "worse: -20 points"),
+        (pairs(400) + canary(150, 1000, failed=12), (), "go back", "failed at 12 of 150.* 1 %"),
+        (pairs(400) + canary(150, 1000, failed=2), (), "wait", "failed at 2 of 150 requests"),
+        (
+            pairs(400) + canary(150, 1000, milliseconds=1700),
+            (),
+            "go back",
+            "1,700 ms.*800 ms.*2 times",
+        ),
+        (pairs(400) + canary(150, 1000, slow=12), (), "wait", "within 9,000 ms"),
+        (pairs(400) + canary(150, 1000) + left(40, 1150), (), "go back", "40 of 190 clients left"),
+        (
+            pairs(400) + canary(110, 1000) + left(40, 1150, reason="deadline"),
+            (),
+            "go back",
+            "failed at 40 of 150",
+        ),
+        (
+            pairs(400) + canary(110, 1000) + left(40, 1150, service=True, reason="deadline"),
+            (),
+            "go on",
+            "failed at 0 of 110",
+        ),
+        (pairs(400) + canary(150, 1000) + left(1, 1150), (), "go on", "1 of 151 clients left"),
+        (
+            pairs(400) + left(30, 900, service=True) + canary(150, 1000) + left(9, 1150),
+            (),
+            "go on",
+            "9 of 159 clients left",
+        ),
+    ],
+    ids=[
+        "good",
+        "few requests",
+        "few pairs",
+        "worse",
+        "errors",
+        "some errors",
+        "slow",
+        "a few slow ones",
+        "clients leave",
+        "deadlines at the model",
+        "deadlines at the service",
+        "one leaves",
+        "clients leave the service, too",
+    ],
+)
+def test_a_step_is_gated_by_quality_errors_and_latency(exchanges, wrong, step, why):
+    gate = decide(exchanges, wrong)
+    assert gate.step == step, gate.why
+    assert re.search(why, gate.why)
+
+
+def test_a_model_that_turns_bad_is_found_by_the_pairs_of_the_step():
+    before, after = pairs(3000), pairs(120, 5000)
+    began = after[0].time
+    gate = decide(before + after + canary(150, 6000), range(5000, 5060), step_began=began)
+    assert (gate.step, "of this step" in gate.why) == ("go back", True)
+
+
+def test_the_last_step_has_no_pairs_of_its_own():
+    began = canary(1, 7000)[0].time
+    exchanges = pairs(400) + canary(150, 7000)
+    assert decide(exchanges, percent=25, step_began=began).step == "wait"
+    assert decide(exchanges, percent=100, step_began=began).step == "go on"
+
+
+def test_where_no_error_is_allowed_the_first_one_goes_back():
+    exchanges = pairs(400) + canary(150, 1000, failed=1)
+    gates = Gates(CutoverSettings(max_error_percent=0), 3.0, 4)
+    gate = gates.decide(exchanges, "", {e.id: GOOD for e in exchanges}, 5.0)
+    assert (gate.step, "failed at 1 of 150 requests, more than 0 %" in gate.why) == (
+        "go back",
+        True,
+    )
+
+
+def stops(slower: float, percent: float, walks: int) -> tuple[int, int]:
+    """How many walks end, by the gate and by comparing the two 95th percentiles as they are.
+
+    Looked at ten times, while the model answers 800 requests; as scattered as answers of services.
+    """
+    generator = np.random.default_rng(1)
+    share = (100 - percent) / percent
+    alpha = ALPHA / 2 / 4 / 2
+    by_gate = by_percentile = 0
+    for _ in range(walks):
+        own = generator.lognormal(0, 0.8, 800) * slower
+        service = generator.lognormal(0, 0.8, int(800 * share))
+        looks = [
+            (own[:size], service[: int(size * share)])
+            for size in (20, 40, 60, 80, 100, 150, 200, 300, 500, 800)
+        ]
+        by_gate += any(
+            quantile_low(a.tolist(), 0.95, alpha) > 2 * quantile_high(b.tolist(), 0.95, alpha)
+            for a, b in looks
+        )
+        by_percentile += any(
+            np.quantile(a, 0.95) > 2 * np.quantile(b, 0.95) for a, b in looks if len(a) >= 100
+        )
+    return by_gate, by_percentile
+
+
+@pytest.mark.parametrize("percent", [5, 50])
+def test_scattered_latencies_end_no_walk_and_slow_answers_do(percent):
+    assert stops(1.5, percent, 40)[0] == 0
+    by_gate, by_percentile = stops(2.0, percent, 40)  # exactly what is allowed
+    assert by_gate <= 1
+    assert by_percentile >= 20  # what the gate is for
+    assert stops(5.0, percent, 20)[0] == 20
+
+
+def test_a_bound_of_a_quantile_holds_at_every_look():
+    generator = np.random.default_rng(2)
+    wrong = [0, 0]
+    for _ in range(150):
+        values = generator.exponential(size=1000)
+        looks = [values[:size].tolist() for size in range(100, 1001, 100)]
+        wrong[0] += any(quantile_low(look, 0.95, 0.1) > -np.log(0.05) for look in looks)
+        wrong[1] += any(quantile_high(look, 0.95, 0.1) < -np.log(0.05) for look in looks)
+    assert max(wrong) <= 22  # 15 are expected at most; more than 22 come by chance in 4 of 100
+
+
+def test_too_few_values_bound_no_quantile():
+    assert quantile_low([], 0.95, 0.05) == -math.inf
+    assert quantile_high([1.0] * 20, 0.95, 0.05) == math.inf
+    assert quantile_high([1.0] * 400, 0.95, 0.05) == 1.0
+    assert quantile_low([1.0] * 10, 0.95, 0.05) == 1.0

@@ -1,0 +1,162 @@
+"""Alarms: at every change of state, on stderr, in the metrics and at the webhook."""
+
+import io
+import types
+
+import httpx
+import pytest
+
+from tests.serving.gateway import fakes
+from tests.serving.gateway.harness import (
+    GEMINI_PATH,
+    INSTRUCTION,
+    MODEL_TEXT,
+    SERVICE_TEXT,
+    gemini_request,
+)
+
+
+async def unavailable(request, reply):
+    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
+
+
+async def thanks(request, reply):
+    await reply.whole(b"ok")
+
+
+@pytest.fixture
+def webhook(servers):
+    hook = fakes.FakeServer(thanks)
+    servers.run(hook.start())
+    yield hook
+    servers.run(hook.stop())
+
+
+@pytest.fixture
+def stderr(monkeypatch):
+    """What alarms write to standard error; pytest's capture is not made for a server's threads."""
+    stream = io.StringIO()
+    monkeypatch.setattr("serving.gateway.alarms.sys", types.SimpleNamespace(stderr=stream))
+    return stream
+
+
+def started(servers, url: str | None):
+    breakers = {"failures_to_open": 2, "ramp_successes": 1, "wait_seconds": 10, "jitter": 0}
+    return servers.start(servers.settings(alert_url=url, breakers=breakers))
+
+
+def test_an_outage_is_told_once_and_its_end_too(servers, webhook, stderr):
+    started(servers, webhook.url)
+    servers.service.behavior = unavailable
+    for _ in range(5):
+        servers.ask("gemini", stream=False)
+    assert 'understudy_alarm{name="service"} 1.0' in metrics(servers)
+    servers.service.behavior = fakes.healthy(SERVICE_TEXT)
+    servers.clock.now += 10
+    assert servers.ask("gemini", stream=False) == SERVICE_TEXT
+    servers.wait_until(lambda: len(webhook.received) >= 2)
+    told = [request.json for request in webhook.received]
+    assert [(it["alarm"], it["state"]) for it in told] == [
+        ("service", "raised"),
+        ("service", "cleared"),
+    ]
+    assert "F6" in told[0]["text"]
+    assert stderr.getvalue().count("understudy: alarm service") == 2
+    assert 'understudy_alarm{name="service"} 0.0' in metrics(servers)
+
+
+def metrics(servers) -> str:
+    return httpx.get(f"{servers.url}/understudy/metrics").text
+
+
+@pytest.mark.parametrize("hook", ["silent", "failing", "gone"])
+def test_a_webhook_that_does_not_answer_blocks_no_request(servers, webhook, hook):
+    async def silent(request, reply):
+        await reply.stall()
+
+    webhook.behavior = {"silent": silent, "failing": unavailable, "gone": thanks}[hook]
+    url = webhook.url
+    if hook == "gone":
+        servers.run(webhook.stop())
+    started(servers, url)
+    servers.service.behavior = unavailable
+    for _ in range(4):
+        assert servers.ask("gemini", stream=False) == MODEL_TEXT
+
+
+def test_the_url_of_the_webhook_may_come_from_the_environment(servers, webhook, monkeypatch):
+    monkeypatch.setenv("ALERT_URL", webhook.url)
+    started(servers, "env:ALERT_URL")
+    servers.service.behavior = unavailable
+    for _ in range(2):
+        servers.ask("gemini", stream=False)
+    servers.wait_until(lambda: len(webhook.received) == 1)
+
+
+def test_a_retired_model_is_told_with_its_name(servers, stderr):
+    async def not_found(request, reply):
+        await reply.whole(b'{"error": {"code": 404, "status": "NOT_FOUND"}}', 404)
+
+    started(servers, None)
+    servers.service.behavior = not_found
+    assert servers.ask("gemini", stream=False) == MODEL_TEXT
+    assert servers.ask("gemini", stream=False) == MODEL_TEXT
+    told = stderr.getvalue()
+    assert told.count("alarm model:gemini-x raised") == 1
+    assert "Check its name and the base URL" in told
+
+
+def test_an_edited_instruction_raises_the_alarm_with_its_text(servers, stderr):
+    started(servers, None)
+    with httpx.Client() as client:
+        for system in ["Sort the customer's message. Answer with JSON."] * 100 + ["New text."] * 30:
+            client.post(servers.url + GEMINI_PATH, json=gemini_request(system=system))
+    told = stderr.getvalue()
+    assert told.count("alarm match_share:triage raised") == 1
+    assert "'New text.'" in told
+    assert 'understudy_match_share{task="triage"} 0.4' in metrics(servers)
+
+
+@pytest.mark.parametrize("mode", ["failover", "private"])
+def test_no_personal_data_leaves_by_the_webhook(servers, webhook, stderr, mode):
+    servers.start(servers.settings(alert_url=webhook.url, mode=mode))
+    with httpx.Client() as client:
+        for system in [INSTRUCTION] * 100 + ["About ada.lovelace@example.org."] * 30:
+            client.post(servers.url + GEMINI_PATH, json=gemini_request(system=system))
+    servers.wait_until(lambda: len(webhook.received) == 1)
+    text = webhook.received[0].json["text"]
+    assert ("'About [EMAIL_1].'" in text) == (mode == "failover")
+    assert "ada" not in text + stderr.getvalue()
+    assert len(servers.service.received) == (130 if mode == "failover" else 100)
+    assert all(b"ada" not in request.body for request in servers.service.received[-30:]) == (
+        mode == "private"
+    )
+
+
+def test_names_of_models_that_callers_make_up_flood_nothing(servers, stderr):
+    async def not_found(request, reply):
+        await reply.whole(b'{"error": {"code": 404, "status": "NOT_FOUND"}}', 404)
+
+    started(servers, None)
+    servers.service.behavior = not_found
+    with httpx.Client() as client:
+        for number in range(300):
+            path = f"/v1beta/models/x%0Aunderstudy%20alarm%20{number}:generateContent"
+            assert client.post(servers.url + path, json=gemini_request()).status_code == 200
+    lines = [line for line in stderr.getvalue().splitlines() if "alarm" in line]
+    assert len(lines) == 256
+    assert all(line.startswith("understudy: alarm model:x?understudy?alarm?") for line in lines)
+
+
+def test_a_tuned_model_that_fails_under_requests_is_told_and_its_return_too(servers, stderr):
+    started(servers, None)
+    servers.service.behavior = servers.model.behavior = unavailable
+    for _ in range(3):
+        assert servers.post(GEMINI_PATH, gemini_request()).status_code == 503
+    assert 'understudy_breaker_open{backend="tuned_model:triage"} 1.0' in metrics(servers)
+    assert 'understudy_alarm{name="tuned_model:triage"} 1.0' in metrics(servers)
+    servers.model.behavior = fakes.model(MODEL_TEXT)
+    servers.wait_until(lambda: servers.post(GEMINI_PATH, gemini_request()).status_code == 200)
+    assert 'understudy_breaker_open{backend="tuned_model:triage"} 0.0' in metrics(servers)
+    assert 'understudy_alarm{name="tuned_model:triage"} 0.0' in metrics(servers)
+    assert stderr.getvalue().count("alarm tuned_model:triage") == 2

@@ -1,0 +1,29 @@
+import pytest
+
+from core.errors import UserError
+from core.records import CoverageRow
+from task.coverage.redaction import redacted_rows
+from task.privacy import PrivacySettings
+
+ON = PrivacySettings(redact=True)
+
+
+def row(row_id, prompt, output="x"):
+    return CoverageRow(row_id, prompt, output, "seed", ("en",))
+
+
+def test_prompt_and_output_are_redacted_together_and_the_rest_stays():
+    rows = [row("a", "I am ada@example.org", '{"mail": "ada@example.org"}'), row("b", "hello")]
+    redacted = [row("a", "I am [EMAIL_1]", '{"mail": "[EMAIL_1]"}'), row("b", "hello")]
+    assert redacted_rows(rows, ON) == redacted
+
+
+def test_nothing_is_changed_unless_asked_for():
+    rows = [row("a", "I am ada@example.org")]
+    assert redacted_rows(rows, PrivacySettings()) == rows
+
+
+def test_prompts_that_differ_in_personal_data_alone_are_named():
+    rows = [row("a", "I am ada@example.org"), row("b", "I am bob@example.org")]
+    with pytest.raises(UserError, match="'a' and 'b' are the same"):
+        redacted_rows(rows, ON)
