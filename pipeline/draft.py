@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 from pipeline.config import Config, read_values, validate
 
 # What shipped presets leave to the user, with values that stand for it.
-_VERTEX = {"project": "PROJECT", "pipeline_root": "gs://bucket/folder", "image": "IMAGE"}
+_VERTEX = {
+    "project": "PROJECT",
+    "pipeline_root": "gs://bucket/folder",
+    "image": "region-docker.pkg.dev/project/repository/image",
+}
 _SIGN_IN = ("vertex_project", "api_key_env", "api_key_secret", "base_url")
 
 

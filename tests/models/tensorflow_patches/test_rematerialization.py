@@ -79,11 +79,12 @@ def test_values_and_gradients(name, scale, dtype):
     )
     with rematerialize(model):
         found = value_and_gradients(operations(model)[name], rounded, upstream)
-    tolerance = 1e-5 if dtype == "float32" else 0.03
+    tolerance, rounding = (1e-5, 2**-24) if dtype == "float32" else (0.03, 2**-8)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == dtype
-        largest = max(np.abs(theirs).max(), 1e-6)  # shares of one key alone have no gradient
-        np.testing.assert_allclose(tf.cast(ours, "float32"), theirs, atol=tolerance * largest)
+        # Where one key has all shares but a rounding, so has its gradient: a rounding of the keys.
+        atol = tolerance * np.abs(theirs).max() + rounding * scale
+        np.testing.assert_allclose(tf.cast(ours, "float32"), theirs, atol=atol)
 
 
 @pytest.mark.parametrize(("name", "n_arrays"), [("gated gelu", 2), ("norm", 1), ("attention", 2)])

@@ -13,6 +13,7 @@ from pipeline.vertex.settings import VertexSettings
 
 ROOT = Path(__file__).parents[3]
 TARGETS = ("pipeline", "cuda", "dataflow")
+GATEWAY_LOCKS = ("gateway", "serve")  # LOCK, of the gateway's image
 
 
 def _instructions():
@@ -43,7 +44,8 @@ def _sources():
     """What is copied from the build context."""
     for _, keyword, words in _instructions():
         if keyword in ("COPY", "ADD") and not words[0].startswith("--from"):
-            yield from words[:-1]
+            for word in words[:-1]:
+                yield from (word.replace("${LOCK}", lock) for lock in GATEWAY_LOCKS)
 
 
 def _is_ignored(path):
