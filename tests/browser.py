@@ -42,7 +42,7 @@ def installed():
 
 
 class Browser(webdriver.Chrome):
-    """A headless Chromium that shows one page."""
+    """A headless Chromium that shows one page; `renew` makes it a new one, sooner than a start."""
 
     def __init__(self, chromium, chromedriver):
         options = webdriver.ChromeOptions()
@@ -51,6 +51,20 @@ class Browser(webdriver.Chrome):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", _LOGS)
         super().__init__(options=options, service=Service(chromedriver))
+
+    def renew(self):
+        """Forgets all pages: a new tab, nothing stored, no settings of the screen, no log."""
+        pages = self.window_handles
+        self.switch_to.new_window("tab")
+        kept = self.current_window_handle
+        for page in pages:
+            self.switch_to.window(page)
+            self.close()
+        self.switch_to.window(kept)
+        self.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+        self.delete_all_cookies()
+        for log in _LOGS:
+            self.get_log(log)
 
     def open(self, url, width, scheme="light"):
         """Shows a page on a screen of that width in CSS pixels."""

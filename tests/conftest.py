@@ -24,8 +24,8 @@ def no_service_known(monkeypatch):
     monkeypatch.setattr("service_llm.pacing.limiter._limiters", {})
 
 
-@pytest.fixture
-def browser():
+@pytest.fixture(scope="session")
+def started_browser():
     """A headless Chromium; see `tests.browser.Browser`. With CI set, a missing one is a failure."""
     paths = installed()
     if not paths:
@@ -33,3 +33,10 @@ def browser():
         give_up("chromium and chromedriver are not installed: apt-get install chromium-driver")
     with Browser(*paths) as opened:
         yield opened
+
+
+@pytest.fixture
+def browser(started_browser):
+    """One that no other test's pages are left in."""
+    started_browser.renew()
+    return started_browser
