@@ -1,9 +1,10 @@
 """Finds what would fail on Vertex AI before anything is submitted or paid for."""
 
 import logging
+import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from core.errors import UserError
@@ -20,6 +21,11 @@ _logger = logging.getLogger(__name__)
 _THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|\[::1\])")
 # What KerasHub downloads, and what is made without files.
 _PRESET = re.compile(r"(hf|kaggle)://.+|random:.+|\w[\w.-]*", re.ASCII)
+_MODEL_FILES = (".gguf", ".keras", ".h5", ".safetensors")
+# Built-in names are Kaggle's, too; the terms of these are accepted by an account.
+_KAGGLE_LOGIN = re.compile(r"(?!hf://|random:).*(gemma(?!_?4)|llama)", re.IGNORECASE)
+_KAGGLE_KEYS = ("KAGGLE_USERNAME", "KAGGLE_KEY")
+_IN_IMAGE = "data/coverage"  # what the Dockerfile copies
 _IMAGE = re.compile(
     r"^(?P<host>[^/]+)/(?P<name>[^@]+?)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:\w+))?$"
 )
@@ -44,6 +50,7 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
     problems = [
         *_service_problems(config, vertex),
         *_model_problems(config, vertex),
+        *_coverage_problems(config, vertex),
         *_label_problems(config, vertex),
         *_machine_problems(config, vertex),
     ]
@@ -106,16 +113,46 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             f"A blessed model is pushed to the Hub, and {token} is no secret of the tasks. Set "
             f"vertex.secrets.{token} to the name of a secret (projects/P/secrets/S/versions/V)."
         )
-    if re.match(r"hf://.*gemma", config.training.preset) and "HF_TOKEN" not in vertex.secrets:
+    preset = config.training.preset
+    if not _can_be_downloaded(preset):
         yield (
-            f"training.preset is {config.training.preset!r}, and Gemma's weights need a login at "
-            "the Hub. Set vertex.secrets.HF_TOKEN to the name of a secret."
-        )
-    if not _PRESET.fullmatch(config.training.preset):
-        yield (
-            f"training.preset is {config.training.preset!r}, which the image does not hold. Set "
+            f"training.preset is {preset!r}, which the image does not hold. Set "
             "training.preset=hf://google/gemma-3-1b-it, another hf://… or kaggle://… preset, or a "
             "built-in name such as gemma3_1b."
+        )
+    elif re.match(r"hf://.*gemma", preset) and "HF_TOKEN" not in vertex.secrets:
+        yield (
+            f"training.preset is {preset!r}, and Gemma's weights need a login at the Hub. Set "
+            "vertex.secrets.HF_TOKEN to the name of a secret."
+        )
+    elif _KAGGLE_LOGIN.match(preset) and not _has_kaggle_login(vertex):
+        yield (
+            f"training.preset is {preset!r}, whose weights need a login at Kaggle. Set "
+            f"{' and '.join(f'vertex.secrets.{key}' for key in _KAGGLE_KEYS)} to the names of "
+            "secrets, or set training.preset=hf://…."
+        )
+
+
+def _can_be_downloaded(preset: str) -> bool:
+    if not _PRESET.fullmatch(preset):
+        return False
+    is_name = "://" not in preset and not preset.startswith("random:")
+    return not is_name or not (preset.endswith(_MODEL_FILES) or Path(preset).exists())
+
+
+def _has_kaggle_login(vertex: VertexSettings) -> bool:
+    return "KAGGLE_API_TOKEN" in vertex.secrets or vertex.secrets.keys() >= set(_KAGGLE_KEYS)
+
+
+def _coverage_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
+    folder = config.coverage_dir
+    path = PurePosixPath(posixpath.normpath(folder))
+    if not folder.startswith("gs://") and not path.is_relative_to(_IN_IMAGE):
+        copy = f"{vertex.root}/coverage/{path.name}"
+        yield (
+            f"coverage_dir is {folder!r}, and the image holds {_IN_IMAGE} only. Upload it with "
+            f"gcloud storage rsync --recursive {folder} {copy} and set coverage_dir={copy}, or "
+            f"move it into {_IN_IMAGE} and build the image again."
         )
 
 

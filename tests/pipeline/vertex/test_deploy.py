@@ -168,6 +168,16 @@ def test_a_build_without_cuda_trains_on_cpu(deploy, tmp_path):
     assert len(vertex.images) == 1
 
 
+def test_the_user_of_the_tasks_reaches_the_build_of_every_image(deploy):
+    _, commands = deploy("build.sh", PROJECT=PROJECT, RUN_AS="0")
+    assert len(commands) == 2
+    assert all(",_RUN_AS=0" in command for command in commands)
+    build = yaml.safe_load((DEPLOY / "cloudbuild.yaml").read_text(encoding="utf-8"))
+    [step] = build["steps"]
+    assert "RUN_AS=$_RUN_AS" in step["args"]
+    assert step["args"][step["args"].index("RUN_AS=$_RUN_AS") - 1] == "--build-arg"
+
+
 def test_a_build_refuses_a_target_that_does_not_exist(deploy):
     process, commands = deploy("build.sh", PROJECT=PROJECT, TARGETS="pipeline rocm")
     assert process.returncode == 2

@@ -95,6 +95,9 @@ def test_the_tasks_run_as_a_user_that_is_not_root():
         users = [words[0] for _, keyword, words in _instructions_of(target) if keyword == "USER"]
         assert users, target
         assert users[-1] == "${RUN_AS}", target
+        # An argument from before the first stage is empty in a stage that does not name it.
+        own = [(keyword, words) for stage, keyword, words in _instructions() if stage == target]
+        assert ("ARG", ["RUN_AS"]) in own[: own.index(("USER", ["${RUN_AS}"]))], target
     [default] = [words for _, keyword, words in _instructions() if words[0].startswith("RUN_AS=")]
     assert default == ["RUN_AS=1000"]
 
