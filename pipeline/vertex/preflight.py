@@ -18,7 +18,7 @@ from task.coverage.reader import read_coverage
 
 _logger = logging.getLogger(__name__)
 
-_THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|\[::1\])")
+_THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|0\.0\.0\.0|\[::1\])")
 # What KerasHub downloads, and what is made without files.
 _PRESET = re.compile(r"(hf|kaggle)://.+|random:.+|\w[\w.-]*", re.ASCII)
 _MODEL_FILES = (".gguf", ".keras", ".h5", ".safetensors")
@@ -108,6 +108,11 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             "push.destination is 'local': a folder of a container is gone when its task ends. "
             "Set push.destination=hub."
         )
+    elif config.push.endpoint and _THIS_MACHINE.search(config.push.endpoint):
+        yield (
+            f"push.endpoint is {config.push.endpoint!r}, which is on this machine only. Give the "
+            "URL of a Hub that the tasks can reach, or set push.endpoint=null."
+        )
     elif not config.push.token_secret and token not in vertex.secrets:
         yield (
             f"A blessed model is pushed to the Hub, and {token} is no secret of the tasks. Set "
@@ -172,6 +177,23 @@ def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             "training.backend is 'jax', and the images of deploy/build.sh hold no JAX. Add it to "
             "vertex.image and vertex.trainer_image and set vertex.images_hold_jax=true, or set "
             "training.backend=tensorflow."
+        )
+    if config.training.backend == "jax" and "saved_model" in config.training.exports:
+        yield (
+            "training.exports has saved_model, which the JAX backend cannot write. Leave it out, "
+            "or set training.backend=tensorflow."
+        )
+    if config.privacy.presidio_models:
+        yield (
+            "privacy.presidio_models is set, and the image holds neither Presidio nor models of "
+            "spaCy. Take names and places out of the rows, and set privacy.presidio_models={}."
+        )
+    shares = (config.training.distribution, config.generation.distribution)
+    if vertex.accelerator_type and vertex.accelerator_count > 1 and set(shares) == {"none"}:
+        yield (
+            f"vertex.accelerator_count is {vertex.accelerator_count}, and training and generation "
+            "use one; the others would be paid for and idle. Set vertex.accelerator_count=1, or "
+            "training.distribution=data (with training.backend=jax)."
         )
     if vertex.accelerator_type and not vertex.trainer_image:
         yield (

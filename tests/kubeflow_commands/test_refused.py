@@ -3,6 +3,7 @@
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
+from core.errors import UserError
 from pipeline.vertex.cloud import Cloud
 from pipeline.vertex.preflight import check_cloud, check_config
 from tests.kubeflow_commands.jobs import REGISTRY_PATH, fail, finish, state
@@ -125,6 +126,24 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
             )
             for preset in ("gemma3_1b", "kaggle://keras/llama3/keras/llama3_8b_en/4")
         ),
+        pytest.param(
+            "vertex",
+            {"push.endpoint": "http://127.0.0.1:8000"},
+            ["push.endpoint is 'http://127.0.0.1:8000'", "on this machine only"],
+            id="a Hub of this machine",
+        ),
+        pytest.param(
+            "vertex",
+            {"training.backend": "jax", "training.exports": "[saved_model]"},
+            ["saved_model, which the JAX backend cannot write"],
+            id="a SavedModel of JAX",
+        ),
+        pytest.param(
+            "vertex",
+            {"vertex.accelerator_count": "2"},
+            ["paid for and idle", "vertex.accelerator_count=1"],
+            id="an idle accelerator",
+        ),
         *(
             pytest.param(
                 "vertex",
@@ -175,6 +194,14 @@ def test_a_built_in_model_is_taken_where_its_weights_can_be_downloaded(secrets):
         f"vertex.trainer_image={IMAGE}-cuda",
     )
     check_config(config, config.vertex_settings)
+
+
+def test_presidio_of_this_machine_is_not_taken_for_one_in_the_image():
+    config = vertex_config("vertex")
+    privacy = config.privacy.model_copy(update={"presidio_models": {"en": "en_core_web_lg"}})
+    config = config.model_copy(update={"privacy": privacy})
+    with pytest.raises(UserError, match="holds neither Presidio"):
+        check_config(config, config.vertex_settings)
 
 
 @pytest.mark.parametrize(

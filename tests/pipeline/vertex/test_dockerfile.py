@@ -175,6 +175,15 @@ def test_the_boot_program_of_beam_finds_beam_in_the_image(tmp_path):
     assert f"Version: {found.version}" in shown.stdout
 
 
+def test_the_images_hold_llama_cpp_which_checks_a_gguf_file():
+    installed = [" ".join(words) for _, keyword, words in _instructions() if keyword == "RUN"]
+    [packages] = [line for line in installed if "requirements/tfx-1.21.in" in line]
+    assert "xllamacpp" in packages.split()
+    for target in (*TARGETS, "gateway"):  # the wheel brings no OpenMP
+        lines = [" ".join(words) for _, _, words in _instructions_of(target)]
+        assert any("--no-install-recommends libgomp1" in line for line in lines), target
+
+
 def test_the_base_is_one_image_and_not_whatever_a_tag_means_today():
     [base] = [
         word.partition("=")[2]
