@@ -135,6 +135,8 @@ def describe_machine_cost(config: Config) -> str:
         notes += "; they are those of an accelerator, and CPUs take many times as long"
     if vertex.spot_machine_type:
         notes += "; spot machines cost less"
+    if vertex.dataflow_image:
+        notes += "; Dataflow's machines come on top"
     return (
         f"Machines on Vertex AI: about {first.usd:.2f} USD for round 1 "
         f"({first.accelerated_minutes} minutes of {first.machine}) and {later.usd:.2f} for each "

@@ -160,6 +160,7 @@ COMMANDS = {
             "args=",
         },
     ),
+    "run jobs execute": _Command(1, 1, set(), {"region=", "args=", "wait", "async"}),
     "run services delete": _Command(1, 1, set(), {"region=", "async"}),
     "run services describe": _Command(1, 1, set(), {"region="}),
     "scheduler jobs create http": _Command(1, 1, {"schedule=", "uri="}, _SCHEDULED),

@@ -228,6 +228,7 @@ def test_the_commands_of_the_guide_are_what_gcloud_accepts():
     guide = (DEPLOY.parent / "docs/vertex.md").read_text(encoding="utf-8")
     guide = guide.replace("\\\n", " ")
     commands = re.findall(r"(?:^\s*|`)gcloud ([^`\n]+)", guide, re.MULTILINE)
+    commands += re.findall(r"\$\(gcloud ([^)]+)\)", guide)
     assert len(commands) >= 5
     for command in commands:
         gcloud.check(command)
@@ -239,7 +240,8 @@ def test_the_guide_names_only_what_exists():
         assert (DEPLOY / script).exists(), script
     for setting in set(re.findall(r"`vertex\.(\w+)", guide)):
         assert setting in VertexSettings.model_fields, setting
-    granted = set(re.findall(r"roles/([\w.]+)", (DEPLOY / "setup.sh").read_text(encoding="utf-8")))
+    scripts = [(DEPLOY / name).read_text(encoding="utf-8") for name in ("setup.sh", "schedule.sh")]
+    granted = set(re.findall(r"--role=roles/([\w.]+)", "".join(scripts)))
     table = guide.partition("## Roles")[2].partition("## What it costs")[0]
     named = set(re.findall(r"`((?!iam\b)\w+\.[\w.]+|iam\.serviceAccountUser)`", table))
     assert granted == named

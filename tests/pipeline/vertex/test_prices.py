@@ -57,6 +57,18 @@ def test_without_an_accelerator_the_limits_are_named_and_paid_for():
     assert machine_cost(config, is_first=True).usd > machine_cost(small, is_first=True).usd
 
 
+def test_what_the_table_does_not_count_is_told():
+    plain = describe_machine_cost(vertex_config())
+    assert plain.endswith("assumed minutes.")
+    config = vertex_config(
+        "vertex",
+        "vertex.spot_machine_type=g2-standard-8",
+        "vertex.dataflow_image=gcr.io/team/pipeline:1-dataflow",
+    )
+    told = describe_machine_cost(config)
+    assert told == plain[:-1] + "; spot machines cost less; Dataflow's machines come on top."
+
+
 def test_a_machine_without_a_price_is_named_and_not_guessed():
     config = vertex_config(
         "vertex", "vertex.accelerator_type=NVIDIA_B200", "vertex.accelerator_count=8"
