@@ -10,7 +10,7 @@ import pytest
 from pipeline import estimate
 from pipeline.vertex import prices
 from pipeline.vertex.machines import MACHINES
-from pipeline.vertex.prices import describe_machine_cost, machine_cost, machine_of
+from pipeline.vertex.prices import describe_machine_cost, machine_cost, machine_of, price_of
 from tests.pipeline.vertex.compiled_job import compile_preset
 from tests.pipeline.vertex.conftest import vertex_config
 
@@ -53,6 +53,7 @@ def test_without_an_accelerator_the_limits_are_named_and_paid_for():
     told = describe_machine_cost(config)
     assert "minutes of a machine with 16 CPUs and 32 GiB" in told
     assert "CPUs take many times as long" in told
+    assert price_of(config.vertex_settings) == pytest.approx(16 * 0.025 + 32 * 0.0034)
     small = vertex_config("vertex", "vertex.accelerator_type=null", "vertex.cpu_limit=8")
     assert machine_cost(config, is_first=True).usd > machine_cost(small, is_first=True).usd
 
