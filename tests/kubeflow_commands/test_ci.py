@@ -108,3 +108,8 @@ def test_a_build_writes_nothing_to_the_workspace_which_is_roots():
         steps = yaml.safe_load(file.read_text(encoding="utf-8"))["steps"]
         for step in steps:
             assert not [argument for argument in step["args"] if "/workspace" in argument]
+
+
+def test_a_strangers_pull_request_waits_for_a_comment_before_its_code_runs():
+    trigger = (CI / "pull-request.yaml").read_text(encoding="utf-8")
+    assert "--comment-control=COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY" in trigger
