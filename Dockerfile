@@ -27,11 +27,12 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
     && python -m venv --without-pip /opt/venv
 COPY pyproject.toml pyproject.toml
 COPY requirements/tfx-1.21.in requirements/tfx-1.21.txt requirements/overrides.txt requirements/
-# The lock as constraints: its versions and hashes, without the packages for development.
+# The lock as constraints: its versions and hashes, without the packages for development. xllamacpp
+# checks a GGUF file (training.exports).
 RUN uv pip install --python /opt/venv/bin/python \
     --constraints requirements/tfx-1.21.txt --build-constraints requirements/tfx-1.21.txt \
     --overrides requirements/overrides.txt \
-    -r pyproject.toml --extra pipeline -r requirements/tfx-1.21.in
+    -r pyproject.toml --extra pipeline -r requirements/tfx-1.21.in xllamacpp
 
 FROM packages AS cuda-packages
 COPY deploy/cuda.txt deploy/cuda.txt
@@ -42,7 +43,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     TF_CPP_MIN_LOG_LEVEL=2
-RUN useradd --uid 1000 --create-home understudy \
+# libgomp1: of xllamacpp.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 1000 --create-home understudy \
     && install --directory --owner=1000 /app/.cache
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
@@ -100,7 +106,12 @@ FROM ${PYTHON_IMAGE} AS gateway
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
-RUN useradd --uid 1000 --create-home understudy
+# libgomp1: of xllamacpp, which LOCK=serve holds.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 1000 --create-home understudy
 COPY --from=gateway-packages /opt/venv /opt/venv
 WORKDIR /app
 COPY core core

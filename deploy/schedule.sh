@@ -5,8 +5,11 @@
 # Usage:   PROJECT=my-team IMAGE=... LOOP=gs://... EMAIL=me@example.com deploy/schedule.sh
 # IMAGE    the image that deploy/build.sh printed (vertex.image)
 # LOOP     the URI that `run --detach` printed; start the loop with it first
-# EMAIL    gets mail when a step fails; BILLING_ACCOUNT and BUDGET (USD a month) add an alert on costs
+# EMAIL    gets mail when a step fails
 # Options: REGION (see deploy/common.sh), EVERY="*/15 * * * *", MAX_FAILURES=3
+#          BILLING_ACCOUNT=… BUDGET=200USD also mails about the project's costs of a month; the
+#          currency is that of the billing account
+# Running it again replaces what it made: one loop at a time is carried on.
 set -euo pipefail
 here="$(dirname "$0")"
 # shellcheck source=deploy/common.sh
@@ -17,12 +20,17 @@ here="$(dirname "$0")"
 : "${EMAIL:?Set EMAIL to the address that gets mail about failures}"
 EVERY="${EVERY:-*/15 * * * *}"
 MAX_FAILURES="${MAX_FAILURES:-3}"
-STEP="understudy-loop"
+[[ "${BILLING_ACCOUNT:+set}" = "${BUDGET:+set}" ]] ||
+  stop "A budget needs both: BILLING_ACCOUNT=0X0X0X-0X0X0X-0X0X0X BUDGET=200USD"
+[[ "${BUDGET:-1USD}" =~ ^[0-9]+[A-Z]{3}$ ]] ||
+  stop "BUDGET is '$BUDGET'. Give a whole amount and the currency of the billing account, such as 200USD."
 
 exists() { gcloud "$@" >/dev/null 2>&1; }
 
-say "Enabling APIs: run cloudscheduler monitoring"
-gcloud services enable run.googleapis.com cloudscheduler.googleapis.com monitoring.googleapis.com
+apis=(run cloudscheduler monitoring)
+[ -z "${BILLING_ACCOUNT:-}" ] || apis+=(billingbudgets)
+say "Enabling APIs: ${apis[*]}"
+gcloud services enable "${apis[@]/%/.googleapis.com}"
 
 say "Making the job $STEP, which runs one step of $LOOP"
 # One step is one look: it reads what has finished, starts the next round, and does not wait.
@@ -43,15 +51,18 @@ gcloud scheduler jobs "$verb" http "$STEP" --location="$REGION" --schedule="$EVE
   --uri="https://run.googleapis.com/v2/projects/$PROJECT/locations/$REGION/jobs/$STEP:run"
 
 say "Telling $EMAIL of failed steps"
+remove_alerts # of an earlier run of this script
 channel="$(gcloud beta monitoring channels create --display-name="$STEP" --type=email \
   --channel-labels="email_address=$EMAIL" --format="value(name)")"
 gcloud monitoring policies create --policy-from-file="$here/alert-loop.yaml" \
   --notification-channels="$channel"
 
 if [ -n "${BILLING_ACCOUNT:-}" ]; then
-  gcloud billing budgets create --billing-account="$BILLING_ACCOUNT" --display-name="$STEP" \
-    --budget-amount="${BUDGET:?Set BUDGET to the USD of a month}USD" \
-    --filter-projects="projects/$PROJECT" \
-    --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
+  say "Telling $EMAIL of costs: $BUDGET a month"
+  gcloud billing budgets create --billing-account="$BILLING_ACCOUNT" --display-name="$BUDGET_NAME" \
+    --budget-amount="$BUDGET" --filter-projects="projects/$PROJECT" \
+    --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0 \
+    --notifications-rule-monitoring-notification-channels="$channel"
 fi
 say "Ready. Look with: python kubeflow_runner.py status --from $LOOP"
+say "When the loop has stopped: gcloud scheduler jobs delete $STEP --location=$REGION --project=$PROJECT"

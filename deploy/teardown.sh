@@ -3,7 +3,9 @@
 #
 # Usage:   PROJECT=my-team CONFIRM=my-team deploy/teardown.sh
 # Options: REGION, BUCKET, REPOSITORY, TOKEN_SECRET (see deploy/common.sh)
-# It first ends the running jobs and deletes the schedules whose pipeline root is in BUCKET.
+#          BILLING_ACCOUNT  also remove the budget that deploy/schedule.sh made there
+# It first ends the running jobs and deletes the schedules whose pipeline root is in BUCKET. A step of
+# the loop (deploy/schedule.sh) goes before them, or it would start the next round.
 # It leaves the enabled APIs, the records of runs in Vertex AI, and your own roles; they cost nothing.
 set -euo pipefail
 here="$(dirname "$0")"
@@ -13,23 +15,13 @@ here="$(dirname "$0")"
 [ "${CONFIRM:-}" = "$PROJECT" ] ||
   stop "This deletes $BUCKET with everything in it. To do it: PROJECT=$PROJECT CONFIRM=$PROJECT deploy/teardown.sh"
 
-remove() { # $1: what for; then the gcloud command
-  local what="$1" answer
-  shift
-  if answer="$(gcloud "$@" 2>&1)"; then
-    say "Removed $what"
-  else
-    say "Not removed: $what. $(tail -n 1 <<<"$answer")"
-  fi
-}
-
+remove "the clock of $STEP" scheduler jobs delete "$STEP" --location="$REGION"
+remove "the job $STEP" run jobs delete "$STEP" --region="$REGION"
 # Jobs would otherwise run on without their bucket, and cost money.
 TOKEN="$(gcloud auth print-access-token)" python3 "$here/end_jobs.py" "$PROJECT" "$REGION" "$BUCKET" ||
   say "Look for what still runs: https://console.cloud.google.com/vertex-ai/pipelines/runs?project=$PROJECT"
-for job in "scheduler jobs delete understudy-loop --location" "run jobs delete understudy-loop --region"; do
-  # shellcheck disable=SC2086  # words of a command
-  remove "what ${job%% *} did for the loop" $job="$REGION"
-done
+remove_alerts
+[ -n "${BILLING_ACCOUNT:-}" ] || say "Not looked for: a budget of deploy/schedule.sh. To remove it: BILLING_ACCOUNT=…"
 remove "the bucket $BUCKET" storage rm --recursive "$BUCKET"
 remove "the images of $REPOSITORY" artifacts repositories delete "$REPOSITORY" --location="$REGION"
 remove "the secret $TOKEN_SECRET" secrets delete "$TOKEN_SECRET"

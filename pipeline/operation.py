@@ -7,7 +7,13 @@ from core.reports.operation import ServiceOrOwn
 from core.usage import Usage
 from judging.service_or_own import Machine, RunCost, service_or_own
 from pipeline.config import Config
-from pipeline.vertex.prices import CPU_MACHINE, machine_cost, machine_of, usd_per_hour
+from pipeline.vertex.prices import (
+    CPU_MACHINE,
+    machine_cost,
+    machine_of,
+    price_of,
+    usd_per_hour,
+)
 
 
 def compare_operation(
@@ -31,10 +37,13 @@ def compare_operation(
 
 
 def _machine(config: Config) -> Machine:
-    settings = config.operation
-    used = machine_of(config.vertex) if config.vertex else CPU_MACHINE
-    name = settings.machine or used
-    return Machine(name, settings.machine_usd_per_hour or usd_per_hour(name))
+    settings, vertex = config.operation, config.vertex
+    if settings.machine or not vertex:
+        name = settings.machine or CPU_MACHINE
+        price = usd_per_hour(name)
+    else:
+        name, price = machine_of(vertex), price_of(vertex)
+    return Machine(name, settings.machine_usd_per_hour or price)
 
 
 def _hours(config: Config, rounds: Sequence[RoundSummary]) -> float:

@@ -8,6 +8,9 @@ from core.errors import UserError
 from pipeline.vertex.run import Job
 from pipeline.vertex.settings import VertexSettings
 
+_TYPES: dict[str, type] = {"NUMBER_INTEGER": int, "STRING": str}  # of a PipelineSpec
+_TYPE_NAMES: dict[type, str] = {int: "a whole number", str: "a text"}
+
 
 class Jobs:
     """Creates and finds PipelineJobs in one project and region.
@@ -55,7 +58,7 @@ class Jobs:
             labels: Beside those of the settings.
 
         Raises:
-            UserError: The job has no such parameter.
+            UserError: The job has no such parameter, or one of another type.
         """
         from google.api_core.exceptions import Conflict
 
@@ -101,7 +104,7 @@ class Jobs:
             The schedule's resource name.
 
         Raises:
-            UserError: The job has no such parameter.
+            UserError: The job has no such parameter, or one of another type.
         """
         schedule = self._api.Schedule(
             display_name=name,
@@ -149,6 +152,12 @@ class Jobs:
             raise UserError(
                 f"The job has no parameter {unknown[0]!r}. It has: {', '.join(sorted(known))}."
             )
+        for name, value in parameters.items():
+            wanted = _TYPES.get(known[name]["parameterType"], type(value))
+            if type(value) is not wanted:
+                raise UserError(
+                    f"--parameter {name}: received {value!r}. It takes {_TYPE_NAMES[wanted]}."
+                )
         values: dict[str, Any] = {
             "displayName": display_name,
             "pipelineSpec": spec,

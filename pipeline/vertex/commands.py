@@ -4,17 +4,14 @@ import datetime
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pydantic
 
 from core.errors import UserError
-from core.yaml_text import Yaml, read_yaml
 from pipeline.config import Config, load_config
-from pipeline.preset_files import merge
 from pipeline.vertex.cloud import Cloud
+from pipeline.vertex.cron import check_cron
 from pipeline.vertex.errors import explained
 from pipeline.vertex.loop import DetachedError, VertexLoop, start_or_resume
+from pipeline.vertex.parameters import parameter_values
 from pipeline.vertex.preflight import check_cloud, check_config
 from pipeline.vertex.settings import VertexSettings
 from pipeline.vertex.state import LoopState, StateFile, loop_folder
@@ -49,8 +46,8 @@ def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], 
     """Compile, upload and start one round."""
     config = load_config(preset, overrides)
     vertex = config.vertex_settings
-    values = _parameter_values(parameters, config)
-    check_config(config, vertex)
+    values, changed = parameter_values(parameters, config)
+    check_config(changed, vertex)
     with explained(vertex):
         cloud = _checked_cloud(vertex)
         template, name = _compile_and_upload(config, cloud, say)
@@ -71,14 +68,15 @@ def schedule(
     """Compile and upload a round, and let Vertex AI start it again and again."""
     config = load_config(preset, overrides)
     vertex = config.vertex_settings
-    values = _parameter_values(parameters, config)
-    check_config(config, vertex)
-    coverage_dir = str(values.get("coverage_dir", config.coverage_dir))
-    if vertex.enable_caching and "://" not in coverage_dir:
+    check_cron(cron)
+    _check_at_least_one("--max-runs", max_runs)
+    values, changed = parameter_values(parameters, config)
+    check_config(changed, vertex)
+    if vertex.enable_caching and "://" not in changed.coverage_dir:
         raise UserError(
-            f"The coverage dataset {coverage_dir!r} is part of the image and never changes, so "
-            "every scheduled round would come from the cache. Put the dataset into a bucket "
-            "(coverage_dir=gs://…), or set vertex.enable_caching=false."
+            f"The coverage dataset {changed.coverage_dir!r} is part of the image and never "
+            "changes, so every scheduled round would come from the cache. Put the dataset into a "
+            "bucket (coverage_dir=gs://…), or set vertex.enable_caching=false."
         )
     with explained(vertex):
         cloud = _checked_cloud(vertex)
@@ -121,6 +119,7 @@ def run(
     say: Say,
 ) -> str:
     """Run rounds until the loop stops; start it, or take it up where it is."""
+    _check_at_least_one("--max-failures", max_failures)
     cloud = default_cloud()
     config, file = _find_loop(cloud, preset, overrides, loop, loop_uri)
     vertex = config.vertex_settings
@@ -154,6 +153,11 @@ def status(
             rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
             job = rounds.current_job()
         return describe_status(state, job, cloud.bucket)
+
+
+def _check_at_least_one(flag: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise UserError(f"{flag} {value} would start nothing. Give 1 or more, or leave it out.")
 
 
 def _check_failures(state: LoopState, limit: int | None) -> None:
@@ -221,35 +225,3 @@ def _compiled(config: Config) -> bytes:
 
 def _labels(config: Config, started_by: str) -> Mapping[str, str]:
     return {"pipeline": config.name, "started-by": started_by}
-
-
-def _parameter_values(parameters: Sequence[str], config: Config) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for parameter in parameters:
-        name, sign, text = parameter.partition("=")
-        if not sign or not name:
-            raise UserError(
-                f"--parameter {parameter!r} has no value. Write --parameter name=value."
-            )
-        try:
-            value = read_yaml(text)
-        except ValueError as error:
-            raise UserError(f"--parameter {name} is not valid YAML: {error}.") from error
-        values[name] = _settings(config, name, value) if isinstance(value, dict) else value
-    return values
-
-
-def _settings(config: Config, name: str, changes: dict[str, Yaml]) -> str:
-    """Return a section of the configuration with some values changed, as a component gets it."""
-    section = getattr(config, name, None)
-    if not isinstance(section, pydantic.BaseModel):
-        raise UserError(f"--parameter {name}: received {changes!r}, and it is not a section.")
-    values = merge(section.model_dump(mode="json"), changes)
-    try:
-        return type(section).model_validate(values).model_dump_json()
-    except pydantic.ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: received {item['input']!r}. {item['msg']}"
-            for item in error.errors()
-        )
-        raise UserError(f"--parameter {name} cannot be used: {problems}.") from error

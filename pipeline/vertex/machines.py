@@ -190,7 +190,7 @@ def _cpu_machine_problem(machine_type: str) -> str | None:
     match = _CPU_MACHINE.fullmatch(machine_type)
     cpus = _CPUS.get(match["family"], ()) if match else ()
     if not match or not cpus:
-        return f"there is no machine {machine_type!r}"
+        return f"there is no machine {machine_type!r} with x86 processors, as the image needs"
     if int(match["cpus"]) not in cpus:
         sizes = ", ".join(map(str, sorted(cpus)))
         return f"there is no machine {machine_type!r}: a {match['family']} has {sizes} CPUs"

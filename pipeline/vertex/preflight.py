@@ -1,9 +1,10 @@
 """Finds what would fail on Vertex AI before anything is submitted or paid for."""
 
 import logging
+import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from core.errors import UserError
@@ -17,9 +18,14 @@ from task.coverage.reader import read_coverage
 
 _logger = logging.getLogger(__name__)
 
-_THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|\[::1\])")
+_THIS_MACHINE = re.compile(r"^env:|//(localhost|127\.|0\.0\.0\.0|\[::1\])")
 # What KerasHub downloads, and what is made without files.
 _PRESET = re.compile(r"(hf|kaggle)://.+|random:.+|\w[\w.-]*", re.ASCII)
+_MODEL_FILES = (".gguf", ".keras", ".h5", ".safetensors")
+# Built-in names are Kaggle's, too; the terms of these are accepted by an account.
+_KAGGLE_LOGIN = re.compile(r"(?!hf://|random:).*(gemma(?!_?4)|llama)", re.IGNORECASE)
+_KAGGLE_KEYS = ("KAGGLE_USERNAME", "KAGGLE_KEY")
+_IN_IMAGE = "data/coverage"  # what the Dockerfile copies
 _IMAGE = re.compile(
     r"^(?P<host>[^/]+)/(?P<name>[^@]+?)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:\w+))?$"
 )
@@ -44,6 +50,7 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
     problems = [
         *_service_problems(config, vertex),
         *_model_problems(config, vertex),
+        *_coverage_problems(config, vertex),
         *_label_problems(config, vertex),
         *_machine_problems(config, vertex),
     ]
@@ -101,21 +108,56 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             "push.destination is 'local': a folder of a container is gone when its task ends. "
             "Set push.destination=hub."
         )
+    elif config.push.endpoint and _THIS_MACHINE.search(config.push.endpoint):
+        yield (
+            f"push.endpoint is {config.push.endpoint!r}, which is on this machine only. Give the "
+            "URL of a Hub that the tasks can reach, or set push.endpoint=null."
+        )
     elif not config.push.token_secret and token not in vertex.secrets:
         yield (
             f"A blessed model is pushed to the Hub, and {token} is no secret of the tasks. Set "
             f"vertex.secrets.{token} to the name of a secret (projects/P/secrets/S/versions/V)."
         )
-    if re.match(r"hf://.*gemma", config.training.preset) and "HF_TOKEN" not in vertex.secrets:
+    preset = config.training.preset
+    if not _can_be_downloaded(preset):
         yield (
-            f"training.preset is {config.training.preset!r}, and Gemma's weights need a login at "
-            "the Hub. Set vertex.secrets.HF_TOKEN to the name of a secret."
-        )
-    if not _PRESET.fullmatch(config.training.preset):
-        yield (
-            f"training.preset is {config.training.preset!r}, which the image does not hold. Set "
+            f"training.preset is {preset!r}, which the image does not hold. Set "
             "training.preset=hf://google/gemma-3-1b-it, another hf://… or kaggle://… preset, or a "
             "built-in name such as gemma3_1b."
+        )
+    elif re.match(r"hf://.*gemma", preset) and "HF_TOKEN" not in vertex.secrets:
+        yield (
+            f"training.preset is {preset!r}, and Gemma's weights need a login at the Hub. Set "
+            "vertex.secrets.HF_TOKEN to the name of a secret."
+        )
+    elif _KAGGLE_LOGIN.match(preset) and not _has_kaggle_login(vertex):
+        yield (
+            f"training.preset is {preset!r}, whose weights need a login at Kaggle. Set "
+            f"{' and '.join(f'vertex.secrets.{key}' for key in _KAGGLE_KEYS)} to the names of "
+            "secrets, or set training.preset=hf://…."
+        )
+
+
+def _can_be_downloaded(preset: str) -> bool:
+    if not _PRESET.fullmatch(preset):
+        return False
+    is_name = "://" not in preset and not preset.startswith("random:")
+    return not is_name or not (preset.endswith(_MODEL_FILES) or Path(preset).exists())
+
+
+def _has_kaggle_login(vertex: VertexSettings) -> bool:
+    return "KAGGLE_API_TOKEN" in vertex.secrets or vertex.secrets.keys() >= set(_KAGGLE_KEYS)
+
+
+def _coverage_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
+    folder = config.coverage_dir
+    path = PurePosixPath(posixpath.normpath(folder))
+    if not folder.startswith("gs://") and not path.is_relative_to(_IN_IMAGE):
+        copy = f"{vertex.root}/coverage/{path.name}"
+        yield (
+            f"coverage_dir is {folder!r}, and the image holds {_IN_IMAGE} only. Upload it with "
+            f"gcloud storage rsync --recursive {folder} {copy} and set coverage_dir={copy}, or "
+            f"move it into {_IN_IMAGE} and build the image again."
         )
 
 
@@ -135,6 +177,23 @@ def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             "training.backend is 'jax', and the images of deploy/build.sh hold no JAX. Add it to "
             "vertex.image and vertex.trainer_image and set vertex.images_hold_jax=true, or set "
             "training.backend=tensorflow."
+        )
+    if config.training.backend == "jax" and "saved_model" in config.training.exports:
+        yield (
+            "training.exports has saved_model, which the JAX backend cannot write. Leave it out, "
+            "or set training.backend=tensorflow."
+        )
+    if config.privacy.presidio_models:
+        yield (
+            "privacy.presidio_models is set, and the image holds neither Presidio nor models of "
+            "spaCy. Take names and places out of the rows, and set privacy.presidio_models={}."
+        )
+    shares = (config.training.distribution, config.generation.distribution)
+    if vertex.accelerator_type and vertex.accelerator_count > 1 and set(shares) == {"none"}:
+        yield (
+            f"vertex.accelerator_count is {vertex.accelerator_count}, and training and generation "
+            "use one; the others would be paid for and idle. Set vertex.accelerator_count=1, or "
+            "training.distribution=data (with training.backend=jax)."
         )
     if vertex.accelerator_type and not vertex.trainer_image:
         yield (

@@ -44,6 +44,7 @@ _CPU_HOUR, _GIB_HOUR = 0.025, 0.0034  # of an e2 with other limits
 _TRAINING_MINUTES, _GENERATION_MINUTES, _EXPORT_MINUTES = 20, 5, 10
 _GPU_START_MINUTES, _CPU_TASK_MINUTES = 4, 4
 _CPU_TASKS = 8
+_CACHED_CPU_TASKS = 2  # CoverageExampleGen and SchemaGen, from the second round on
 _GENERATED_BASELINES = ("base", "few_shot")
 
 
@@ -79,15 +80,18 @@ def machine_cost(config: Config, *, is_first: bool) -> MachineCost:
     exported = _EXPORT_MINUTES * (
         vertex.cpu_limit * _CPU_HOUR + vertex.memory_limit_gib * _GIB_HOUR
     )
-    others = _CPU_TASKS * _CPU_TASK_MINUTES * _USD_PER_HOUR[CPU_MACHINE]
-    machine = machine_of(vertex)
-    price = _USD_PER_HOUR.get(machine)
-    if not vertex.accelerator_type and not vertex.spot_machine_type:
-        # Vertex AI chooses a machine that has as much as the limits.
-        machine = f"a machine with {vertex.cpu_limit:g} CPUs and {vertex.memory_limit_gib:g} GiB"
-        price = vertex.cpu_limit * _CPU_HOUR + vertex.memory_limit_gib * _GIB_HOUR
+    cpu_tasks = _CPU_TASKS - (0 if is_first else _CACHED_CPU_TASKS)
+    others = cpu_tasks * _CPU_TASK_MINUTES * _USD_PER_HOUR[CPU_MACHINE]
+    price = price_of(vertex)
     usd = None if price is None else (minutes * price + others + exported) / 60
-    return MachineCost(usd, machine, minutes)
+    return MachineCost(usd, machine_of(vertex), minutes)
+
+
+def price_of(vertex: VertexSettings) -> float | None:
+    """Return the list price of an hour of `machine_of`; None where the table has none."""
+    if _is_chosen_by_limits(vertex):
+        return vertex.cpu_limit * _CPU_HOUR + vertex.memory_limit_gib * _GIB_HOUR
+    return usd_per_hour(machine_of(vertex))
 
 
 def usd_per_hour(machine: str) -> float | None:
@@ -97,6 +101,8 @@ def usd_per_hour(machine: str) -> float | None:
 
 def machine_of(vertex: VertexSettings) -> str:
     """Return the machine of training and generation: the smallest that has what is asked for."""
+    if _is_chosen_by_limits(vertex):
+        return f"a machine with {vertex.cpu_limit:g} CPUs and {vertex.memory_limit_gib:g} GiB"
     if vertex.spot_machine_type:
         return vertex.spot_machine_type
     wanted = (vertex.accelerator_type, vertex.accelerator_count)
@@ -108,8 +114,13 @@ def machine_of(vertex: VertexSettings) -> str:
         and machine.memory_gib >= vertex.memory_limit_gib
     ]
     if not fitting:
-        return f"n1 with {vertex.accelerator_type}" if vertex.accelerator_type else CPU_MACHINE
+        return f"n1 with {vertex.accelerator_type}"
     return min(fitting, key=lambda name: MACHINES[name].cpus)
+
+
+def _is_chosen_by_limits(vertex: VertexSettings) -> bool:
+    """Whether Vertex AI chooses a machine without an accelerator that has the limits."""
+    return not vertex.accelerator_type and not vertex.spot_machine_type
 
 
 def describe_machine_cost(config: Config) -> str:
@@ -118,10 +129,16 @@ def describe_machine_cost(config: Config) -> str:
     later = machine_cost(config, is_first=False)
     if first.usd is None or later.usd is None:
         return f"Machines on Vertex AI: the price table of {DATE} has no {first.machine}."
-    spot = config.vertex_settings.spot_machine_type
+    vertex = config.vertex_settings
+    notes = ""
+    if not vertex.accelerator_type:
+        notes += "; they are those of an accelerator, and CPUs take many times as long"
+    if vertex.spot_machine_type:
+        notes += "; spot machines cost less"
+    if vertex.dataflow_image:
+        notes += "; Dataflow's machines come on top"
     return (
         f"Machines on Vertex AI: about {first.usd:.2f} USD for round 1 "
         f"({first.accelerated_minutes} minutes of {first.machine}) and {later.usd:.2f} for each "
-        f"later one, at list prices of us-central1 of {DATE} and assumed minutes"
-        + (", less on spot machines." if spot else ".")
+        f"later one, at list prices of us-central1 of {DATE} and assumed minutes{notes}."
     )

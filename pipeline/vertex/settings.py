@@ -28,7 +28,9 @@ TIME_LIMIT_FLAG = "--time_limit_seconds"
 # https://cloud.google.com/resource-manager/docs/labels-overview; Google's own begin with goog.
 _LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 _LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
-_OWN_LABELS = ("pipeline", "started-by")  # `unschedule` and deploy/teardown.sh find jobs by them
+# Of the runner; `unschedule` and deploy/teardown.sh find jobs by them.
+_OWN_LABELS = ("pipeline", "round", "started-by")
+_MOST_LABELS = 64 - len(_OWN_LABELS)
 # https://cloud.google.com/storage/docs/buckets#naming
 _PIPELINE_ROOT = r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]{1}(/.+)?$"
 # With its registry, as containers are given it: HOST/PATH, then :TAG, @DIGEST or both.
@@ -78,9 +80,9 @@ class VertexSettings(
     reserved_ip_ranges: tuple[str, ...] = ()
     """Names of the ranges in `network` that tasks take addresses from."""
 
-    labels: dict[LabelKey, LabelValue] = {}
+    labels: dict[LabelKey, LabelValue] = Field({}, max_length=_MOST_LABELS)
     """Labels of jobs and schedules, for example for billing; a name begins with a small letter, and
-    not with `goog`. `pipeline` and `started-by` are set by the runner."""
+    not with `goog`. `pipeline`, `round` and `started-by` are set by the runner."""
 
     enable_caching: bool = True
     """Whether a task with the inputs of an earlier one is answered by its outputs."""
@@ -182,7 +184,7 @@ class VertexSettings(
             raise ValueError(f"the label {reserved[0]!r} begins with Google's goog; rename it")
         if own := sorted(self.labels.keys() & set(_OWN_LABELS)):
             raise ValueError(
-                f"the label {own[0]!r} is set by the runner, which finds its jobs by it; rename it"
+                f"the label {own[0]!r} is set by the runner, which knows its jobs by it; rename it"
             )
         network = self.dataflow_subnetwork
         if network and f"regions/{self.region}/" not in network:

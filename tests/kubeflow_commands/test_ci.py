@@ -58,7 +58,8 @@ vertex:
         for step in steps:
             arguments = [bash_replaced(argument, values) for argument in step["args"]]
             assert arguments[0] == "kubeflow_runner.py"
-            yield [argument.replace("/workspace", str(tmp_path)) for argument in arguments[1:]]
+            here = {"/tmp/pipeline.json": str(tmp_path / "pipeline.json")}
+            yield [here.get(argument, argument) for argument in arguments[1:]]
 
     return of
 
@@ -89,3 +90,26 @@ def test_the_trigger_is_one_that_gcloud_makes(file):
     gcloud.check(command)
     config = re.search(r"--build-config=(\S+)", command)[1]
     assert (CI.parents[1] / config) == file
+
+
+def test_a_tag_builds_both_images_for_the_user_that_was_chosen():
+    build = yaml.safe_load((CI / "tag.yaml").read_text(encoding="utf-8"))
+    built = [step["args"] for step in build["steps"] if step["args"][0] == "build"]
+    values = {"_IMAGE": "image", "TAG_NAME": "v1", "_RUN_AS": "0"}
+    assert [[bash_replaced(argument, values) for argument in given] for given in built] == [
+        ["build", "--target", target, "--tag", tag, "--build-arg", "RUN_AS=0", "."]
+        for target, tag in (("pipeline", "image:v1"), ("cuda", "image:v1-cuda"))
+    ]
+    assert build["substitutions"]["_RUN_AS"] == "1000"
+
+
+def test_a_build_writes_nothing_to_the_workspace_which_is_roots():
+    for file in CI.glob("*.yaml"):
+        steps = yaml.safe_load(file.read_text(encoding="utf-8"))["steps"]
+        for step in steps:
+            assert not [argument for argument in step["args"] if "/workspace" in argument]
+
+
+def test_a_strangers_pull_request_waits_for_a_comment_before_its_code_runs():
+    trigger = (CI / "pull-request.yaml").read_text(encoding="utf-8")
+    assert "--comment-control=COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY" in trigger

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 import kubeflow_runner
 from tests.kubeflow_commands.jobs import SECRET
 
@@ -96,6 +98,17 @@ def test_a_parameter_that_the_job_does_not_have_is_refused(run, cloud):
     status, _, errors = run("submit", "--parameter=training={epochs: many}")
     assert status == 2
     assert "--parameter training cannot be used: epochs: received 'many'" in errors
+    assert not cloud.jobs
+
+
+@pytest.mark.parametrize(
+    ("parameter", "wanted"),
+    [("round=two", "'two'. It takes a whole number"), ("history_uri=5", "5. It takes a text")],
+)
+def test_a_parameter_of_another_type_is_refused(run, cloud, parameter, wanted):
+    status, _, errors = run("submit", f"--parameter={parameter}")
+    assert status == 2
+    assert f"--parameter {parameter.partition('=')[0]}: received {wanted}." in errors
     assert not cloud.jobs
 
 

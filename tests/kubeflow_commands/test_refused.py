@@ -3,10 +3,11 @@
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
+from core.errors import UserError
 from pipeline.vertex.cloud import Cloud
-from pipeline.vertex.preflight import check_cloud
+from pipeline.vertex.preflight import check_cloud, check_config
 from tests.kubeflow_commands.jobs import REGISTRY_PATH, fail, finish, state
-from tests.pipeline.vertex.conftest import vertex_config
+from tests.pipeline.vertex.conftest import IMAGE, vertex_config
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,50 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
                 [f"training.preset is {preset!r}, which the image does not hold"],
                 id=preset,
             )
-            for preset in ("/home/me/model", "models/mine", "gguf:/tmp/x.gguf", "gs://bucket/model")
+            for preset in (
+                "/home/me/model",
+                "models/mine",
+                "gguf:/tmp/x.gguf",
+                "gs://bucket/model",
+                "gemma.gguf",
+                "models",  # a folder of this repository
+            )
+        ),
+        *(
+            pytest.param(
+                "vertex",
+                {"training.preset": preset},
+                ["vertex.secrets.KAGGLE_USERNAME and vertex.secrets.KAGGLE_KEY"],
+                id=preset,
+            )
+            for preset in ("gemma3_1b", "kaggle://keras/llama3/keras/llama3_8b_en/4")
+        ),
+        pytest.param(
+            "vertex",
+            {"push.endpoint": "http://127.0.0.1:8000"},
+            ["push.endpoint is 'http://127.0.0.1:8000'", "on this machine only"],
+            id="a Hub of this machine",
+        ),
+        pytest.param(
+            "vertex",
+            {"training.backend": "jax", "training.exports": "[saved_model]"},
+            ["saved_model, which the JAX backend cannot write"],
+            id="a SavedModel of JAX",
+        ),
+        pytest.param(
+            "vertex",
+            {"vertex.accelerator_count": "2"},
+            ["paid for and idle", "vertex.accelerator_count=1"],
+            id="an idle accelerator",
+        ),
+        *(
+            pytest.param(
+                "vertex",
+                {"coverage_dir": folder},
+                ["gcloud storage rsync --recursive", "gs://team-bucket/pipelines/coverage/mine"],
+                id=folder,
+            )
+            for folder in ("mine", "/home/me/mine", "data/coverage/../mine")
         ),
     ],
 )
@@ -119,6 +163,45 @@ def test_what_cannot_work_in_the_containers_is_told_at_once(run, cloud, preset, 
     for part in expected:
         assert part in errors, errors
     assert not cloud.requests
+
+
+@pytest.mark.parametrize("command", [("submit",), ("schedule", "--cron=0 3 * * 1")])
+@pytest.mark.parametrize(
+    ("parameter", "expected"),
+    [
+        ("training={preset: mine.gguf}", "training.preset is 'mine.gguf'"),
+        ("evaluator={labels_uri: labels.jsonl}", "evaluator.labels_uri is 'labels.jsonl'"),
+        ("coverage_dir=mine", "coverage_dir is 'mine'"),
+    ],
+)
+def test_a_parameter_that_cannot_work_in_the_containers_is_told_at_once(
+    run, cloud, command, parameter, expected
+):
+    status, _, errors = run(*command, f"--parameter={parameter}")
+    assert status == 2
+    assert expected in errors
+    assert not cloud.requests
+
+
+@pytest.mark.parametrize("secrets", [("KAGGLE_USERNAME", "KAGGLE_KEY"), ("KAGGLE_API_TOKEN",), ()])
+def test_a_built_in_model_is_taken_where_its_weights_can_be_downloaded(secrets):
+    preset = "gemma3_1b" if secrets else "gpt2_base_en"
+    secret = "projects/team/secrets/{}/versions/1"
+    config = vertex_config(
+        "vertex",
+        f"training.preset={preset}",
+        *(f"vertex.secrets.{name}={secret.format(name)}" for name in ("HF_TOKEN", *secrets)),
+        f"vertex.trainer_image={IMAGE}-cuda",
+    )
+    check_config(config, config.vertex_settings)
+
+
+def test_presidio_of_this_machine_is_not_taken_for_one_in_the_image():
+    config = vertex_config("vertex")
+    privacy = config.privacy.model_copy(update={"presidio_models": {"en": "en_core_web_lg"}})
+    config = config.model_copy(update={"privacy": privacy})
+    with pytest.raises(UserError, match="holds neither Presidio"):
+        check_config(config, config.vertex_settings)
 
 
 @pytest.mark.parametrize(

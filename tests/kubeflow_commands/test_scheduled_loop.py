@@ -16,6 +16,13 @@ NAMES = {
     "EMAIL": "me@example.com",
 }
 
+ACCOUNT = {"BILLING_ACCOUNT": "0-1-2", "BUDGET": "50EUR"}
+ALERTS = {
+    "monitoring policies": "projects/my-team/alertPolicies/2",
+    "billing budgets": "billingAccounts/0-1-2/budgets/4",
+    "beta monitoring channels": "projects/my-team/notificationChannels/3",
+}
+
 
 @pytest.fixture
 def deploy(tmp_path):
@@ -65,15 +72,63 @@ def test_a_round_that_fails_again_and_again_is_not_paid_for_without_end(run, clo
 
 
 def test_the_script_schedules_the_step_and_tells_of_failures_and_costs(deploy):
-    account = {"BILLING_ACCOUNT": "0-1-2", "BUDGET": "50"}
-    process, commands = deploy("schedule.sh", **NAMES, **account)
+    process, commands = deploy("schedule.sh", **NAMES, **ACCOUNT)
     assert process.returncode == 0, process.stderr
+    [enabled] = [command for command in commands if command.startswith("services enable")]
+    assert "billingbudgets.googleapis.com" in enabled
     [scheduled] = [command for command in commands if command.startswith("scheduler jobs create")]
     assert "jobs/understudy-loop:run" in scheduled
-    assert any("--policy-from-file" in command for command in commands)
-    assert any("--budget-amount=50USD" in command for command in commands)
-    process, commands = deploy("schedule.sh", empty=False, **NAMES)
+    channel = "projects/my-team/notificationChannels/1"  # of the address
+    [alert] = [command for command in commands if command.startswith("monitoring policies create")]
+    assert f"--notification-channels={channel}" in alert
+    [budget] = [command for command in commands if command.startswith("billing budgets create")]
+    assert "--budget-amount=50EUR --filter-projects=projects/team " in budget
+    assert f"--notifications-rule-monitoring-notification-channels={channel}" in budget
+    assert "gcloud scheduler jobs delete understudy-loop" in process.stderr, "how it is ended"
+
+
+def test_without_a_budget_no_billing_account_is_asked(deploy):
+    _, commands = deploy("schedule.sh", **NAMES)
+    assert not [command for command in commands if "billing" in command]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"BUDGET": "50USD"}, "needs both: BILLING_ACCOUNT"),
+        ({"BILLING_ACCOUNT": "0-1-2"}, "needs both: BILLING_ACCOUNT"),
+        (ACCOUNT | {"BUDGET": "50"}, "BUDGET is '50'"),
+    ],
+)
+def test_half_a_budget_is_refused_before_anything_is_made(deploy, given, expected):
+    process, commands = deploy("schedule.sh", **NAMES, **given)
+    assert process.returncode == 2
+    assert expected in process.stderr
+    assert not commands
+
+
+def test_the_script_replaces_what_it_made_before(deploy):
+    _, commands = deploy("schedule.sh", empty=False, **NAMES, **ACCOUNT)
     assert any(command.startswith("scheduler jobs update http") for command in commands)
+    names = [command.rpartition(" ")[0] for command in commands]
+    for made, old in ALERTS.items():
+        removed = commands.index(f"{made} delete {old}")
+        created = next(n for n, name in enumerate(names) if name.startswith(f"{made} create"))
+        assert removed < created, made
+
+
+def test_teardown_stops_the_step_first_and_removes_its_alerts_and_budget(deploy):
+    names = {"PROJECT": "team", "CONFIRM": "team", "BILLING_ACCOUNT": "0-1-2"}
+    _, commands = deploy("teardown.sh", empty=False, **names)
+    assert commands[0].startswith("scheduler jobs delete understudy-loop"), "or it starts a round"
+    for group, name in ALERTS.items():
+        assert f"{group} delete {name}" in commands
+    [listed] = [command for command in commands if command.startswith("billing budgets list")]
+    assert 'displayName="understudy-loop of team"' in listed, "the account has other budgets"
+    del names["BILLING_ACCOUNT"]
+    process, commands = deploy("teardown.sh", empty=False, **names)
+    assert not [command for command in commands if "billing" in command]
+    assert "BILLING_ACCOUNT=" in process.stderr
 
 
 def test_teardown_ends_running_jobs_and_schedules_of_its_bucket_and_no_others(run, cloud, deploy):
@@ -105,6 +160,20 @@ def test_teardown_ends_running_jobs_and_schedules_of_its_bucket_and_no_others(ru
             ("theirs", "gs://team-bucket-of-others/x"),
         )
     }
+    cloud.dataflow_jobs = [
+        {
+            "id": name,
+            "name": name,
+            "labels": labels,
+            "currentState": "JOB_STATE_RUNNING",
+            "environment": {"tempStoragePrefix": f"storage.googleapis.com/{bucket}/x"},
+        }
+        for name, labels, bucket in (
+            ("ours", {"pipeline": "support-triage"}, "team-bucket"),
+            ("theirs", {"pipeline": "support-triage"}, "team-bucket-of-others"),
+            ("unlabelled", {}, "team-bucket"),
+        )
+    ]
     process, commands = deploy(
         "teardown.sh",
         empty=False,
@@ -119,7 +188,20 @@ def test_teardown_ends_running_jobs_and_schedules_of_its_bucket_and_no_others(ru
     assert cloud.schedules == [other]
     states = {name: job["state"].rpartition("_")[2] for name, job in cloud.custom_jobs.items()}
     assert states == {"spot": "CANCELLED", "mounted": "CANCELLED", "theirs": "RUNNING"}
-    assert f"Ended {parent}/pipelineJobs/{running}:cancel" in process.stderr
+    states = {job["id"]: job["currentState"].rpartition("_")[2] for job in cloud.dataflow_jobs}
+    assert states == {"ours": "CANCELLED", "theirs": "RUNNING", "unlabelled": "RUNNING"}
+    assert f"Ended {parent}/pipelineJobs/{running}\n" in process.stderr
     ended = next(n for n, c in enumerate(commands) if c.startswith("auth print-access-token"))
     removed = next(n for n, c in enumerate(commands) if c.startswith("storage rm"))
     assert ended < removed
+
+
+def test_teardown_takes_a_dataflow_that_was_never_enabled_for_one_without_jobs(cloud, deploy):
+    names = {"PROJECT": "team", "CONFIRM": "team", "ENDPOINT": cloud.url}
+    cloud.refusals["v1b3"] = (403, "SERVICE_DISABLED: Dataflow API has not been used")
+    process, _ = deploy("teardown.sh", empty=False, **names)
+    assert "were not looked for" not in process.stderr
+    cloud.refusals["v1b3"] = (403, "PERMISSION_DENIED: dataflow.jobs.list")
+    process, _ = deploy("teardown.sh", empty=False, **names)
+    assert "were not looked for: " in process.stderr
+    assert "dataflow.jobs.list" in process.stderr

@@ -33,7 +33,8 @@ class FakeCloud:
         jobs: Jobs by id, as they were sent, with `state` and `jobDetail` added by a test.
         custom_jobs: Custom jobs by id.
         schedules: Schedules as they were sent.
-        dataflow_jobs: Dataflow jobs as they were sent; each is done at once.
+        dataflow_jobs: Dataflow jobs as they were sent, each done at once, and those of a test with
+            an id.
         images: Names of the images, with their tags.
         refusals: Regular expression of a path to the status and message it is answered with.
         on_create: Called with each new job before it is stored.
@@ -176,10 +177,19 @@ class FakeCloud:
         }
 
     def _dataflow(self, method, match, query, body):
+        known = {job["id"]: job for job in self.dataflow_jobs if "id" in job}
         if method == "POST":
             self.dataflow_jobs.append(json.loads(body))
+        elif method == "PUT":
+            known[match[1]]["currentState"] = json.loads(body)["requestedState"]
+        elif match[1] is None:  # a list has summaries only
+            active = [j for j in known.values() if j["currentState"] == "JOB_STATE_RUNNING"]
+            summaries = [{k: j[k] for k in ("id", "name", "labels")} for j in active]
+            return 200, {}, {"jobs": summaries}
         if match[2]:
             return 200, {}, {}
+        if match[1] in known:
+            return 200, {}, known[match[1]]
         job = self.dataflow_jobs[-1]
         return 200, {}, {**job, "id": "1", "currentState": "JOB_STATE_DONE"}
 

@@ -55,6 +55,8 @@ COMMANDS = {
     "beta monitoring channels create": _Command(
         0, 0, set(), {"display-name=", "type=", "channel-labels=", "description="}
     ),
+    "beta monitoring channels delete": _Command(1, 1, set(), {"force"}),
+    "beta monitoring channels list": _Command(0, 0, set(), {"filter=", "page-size="}),
     "beta quotas info list": _Command(0, 0, {"service="}, {"filter=", "page-size="}),
     "beta quotas preferences create": _Command(
         0,
@@ -66,8 +68,15 @@ COMMANDS = {
         0,
         0,
         {"billing-account=", "display-name=", "budget-amount="},
-        {"filter-projects=", "threshold-rule=", "calendar-period="},
+        {
+            "filter-projects=",
+            "threshold-rule=",
+            "calendar-period=",
+            "notifications-rule-monitoring-notification-channels=",
+        },
     ),
+    "billing budgets delete": _Command(1, 1, set(), {"billing-account="}),
+    "billing budgets list": _Command(0, 0, {"billing-account="}, {"filter=", "page-size="}),
     "billing projects link": _Command(1, 1, {"billing-account="}),
     "builds submit": _Command(
         0,
@@ -95,6 +104,7 @@ COMMANDS = {
             "repo-name=",
             "pull-request-pattern=",
             "tag-pattern=",
+            "comment-control=",
             "service-account=",
             "substitutions=",
         },
@@ -107,6 +117,8 @@ COMMANDS = {
     "monitoring policies create": _Command(
         0, 0, set(), {"policy-from-file=", "notification-channels="}
     ),
+    "monitoring policies delete": _ONE,
+    "monitoring policies list": _Command(0, 0, set(), {"filter=", "page-size="}),
     "projects add-iam-policy-binding": _BIND,
     "projects remove-iam-policy-binding": _Command(1, 1, _BINDING, {"condition=", "all"}),
     "run jobs add-iam-policy-binding": _Command(1, 1, _BINDING, {"region="}),
@@ -148,6 +160,7 @@ COMMANDS = {
             "args=",
         },
     ),
+    "run jobs execute": _Command(1, 1, set(), {"region=", "args=", "wait", "async"}),
     "run services delete": _Command(1, 1, set(), {"region=", "async"}),
     "run services describe": _Command(1, 1, set(), {"region="}),
     "scheduler jobs create http": _Command(1, 1, {"schedule=", "uri="}, _SCHEDULED),
@@ -160,6 +173,7 @@ COMMANDS = {
     ),
     "secrets delete": _ONE,
     "secrets describe": _ONE,
+    "secrets versions access": _Command(1, 1, {"secret="}, {"out-file="}),
     "secrets versions add": _Command(1, 1, {"data-file="}),
     "secrets versions describe": _Command(1, 1, {"secret="}),
     "services enable": _Command(1, _MANY, set(), {"async"}),
@@ -173,6 +187,7 @@ COMMANDS = {
     "storage buckets describe": _ONE,
     "storage buckets update": _Command(0, _MANY, set(), {"lifecycle-file=", "versioning"}),
     "storage rm": _Command(1, _MANY, set(), {"recursive", "all-versions"}),
+    "storage rsync": _Command(2, 2, set(), {"recursive", "exclude="}),
 }
 
 

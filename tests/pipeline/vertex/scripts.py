@@ -9,13 +9,18 @@ from tests.pipeline.vertex import gcloud
 REPOSITORY = Path(__file__).parents[3]
 DEPLOY = REPOSITORY / "deploy"
 
-# Describing tells whether the project is empty; the account is the one that is signed in.
+# Describing and listing tell whether the project is empty; the account is the one signed in.
 GCLOUD = """#!/bin/sh
 printf '%s\\037' "$@" >>"$GCLOUD_LOG"
 echo >>"$GCLOUD_LOG"
 case "$*" in
   "auth print-access-token") echo a-token ;;
   "beta monitoring channels create "*) echo projects/my-team/notificationChannels/1 ;;
+  "monitoring policies list "*)
+    [ "$GCLOUD_MISSING" = 1 ] || echo projects/my-team/alertPolicies/2 ;;
+  "beta monitoring channels list "*)
+    [ "$GCLOUD_MISSING" = 1 ] || echo projects/my-team/notificationChannels/3 ;;
+  "billing budgets list "*) [ "$GCLOUD_MISSING" = 1 ] || echo billingAccounts/0-1-2/budgets/4 ;;
   "config get account") echo me@example.com ;;
   *" describe "*) exit "$GCLOUD_MISSING" ;;
   *--data-file=-) cat >>"$GCLOUD_LOG.secret" ;;

@@ -168,6 +168,16 @@ def test_a_build_without_cuda_trains_on_cpu(deploy, tmp_path):
     assert len(vertex.images) == 1
 
 
+def test_the_user_of_the_tasks_reaches_the_build_of_every_image(deploy):
+    _, commands = deploy("build.sh", PROJECT=PROJECT, RUN_AS="0")
+    assert len(commands) == 2
+    assert all(",_RUN_AS=0" in command for command in commands)
+    build = yaml.safe_load((DEPLOY / "cloudbuild.yaml").read_text(encoding="utf-8"))
+    [step] = build["steps"]
+    assert "RUN_AS=$_RUN_AS" in step["args"]
+    assert step["args"][step["args"].index("RUN_AS=$_RUN_AS") - 1] == "--build-arg"
+
+
 def test_a_build_refuses_a_target_that_does_not_exist(deploy):
     process, commands = deploy("build.sh", PROJECT=PROJECT, TARGETS="pipeline rocm")
     assert process.returncode == 2
@@ -218,6 +228,7 @@ def test_the_commands_of_the_guide_are_what_gcloud_accepts():
     guide = (DEPLOY.parent / "docs/vertex.md").read_text(encoding="utf-8")
     guide = guide.replace("\\\n", " ")
     commands = re.findall(r"(?:^\s*|`)gcloud ([^`\n]+)", guide, re.MULTILINE)
+    commands += re.findall(r"\$\(gcloud ([^)]+)\)", guide)
     assert len(commands) >= 5
     for command in commands:
         gcloud.check(command)
@@ -229,7 +240,8 @@ def test_the_guide_names_only_what_exists():
         assert (DEPLOY / script).exists(), script
     for setting in set(re.findall(r"`vertex\.(\w+)", guide)):
         assert setting in VertexSettings.model_fields, setting
-    granted = set(re.findall(r"roles/([\w.]+)", (DEPLOY / "setup.sh").read_text(encoding="utf-8")))
+    scripts = [(DEPLOY / name).read_text(encoding="utf-8") for name in ("setup.sh", "schedule.sh")]
+    granted = set(re.findall(r"--role=roles/([\w.]+)", "".join(scripts)))
     table = guide.partition("## Roles")[2].partition("## What it costs")[0]
     named = set(re.findall(r"`((?!iam\b)\w+\.[\w.]+|iam\.serviceAccountUser)`", table))
     assert granted == named

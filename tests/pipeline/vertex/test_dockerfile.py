@@ -95,6 +95,9 @@ def test_the_tasks_run_as_a_user_that_is_not_root():
         users = [words[0] for _, keyword, words in _instructions_of(target) if keyword == "USER"]
         assert users, target
         assert users[-1] == "${RUN_AS}", target
+        # An argument from before the first stage is empty in a stage that does not name it.
+        own = [(keyword, words) for stage, keyword, words in _instructions() if stage == target]
+        assert ("ARG", ["RUN_AS"]) in own[: own.index(("USER", ["${RUN_AS}"]))], target
     [default] = [words for _, keyword, words in _instructions() if words[0].startswith("RUN_AS=")]
     assert default == ["RUN_AS=1000"]
 
@@ -170,6 +173,15 @@ def test_the_boot_program_of_beam_finds_beam_in_the_image(tmp_path):
         [python, "-m", "pip", "show", "apache-beam"], text=True, capture_output=True, check=True
     )
     assert f"Version: {found.version}" in shown.stdout
+
+
+def test_the_images_hold_llama_cpp_which_checks_a_gguf_file():
+    installed = [" ".join(words) for _, keyword, words in _instructions() if keyword == "RUN"]
+    [packages] = [line for line in installed if "requirements/tfx-1.21.in" in line]
+    assert "xllamacpp" in packages.split()
+    for target in (*TARGETS, "gateway"):  # the wheel brings no OpenMP
+        lines = [" ".join(words) for _, _, words in _instructions_of(target)]
+        assert any("--no-install-recommends libgomp1" in line for line in lines), target
 
 
 def test_the_base_is_one_image_and_not_whatever_a_tag_means_today():

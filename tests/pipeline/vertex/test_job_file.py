@@ -186,6 +186,7 @@ def test_baselines_that_are_not_wanted_have_no_task():
         pytest.param("vertex.labels={1team: x}", "vertex.labels", id="a label of a digit"),
         pytest.param("vertex.labels={goog-x: x}", "Google's goog", id="a label of Google's"),
         pytest.param("vertex.labels={pipeline: x}", "is set by the runner", id="a label of ours"),
+        pytest.param("vertex.labels={round: x}", "is set by the runner", id="the round's label"),
         pytest.param("vertex.labels={started-by: x}", "is set by the runner", id="another of ours"),
         pytest.param("vertex.task_hours=0.001", "vertex.task_hours", id="no time to start"),
         *(

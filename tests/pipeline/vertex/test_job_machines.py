@@ -1,6 +1,9 @@
 """The compiled job's machines: accelerators, spot machines, Dataflow."""
 
 import itertools
+import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 from google.cloud import aiplatform_v1
@@ -181,3 +184,29 @@ def test_spot_machines_use_the_network_attachment_and_the_key_of_the_job():
     custom_job = aiplatform_v1.CustomJob.from_json(args[args.index("--payload") + 1])
     assert custom_job.job_spec.psc_interface_config.network_attachment == attachment
     assert custom_job.encryption_spec.kms_key_name == key
+
+
+def test_the_command_of_a_retried_spot_task_starts_another_custom_job(tmp_path, monkeypatch):
+    job = compile_preset("vertex.spot_machine_type=g2-standard-8", "vertex.task_retries=1")
+    assert (
+        job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["retryPolicy"]["maxRetryCount"] == 1
+    )
+    container = containers_of(job)["Trainer"]
+    file = tmp_path / "gcp_resources"
+    place = "{{$.outputs.parameters['gcp_resources'].output_file}}"
+    arguments = [str(file) if a == place else a for a in container["args"]]
+    assert str(file) in arguments
+    name = "projects/1/locations/europe-west4/customJobs/7"
+    uri = f"https://europe-west4-aiplatform.googleapis.com/v1/{name}"
+    file.write_text(json.dumps({"resources": [{"resourceType": "CustomJob", "resourceUri": uri}]}))
+    launched = []
+    monkeypatch.setattr("runpy.run_module", lambda module, **_: launched.append((module, sys.argv)))
+    monkeypatch.setattr("sys.argv", [])
+    failed = SimpleNamespace(state=SimpleNamespace(name="JOB_STATE_FAILED"))
+    client = SimpleNamespace(get_custom_job=lambda name: failed)
+    *_, text, launcher = container["command"]
+    starter = {"__name__": "starter"}
+    exec(compile(text, "starter", "exec"), starter)
+    starter["main"]([launcher, *arguments], client)
+    assert launched == [(launcher, [launcher, *arguments])]
+    assert not file.exists(), "the launcher would report the failure of the first job"
