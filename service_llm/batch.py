@@ -97,7 +97,8 @@ class Batches:
             name = self._persistence.call(lambda: self._found(job))
         try:
             return self._ended(name) if name else []
-        except JobLostError:
+        except JobLostError as error:
+            _LOG.warning("The batch job %s of an earlier run brought no replies: %s.", name, error)
             return []
 
     def _matched(self, job: BatchJob, replies: Sequence[BatchReply]) -> dict[str, BatchReply]:
@@ -180,7 +181,8 @@ class Batches:
             replies = self._ended(name)
             by_key = self._matched(job, replies)
             if not by_key and not self._was_matched():
-                raise JobLostError("none of its replies carries the key of a request")
+                which = "none of its replies carries the key of a request"
+                raise JobLostError(which if replies else "it holds no reply")
         except JobLostError as error:
             self._journal.note(f"{job.id}.ended", "lost")
             raise ServiceLLMError(
@@ -264,10 +266,16 @@ class Batches:
 
     def _failed(self, item: _Open, found: BatchReply, again: list[_Open]) -> Iterator[Result]:
         """Ask again for what may come; what would fail again ends with its reason."""
-        item.failures += 1
-        if not found.is_permanent and item.failures < self._reader.settings.max_attempts:
+        item.failures += not found.is_adapted
+        is_tried = found.is_permanent or item.failures >= self._reader.settings.max_attempts
+        if found.is_adapted or not is_tried:
             again.append(item)
             return
+        if not (found.is_permanent or self._is_answered or self._was_matched()):
+            raise ServiceLLMError(
+                f"{found.error} None of {item.failures} batch jobs brought a reply. Check that the "
+                f"service runs, and its quota. {KEPT}"
+            )
         yield Result(item.request, None, REFUSED, found.error, item.usage, False)
 
     def _pending(self) -> list[BatchJob]:

@@ -42,6 +42,8 @@ class BatchReply(NamedTuple):
         error: Why it failed, in the service's words.
         is_permanent: Whether it would fail again.
         ends_run: Why no request would be answered, such as a key that expired; else None.
+        is_adapted: Whether the provider has learned how to send it so that it is accepted: it is
+            sent again, and this is no failure.
     """
 
     key: str | None
@@ -49,6 +51,7 @@ class BatchReply(NamedTuple):
     error: str = ""
     is_permanent: bool = False
     ends_run: ServiceLLMError | None = None
+    is_adapted: bool = False
 
 
 class JobLostError(Exception):

@@ -15,6 +15,7 @@ import pydantic
 from google.genai import types as genai_types
 
 from service_llm.errors import TransientError
+from service_llm.providers.bodies import with_words_of
 from service_llm.providers.gemini import GeminiClient
 from service_llm.providers.openai_compatible import OpenAIClient
 from service_llm.providers.replies import openai_tokens
@@ -49,7 +50,10 @@ class GeminiEmbeddings:
             await self._client.api.aio.models.embed_content(
                 model=self._model, contents=request.prompt, config=self._config
             )
-        return read_gemini_embedding(_BODY.get(), self._model)
+        try:
+            return read_gemini_embedding(_BODY.get(), self._model)
+        except TransientError as error:
+            raise with_words_of(_BODY.get(), error, self._client.key) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -78,7 +82,7 @@ class OpenAIEmbeddings:
         try:
             return read_openai_embedding(body, model)
         except TransientError as error:
-            raise self._client.with_words_of(body, error) from None
+            raise with_words_of(body, error, self._client.key) from None
 
     async def close(self) -> None:
         """Close the connections."""

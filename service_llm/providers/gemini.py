@@ -4,7 +4,7 @@ import contextlib
 import copy
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import google.auth.exceptions
@@ -14,6 +14,7 @@ from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 
 from service_llm.errors import TransientError
+from service_llm.providers.bodies import error_of_page, parse_body, with_words_of
 from service_llm.providers.gemini_schema import schema_field
 from service_llm.providers.google_sign_in import SignIn, translated_sign_in
 from service_llm.providers.output_limit import OutputLimit
@@ -21,7 +22,7 @@ from service_llm.providers.parameters import Parameters
 from service_llm.providers.proxies import proxy_for
 from service_llm.providers.refusal_meaning import error_of
 from service_llm.providers.refusals import Refusal, error_in_reply
-from service_llm.providers.replies import parse_body, read_gemini
+from service_llm.providers.replies import read_gemini
 from service_llm.providers.transport import PooledTransport
 from service_llm.secrets import api_key, without
 from service_llm.settings import ServiceLLMSettings
@@ -43,6 +44,7 @@ _SIGN_IN = (
 )
 _WRONG_PATH = "Check the model's name; base_url, where it is set, has to end before /v1beta."
 _THINKING, _SEED, _TEMPERATURE = "thinkingConfig", "seed", "temperature"
+_LIMIT = "maxOutputTokens"
 # Lower ones may make it repeat itself: https://ai.google.dev/gemini-api/docs/gemini-3#temperature
 _ASKS_FOR_ITS_OWN_TEMPERATURE = re.compile(r"(^|/)gemini-([3-9]|\d\d)")
 _ALIASES = {
@@ -63,7 +65,7 @@ class GeminiClient:
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._settings = settings
-        self._key = None if settings.vertex_project else api_key(settings)
+        self.key = None if settings.vertex_project else api_key(settings)
         self._sign_in = SignIn() if settings.vertex_project else None
         self.parameters = Parameters(
             settings.model, dict.fromkeys((_THINKING, _SEED, _TEMPERATURE), ()), _ALIASES
@@ -89,7 +91,7 @@ class GeminiClient:
         config: dict[str, Any] = {
             _TEMPERATURE: request.temperature,
             _SEED: request.index,
-            "maxOutputTokens": self._output_limit.of(request),
+            _LIMIT: self._output_limit.of(request),
             "responseMimeType": "application/json",
             # A copy: google-genai writes into what it is given.
             **copy.deepcopy(dict([schema_field(request.schema)])),
@@ -119,7 +121,7 @@ class GeminiClient:
         return self._read(response.sdk_http_response.body or "")
 
     def _read(self, content: str | bytes) -> object:
-        body = parse_body(content, self._settings.model)
+        body = parse_body(content, self._settings.model, wrong_path=_WRONG_PATH, key=self.key)
         if refusal := error_in_reply(body):
             raise self.translated(refusal)
         if self._sign_in is not None:
@@ -142,13 +144,41 @@ class GeminiClient:
         self._async_http.event_hooks["response"].append(hook)
 
     def check_every_call(self, check: Callable[[httpx.Response], None]) -> None:
-        """Have `check` see each response to calls that are not asynchronous; it may raise."""
-        self._http.event_hooks["response"].append(check)
+        """Have `check` see each response of status 200 to calls that are not asynchronous.
+
+        It may raise, and a web page in place of a response is an error.
+        """
+
+        def hook(response: httpx.Response) -> None:
+            if response.status_code == httpx.codes.OK:
+                response.read()
+                text = without(self.key, response.text)
+                page = error_of_page(text, self._settings.model, _WRONG_PATH)
+                if page is not None:
+                    raise page
+                check(response)
+
+        self._http.event_hooks["response"].append(hook)
+
+    def learn(self, refusal: Refusal, request: Request, sent: Mapping[str, Any]) -> bool:
+        """Learn what an error says of a request's parameters.
+
+        Args:
+            refusal: The error.
+            request: What was sent.
+            sent: Its `generationConfig`.
+
+        Returns:
+            Whether the request is worth sending again.
+        """
+        if self._output_limit.learn(refusal, request, sent[_LIMIT]):
+            return True
+        return self.parameters.learn(refusal, {name: name for name in sent}) is not None
 
     def translated(self, refusal: Refusal) -> Exception:
         """Return the error of this package that a service's error means; its text holds no key."""
         said = f"{refusal.status} {refusal.text or 'no reason given'}"
-        message = without(self._key, f"{self._settings.model}: {said}")
+        message = without(self.key, f"{self._settings.model}: {said}")
         return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=_WRONG_PATH)
 
     @contextlib.contextmanager
@@ -169,8 +199,7 @@ class GeminiClient:
             if sign_in is not None and sign_in.renews(token):
                 message = f"{model}: the access token has expired and is renewed."
                 raise TransientError(message, is_adapted=True) from None
-            is_lower = request is not None and self._output_limit.learn(refusal, request)
-            if is_lower or self.parameters.learn(refusal, {name: name for name in sent}):
+            if request and self.learn(refusal, request, sent):
                 raise TransientError(f"{model}: {refusal.text}", is_adapted=True) from None
             raise self.translated(refusal) from None  # its text may hold the key
         except google.auth.exceptions.GoogleAuthError as error:
@@ -211,7 +240,7 @@ class GeminiClient:
             httpx_async_client=self._async_http,
         )
         if not settings.vertex_project:
-            key = self._key or _NO_KEY
+            key = self.key or _NO_KEY
             return genai.Client(vertexai=False, api_key=key, http_options=options)
         return genai.Client(
             vertexai=True,
@@ -241,7 +270,11 @@ class Gemini:
             response = await self._client.api.aio.models.generate_content(
                 model=self._model, contents=request.prompt, config=config
             )
-        return read_gemini(self._client.body_of(response), self._model)
+        body = self._client.body_of(response)
+        try:
+            return read_gemini(body, self._model)
+        except TransientError as error:
+            raise with_words_of(body, error, self._client.key) from None
 
     async def close(self) -> None:
         """Close the connections."""

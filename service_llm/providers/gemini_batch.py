@@ -7,12 +7,12 @@ whose. In files every line has its key.
 Source: https://ai.google.dev/gemini-api/docs/batch-api
 """
 
+import collections
 import contextlib
-import http
 import io
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import httpx
 from google.genai import errors as genai_errors
@@ -27,32 +27,25 @@ from service_llm.errors import (
 from service_llm.providers.gemini import GeminiClient
 from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.providers.replies import read_gemini
+from service_llm.providers.statuses import status_named
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 
 _NOT_FOUND = 404
+_GONE = {403, 404, 410}  # of a file: https://github.com/googleapis/python-genai/issues/1218
 _LOST = {"JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED"}
 _ENDED = {"JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"}
 _FILE_TYPE = "application/jsonl"
-# https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-_STATUS_OF_RPC = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 11: 400, 13: 500,
-                  14: 503, 16: 401}  # fmt: skip
-_STATUS_OF_PHRASE = {
-    **{status.phrase.upper(): status.value for status in http.HTTPStatus},
-    "CANCELLED": 499,
-    "INVALID_ARGUMENT": 400,
-    "DEADLINE_EXCEEDED": 504,
-    "NOT_FOUND": 404,
-    "PERMISSION_DENIED": 403,
-    "RESOURCE_EXHAUSTED": 429,
-    "FAILED_PRECONDITION": 400,
-    "OUT_OF_RANGE": 400,
-    "INTERNAL": 500,
-    "UNAVAILABLE": 503,
-    "UNAUTHENTICATED": 401,
-}
 _SERVER_ERROR = 500
+_MOST_DOWNLOADS = 10  # of a file in which no reply can be read: some four minutes
 _WELL = {"", "OK", "SUCCEEDED"}
+
+
+class _Sent(NamedTuple):
+    """A request of a job of this process, and its `generationConfig` without the schema."""
+
+    request: Request
+    config: Mapping[str, Any]
 
 
 class GeminiBatches:
@@ -61,13 +54,16 @@ class GeminiBatches:
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._model = settings.model
         self._client = GeminiClient(settings)
-        self._sent: dict[str, str] = {}  # parameters of requests of this process
+        self._sent: dict[str, dict[str, _Sent]] = {}  # by job and key
+        self._unreadable: collections.Counter[str] = collections.Counter()
         self._client.check_every_call(_raise_error_in_a_200)
 
     def submit(self, requests: Mapping[str, Request], name: str) -> str:
         """Start a job; returns its resource name."""
-        lines = (json.dumps(self._line(key, r), ensure_ascii=False) for key, r in requests.items())
-        content = io.BytesIO("".join(f"{line}\n" for line in lines).encode())
+        sent: dict[str, _Sent] = {}
+        lines = (self._line(key, request, sent) for key, request in requests.items())
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        content = io.BytesIO(text.encode())
         with self._client.translated_errors():
             file = self._client.api.files.upload(
                 file=content, config={"display_name": name, "mime_type": _FILE_TYPE}
@@ -79,6 +75,7 @@ class GeminiBatches:
             )
         if not job.name:
             raise TransientError(f"{self._model}: the service named no batch job.")
+        self._sent[job.name] = sent
         return job.name
 
     def find(self, name: str) -> str | None:
@@ -91,6 +88,7 @@ class GeminiBatches:
 
     def replies(self, job: str) -> list[BatchReply] | None:
         """Return the replies of a job that has ended."""
+        sent = self._sent.get(job, {})
         with self._client.translated_errors():
             try:
                 found = self._client.api.batches.get(name=job)
@@ -105,20 +103,24 @@ class GeminiBatches:
             if state not in _ENDED:
                 return None
             if found.dest and found.dest.file_name:
-                content = self._client.api.files.download(file=found.dest.file_name)
-                return list(self._read(content))
-            # Of a job that an earlier version of this code sent inline.
-            inline = (found.dest and found.dest.inlined_responses) or []
-            items = (item.model_dump(mode="json", by_alias=True) for item in inline)
-            return [self._reply({**item, "key": None}) for item in items]
+                lines = self._lines(job, found.dest.file_name)
+                replies = [self._reply(line, sent) for line in lines]
+            else:
+                # Of an earlier version's job that was sent inline, or of a small one.
+                # https://github.com/maximhq/bifrost/issues/3951
+                inline = (found.dest and found.dest.inlined_responses) or []
+                items = (item.model_dump(mode="json", by_alias=True) for item in inline)
+                replies = [self._reply(_keyed(item), sent) for item in items]
+        self._sent.pop(job, None)
+        return replies
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _line(self, key: str, request: Request) -> dict[str, object]:
+    def _line(self, key: str, request: Request, sent: dict[str, _Sent]) -> dict[str, object]:
         config = self._client.generation_config(request)
-        self._sent.update((name, name) for name in config)
+        sent[key] = _Sent(request, {n: None if "Schema" in n else v for n, v in config.items()})
         body: dict[str, object] = {
             "contents": [{"role": "user", "parts": [{"text": request.prompt}]}],
             "generationConfig": config,
@@ -127,17 +129,29 @@ class GeminiBatches:
             body["systemInstruction"] = {"parts": [{"text": request.system}]}
         return {"key": key, "request": body}
 
-    def _read(self, content: bytes) -> Iterator[BatchReply]:
-        for line in content.split(b"\n"):
-            if not line.strip():
-                continue
-            try:
-                item = json.loads(line)
-            except (ValueError, RecursionError):
-                item = None
-            yield self._reply(item if isinstance(item, dict) else {})
+    def _lines(self, job: str, file: str) -> list[Mapping[str, Any]]:
+        """Return the lines of a job's file of replies; one that cannot be read is empty.
 
-    def _reply(self, item: Mapping[str, Any]) -> BatchReply:
+        Raises:
+            JobLostError: It is gone, or was something else each time it was asked for.
+        """
+        try:
+            content = self._client.api.files.download(file=file).strip()
+            lines = [_object(line) for line in content.split(b"\n") if line.strip()]
+            if any(lines) or not lines:
+                return lines
+            raise TransientError(f"{self._model}: a job's file of replies holds no JSON.")
+        except genai_errors.APIError as error:
+            if error.code in _GONE:
+                raise JobLostError(f"its file of replies is gone ({error.message})") from error
+            raise
+        except TransientError as error:
+            self._unreadable[job] += 1
+            if self._unreadable[job] >= _MOST_DOWNLOADS:
+                raise JobLostError(f"its file of replies cannot be read ({error})") from error
+            raise
+
+    def _reply(self, item: Mapping[str, Any], sent: Mapping[str, _Sent]) -> BatchReply:
         key, response = item.get("key"), item.get("response")
         key = key if isinstance(key, str) else None
         response = response if isinstance(response, dict) else {}
@@ -148,17 +162,31 @@ class GeminiBatches:
                 return BatchReply(key, read_gemini(response, self._model))
             except TransientError as unreadable:
                 return BatchReply(key, None, str(unreadable))
-        return self._failed(key, _with_body(error))
+        return self._failed(key, _with_body(error), sent.get(key or ""))
 
-    def _failed(self, key: str | None, error: object) -> BatchReply:
-        refusal = Refusal(_status_of(error), error or "no reply and no error")
-        if self._client.parameters.learn(refusal, self._sent):
-            return BatchReply(key, None, refusal.text)
+    def _failed(self, key: str | None, error: object, sent: _Sent | None) -> BatchReply:
+        status = status_named(error, has_rpc_codes=True) or _SERVER_ERROR
+        refusal = Refusal(status, error or "no reply and no error")
+        if sent and self._client.learn(refusal, *sent):
+            return BatchReply(key, None, refusal.text, is_adapted=True)
         meant = self._client.translated(refusal)
         if isinstance(meant, AuthenticationError | QuotaError):
             return BatchReply(key, None, str(meant), ends_run=meant)
         words = meant.reason if isinstance(meant, BadRequestError) and meant.reason else str(meant)
         return BatchReply(key, None, words, not isinstance(meant, TransientError))
+
+
+def _keyed(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an inline reply with its key in the place where a file has it."""
+    return {**item, "key": (item.get("metadata") or {}).get("key")}
+
+
+def _object(line: bytes) -> Mapping[str, Any]:
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return item if isinstance(item, dict) else {}
 
 
 def _is_failure(error: object) -> bool:
@@ -174,32 +202,9 @@ def _with_body(error: object) -> object:
     if brace:
         with contextlib.suppress(ValueError, RecursionError):
             body = json.loads(brace + rest)
-            return body if _named_status(body) else {**body, "status": _phrase(text)}
+            is_named = status_named(body, has_rpc_codes=True) is not None
+            return body if is_named else {**body, "status": text.partition(":")[0].strip()}
     return error
-
-
-def _status_of(error: object) -> int:
-    """Return the HTTP status of an error; 500 where it names none."""
-    return _named_status(error) or _SERVER_ERROR
-
-
-def _named_status(error: object) -> int | None:
-    if isinstance(error, str):
-        return _STATUS_OF_PHRASE.get(_phrase(error).upper())
-    if not isinstance(error, dict):
-        return None
-    for name in ("code", "status"):
-        value = error.get(name)
-        if isinstance(value, str):
-            value = int(value) if value.isdecimal() else _STATUS_OF_PHRASE.get(value.upper())
-        status = _STATUS_OF_RPC.get(value, value) if type(value) is int else 0
-        if 400 <= status < 600:
-            return status
-    return _named_status(error.get("error"))
-
-
-def _phrase(text: str) -> str:
-    return text.partition(":")[0].strip()
 
 
 def _raise_error_in_a_200(response: httpx.Response) -> None:
@@ -207,10 +212,8 @@ def _raise_error_in_a_200(response: httpx.Response) -> None:
 
     A job has a name, and its error is the job's own; a line of a job's replies has a key.
     """
-    if response.status_code != httpx.codes.OK:
-        return
     try:
-        body = json.loads(response.read())
+        body = json.loads(response.content)
     except (ValueError, RecursionError):
         return
     if isinstance(body, dict) and {"name", "key"} & set(body):

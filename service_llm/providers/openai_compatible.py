@@ -12,11 +12,12 @@ import pydantic
 
 from service_llm.addresses import path_advice
 from service_llm.errors import TransientError
+from service_llm.providers.bodies import parse_body, with_words_of
 from service_llm.providers.output_limit import OutputLimit
 from service_llm.providers.parameters import Parameters
 from service_llm.providers.refusal_meaning import error_of
 from service_llm.providers.refusals import Refusal, error_in_reply
-from service_llm.providers.replies import parse_body, read_openai
+from service_llm.providers.replies import read_openai
 from service_llm.providers.transport import PooledTransport
 from service_llm.secrets import api_key, without
 from service_llm.settings import ServiceLLMSettings
@@ -51,13 +52,12 @@ class OpenAIClient:
     """
 
     def __init__(self, settings: ServiceLLMSettings, endpoint: str) -> None:
-        self._endpoint = endpoint
         self.model = settings.model
-        self._key = api_key(settings)
+        self.key = api_key(settings)
         # Said in full, or the client would take them from OPENAI_BASE_URL, OPENAI_ORG_ID and such.
         self._base_url = settings.resolved_base_url() or DEFAULT_URL
         self.api = openai.AsyncOpenAI(
-            api_key=self._key or _NO_KEY,
+            api_key=self.key or _NO_KEY,
             base_url=self._base_url,
             timeout=settings.timeout_seconds,
             max_retries=0,  # the client's own retries would take no permit of the limiter
@@ -71,6 +71,7 @@ class OpenAIClient:
         # OPENAI_CUSTOM_HEADERS, with which a header of another service could replace the key. The
         # client has no public way to refuse them.
         self.api._custom_headers = {}
+        self._wrong_path = path_advice(self._base_url, endpoint)
 
     def body_of(self, response: Any) -> Any:
         """Return the JSON of a response whose status was 200.
@@ -78,7 +79,8 @@ class OpenAIClient:
         Raises:
             RefusalError: It holds an error all the same.
         """
-        body = parse_body(response.http_response.content, self.model)
+        content = response.http_response.content
+        body = parse_body(content, self.model, wrong_path=self._wrong_path, key=self.key)
         if refusal := error_in_reply(body):
             raise RefusalError(refusal)
         return body
@@ -86,14 +88,8 @@ class OpenAIClient:
     def _translated(self, refusal: Refusal) -> Exception:
         """Return the error of this package that a service's error means; its text holds no key."""
         status = f"{refusal.status} " if refusal.status else ""
-        message = without(self._key, f"{self.model}: {status}{refusal.text or 'no reason given'}")
-        wrong_path = path_advice(self._base_url, self._endpoint)
-        return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=wrong_path)
-
-    def with_words_of(self, body: object, error: TransientError) -> TransientError:
-        """Return an error about a body of status 200 that is no reply, with what the body says."""
-        words = without(self._key, Refusal(httpx.codes.OK, body).words)
-        return TransientError(f"{error} It says: {words}") if words else error
+        message = without(self.key, f"{self.model}: {status}{refusal.text or 'no reason given'}")
+        return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=self._wrong_path)
 
     @contextlib.contextmanager
     def translated_errors(self) -> Iterator[None]:
@@ -105,10 +101,10 @@ class OpenAIClient:
         except openai.APITimeoutError:
             raise TransientError(f"{self.model} did not answer in time.") from None
         except openai.APIConnectionError as error:
-            message = without(self._key, f"{self.model} cannot be reached ({error.__cause__!r}).")
+            message = without(self.key, f"{self.model} cannot be reached ({error.__cause__!r}).")
             raise TransientError(message, is_unreachable=True) from None
         except openai.APIError as error:
-            raise TransientError(without(self._key, f"{self.model}: {error}")) from None
+            raise TransientError(without(self.key, f"{self.model}: {error}")) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -157,24 +153,33 @@ class OpenAICompatible:
                 response = await self._client.api.chat.completions.with_raw_response.create(
                     model=self._settings.model,
                     messages=self._messages(request, sent),
+                    # Some gateways stream where nothing is said of it.
+                    stream=False,
                     **parameters,
                 )
                 body = self._client.body_of(response)
             except (openai.APIStatusError, RefusalError) as error:
-                self._learn(refusal_of(error), request, sent)
+                self._learn(refusal_of(error), request, parameters, sent)
                 raise
         try:
             return read_openai(body, self._settings.model)
         except TransientError as error:
-            raise self._client.with_words_of(body, error) from None
+            raise with_words_of(body, error, self._client.key) from None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    def _learn(self, refusal: Refusal, request: Request, sent: Mapping[str, str]) -> None:
+    def _learn(
+        self,
+        refusal: Refusal,
+        request: Request,
+        parameters: Mapping[str, Any],
+        sent: Mapping[str, str],
+    ) -> None:
         """Have the request sent again as the error says: with less output, or less parameters."""
-        if self._output_limit.learn(refusal, request):
+        limit = sent.get("max_tokens")
+        if limit and self._output_limit.learn(refusal, request, parameters[limit]):
             raise TransientError("The model replies with fewer tokens.", is_adapted=True)
         learned = self._parameters.learn(refusal, sent)
         if learned is not None:

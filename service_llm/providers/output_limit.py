@@ -60,27 +60,30 @@ class OutputLimit:
             most = min(most, max(_LEAST_TOKENS, self._context - prompt))
         return most
 
-    def learn(self, refusal: Refusal, request: Request) -> bool:
+    def learn(self, refusal: Refusal, request: Request, sent: int) -> bool:
         """Take the limit that an error names.
 
         Args:
             refusal: The error.
             request: What was sent.
+            sent: The output tokens that it asked for.
 
         Returns:
-            Whether the request asks for less now, so that it is worth sending again.
+            Whether the request asks for less now, so that it is worth sending again, whether or
+            not another request had taught it before.
         """
         if refusal.status not in _STATUSES:
             return False
-        sent = self.of(request)
+        before = self.of(request)
         self._learn_context(refusal.text, request)
         if _ABOUT_OUTPUT.search(refusal.text):
             self._learn_output(refusal.text)
         if (now := self.of(request)) >= sent:
             return False
-        progress.info(
-            "%s takes no %d output tokens: requests ask for %d", self._settings.model, sent, now
-        )
+        if now < before:
+            progress.info(
+                "%s takes no %d output tokens: requests ask for %d", self._settings.model, sent, now
+            )
         return True
 
     def _learn_output(self, text: str) -> None:

@@ -8,18 +8,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from service_llm.providers.statuses import status_named
+
 _MAX_CHARACTERS = 600  # of an error's text; some servers send whole pages
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
 _SERVER_ERROR = 500
-_STATUS_NAMES = {  # what a body says in place of a number
-    "RESOURCE_EXHAUSTED": 429,
-    "rate_limit_error": 429,
-    "rate_limit_exceeded": 429,
-    "rate_limited": 429,
-    "too_many_requests": 429,
-    "UNAVAILABLE": 503,
-    "overloaded_error": 503,
-}
 # Why a choice ended before the model was done; its text is a piece of a reply:
 # https://github.com/genkit-ai/genkit/pull/6259
 _BROKEN_OFF = {"error", "network_error", "insufficient_system_resource"}
@@ -36,7 +29,7 @@ TOO_LONG_CODES = {"context_length_exceeded", "string_above_max_length"}
 # What servers say of a path that they do not have. A model that they do not have is another 404.
 _NO_SUCH_PATH = re.compile(
     r"unexpected endpoint or method|404 page not found|^not found$|cannot (post|get) /"
-    r"|no route|invalid url|unknown request url",
+    r"|no route|invalid url|unknown request url|^<(!doctype |html)",
     re.IGNORECASE,
 )
 
@@ -100,7 +93,7 @@ def error_in_reply(body: object) -> Refusal | None:
         return _error_at_the_top(body) or _error_in_choice(body)
     if isinstance(error, str) and _NO_SUCH_PATH.search(error):
         return Refusal(_NOT_FOUND, body)
-    return Refusal(_status_in(error) or _SERVER_ERROR, body)
+    return Refusal(status_named(error) or status_named(body) or _SERVER_ERROR, body)
 
 
 def _is_blank(error: object) -> bool:
@@ -118,8 +111,9 @@ def _error_at_the_top(body: object) -> Refusal | None:
     """
     if not isinstance(body, dict) or body.get("choices") or body.get("candidates"):
         return None
-    if body.get("object") == "error" or body.get("success") is False:
-        return Refusal(_status_in(body) or _SERVER_ERROR, body)
+    status = status_named(body)
+    if status or body.get("object") == "error" or body.get("success") is False:
+        return Refusal(status or _SERVER_ERROR, body)
     return None
 
 
@@ -133,21 +127,7 @@ def _error_in_choice(body: object) -> Refusal | None:
     if reason not in _BROKEN_OFF:
         return None
     said = {"error": error or f"the reply broke off ({reason})"}
-    return Refusal(_status_in(error) or _OVERLOAD, said)
-
-
-def _status_in(error: object) -> int | None:
-    """Return the HTTP status that an error names, as a number or as a word; None for none."""
-    if not isinstance(error, dict):
-        return None
-    for name in ("code", "status", "status_code", "type"):
-        value = error.get(name)
-        if isinstance(value, str):
-            known = _STATUS_NAMES.get(value)
-            value = known or (int(value) if re.fullmatch(r"\d{3}", value, re.ASCII) else None)
-        if type(value) is int and 400 <= value < 600:
-            return value
-    return None
+    return Refusal(status_named(error) or _OVERLOAD, said)
 
 
 def _words(body: object) -> Iterator[str]:

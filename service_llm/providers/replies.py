@@ -4,7 +4,6 @@ The libraries' own models are not used for this: one field of another type, such
 tokens as text, would cost a whole reply that was paid for.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -31,18 +30,6 @@ class Tokens(NamedTuple):
     prompt: int
     output: int
     is_known: bool
-
-
-def parse_body(text: str | bytes, model: str) -> object:
-    """Return the JSON of a response.
-
-    Raises:
-        TransientError: It is none; a proxy or a server that is starting up may have answered.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TransientError(f"{model} sent a reply that is not JSON.") from error
 
 
 def read_gemini(body: object, model: str) -> Reply:

@@ -115,7 +115,7 @@ def test_several_refusals_are_learned_one_after_the_other(ask, server):
     results, _ = ask(words(3), **OPENAI)
     assert all(result.value == Word(word="a") for result in results)
     assert len(server.bodies) == 5 + 3
-    assert set(server.bodies[-1]) == {"model", "messages", "max_completion_tokens"}
+    assert set(server.bodies[-1]) == {"model", "messages", "stream", "max_completion_tokens"}
 
 
 def test_requests_that_were_under_way_with_the_parameter_are_sent_again(ask, server):
