@@ -17,13 +17,15 @@ _MOST_CHARACTERS = 200  # of what is shown
 _PAGE = re.compile(r"\s*<[!?a-z]", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _EVENT = re.compile(r"(?:data|event|id|retry)?:")
+# https://github.com/bionic-gpt/bionic-gpt/issues/627
+_STATED = re.compile(r"\b(?:status|code|error|http)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
 _DATA = re.compile(r"^data:(.*)$", re.MULTILINE)
 
 
 def parse_body(
     content: str | bytes, model: str, *, wrong_path: str, key: str | None = None
 ) -> object:
-    """Return the JSON of a response, or the error in a stream of events.
+    """Return the JSON of a response, or the error that stands in another text.
 
     Args:
         content: Of the response.
@@ -50,10 +52,12 @@ def parse_body(
             f"{model} answered with a stream of events, although none was asked for. Set the "
             f"gateway or proxy at base_url so that it does not stream, or use another. {KEPT}"
         )
-    # What begins like JSON may be a piece of a reply; errors never show replies.
-    is_shown = text.strip() and text.lstrip()[0] not in "{["
-    said = f": {_shortened(text)}" if is_shown else "." if text.strip() else ": it is empty."
-    raise TransientError(f"{model} sent a reply that is not JSON{said}")
+    words = _shortened(text) or "it is empty."
+    if words[0] in "{[":  # it may be a piece of a reply; errors never show replies
+        raise TransientError(f"{model} sent a reply that is not JSON.")
+    if stated := _STATED.search(words):
+        return {"error": {"message": words, "code": int(stated[1])}}
+    raise TransientError(f"{model} sent a reply that is not JSON: {words}")
 
 
 def error_of_page(content: str | bytes, model: str, wrong_path: str) -> TransientError | None:

@@ -1,10 +1,8 @@
 """Gemini through google-genai: Google AI Studio by key, Vertex AI by default credentials."""
 
 import contextlib
-import copy
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import google.auth.exceptions
@@ -15,10 +13,8 @@ from google.genai import types as genai_types
 
 from service_llm.errors import TransientError
 from service_llm.providers.bodies import error_of_page, parse_body, with_words_of
-from service_llm.providers.gemini_schema import schema_field
+from service_llm.providers.gemini_parameters import GeminiParameters
 from service_llm.providers.google_sign_in import SignIn, translated_sign_in
-from service_llm.providers.output_limit import OutputLimit
-from service_llm.providers.parameters import Parameters
 from service_llm.providers.proxies import proxy_for
 from service_llm.providers.refusal_meaning import error_of
 from service_llm.providers.refusals import Refusal, error_in_reply
@@ -43,17 +39,6 @@ _SIGN_IN = (
     "application-default login), and that the API is enabled for the project."
 )
 _WRONG_PATH = "Check the model's name; base_url, where it is set, has to end before /v1beta."
-_THINKING, _SEED, _TEMPERATURE = "thinkingConfig", "seed", "temperature"
-_LIMIT = "maxOutputTokens"
-# Lower ones may make it repeat itself: https://ai.google.dev/gemini-api/docs/gemini-3#temperature
-_ASKS_FOR_ITS_OWN_TEMPERATURE = re.compile(r"(^|/)gemini-([3-9]|\d\d)")
-_ALIASES = {
-    "thinking": _THINKING,
-    "Thinking": _THINKING,
-    "thinking_config": _THINKING,
-    "thinking_level": _THINKING,
-    "thinking_budget": _THINKING,
-}
 
 
 class GeminiClient:
@@ -67,10 +52,7 @@ class GeminiClient:
         self._settings = settings
         self.key = None if settings.vertex_project else api_key(settings)
         self._sign_in = SignIn() if settings.vertex_project else None
-        self.parameters = Parameters(
-            settings.model, dict.fromkeys((_THINKING, _SEED, _TEMPERATURE), ()), _ALIASES
-        )
-        self._output_limit = OutputLimit(settings)
+        self.parameters = GeminiParameters(settings)
         url = settings.resolved_base_url() or _own_url(settings)
         # Clients of our own: what the environment says of proxies is read by one rule, aiohttp is
         # not taken where it happens to be installed, and no redirect is followed.
@@ -86,28 +68,10 @@ class GeminiClient:
         )
         self.api = self._open(url)
 
-    def generation_config(self, request: Request) -> dict[str, Any]:
-        """Return a request's `generationConfig`, with its schema as structured output."""
-        config: dict[str, Any] = {
-            _TEMPERATURE: request.temperature,
-            _SEED: request.index,
-            _LIMIT: self._output_limit.of(request),
-            "responseMimeType": "application/json",
-            # A copy: google-genai writes into what it is given.
-            **copy.deepcopy(dict([schema_field(request.schema)])),
-        }
-        if _ASKS_FOR_ITS_OWN_TEMPERATURE.search(self._settings.model):
-            del config[_TEMPERATURE]
-        if self._settings.thinking is not None:
-            config[_THINKING] = _thinking(self._settings.thinking)
-        for name in self.parameters.refused:
-            config.pop(name, None)
-        return config
-
     def config(self, request: Request) -> genai_types.GenerateContentConfig:
         """Return a request's parameters; the response comes as it was sent."""
         return genai_types.GenerateContentConfig(
-            **self.generation_config(request),
+            **self.parameters.of(request),
             system_instruction=request.system or None,
             should_return_http_response=True,
         )
@@ -160,21 +124,6 @@ class GeminiClient:
 
         self._http.event_hooks["response"].append(hook)
 
-    def learn(self, refusal: Refusal, request: Request, sent: Mapping[str, Any]) -> bool:
-        """Learn what an error says of a request's parameters.
-
-        Args:
-            refusal: The error.
-            request: What was sent.
-            sent: Its `generationConfig`.
-
-        Returns:
-            Whether the request is worth sending again.
-        """
-        if self._output_limit.learn(refusal, request, sent[_LIMIT]):
-            return True
-        return self.parameters.learn(refusal, {name: name for name in sent}) is not None
-
     def translated(self, refusal: Refusal) -> Exception:
         """Return the error of this package that a service's error means; its text holds no key."""
         said = f"{refusal.status} {refusal.text or 'no reason given'}"
@@ -190,7 +139,7 @@ class GeminiClient:
         """
         model = self._settings.model
         token = self._sign_in.token if self._sign_in else None
-        sent = self.generation_config(request) if request else {}
+        sent = self.parameters.of(request) if request else {}
         try:
             yield
         except genai_errors.APIError as error:
@@ -199,7 +148,7 @@ class GeminiClient:
             if sign_in is not None and sign_in.renews(token):
                 message = f"{model}: the access token has expired and is renewed."
                 raise TransientError(message, is_adapted=True) from None
-            if request and self.learn(refusal, request, sent):
+            if request and self.parameters.learn(refusal, request, sent):
                 raise TransientError(f"{model}: {refusal.text}", is_adapted=True) from None
             raise self.translated(refusal) from None  # its text may hold the key
         except google.auth.exceptions.GoogleAuthError as error:
@@ -287,12 +236,6 @@ def _own_url(settings: ServiceLLMSettings) -> str:
         return _STUDIO_URL
     location = settings.vertex_location
     return _VERTEX_URLS.get(location, _VERTEX_REGION_URL.format(location))
-
-
-def _thinking(thinking: int | str) -> dict[str, int | str]:
-    if isinstance(thinking, int):
-        return {"thinkingBudget": thinking}
-    return {"thinkingLevel": thinking.upper()}
 
 
 def _refusal(error: genai_errors.APIError) -> Refusal:

@@ -28,6 +28,7 @@ from service_llm.providers.gemini import GeminiClient
 from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.providers.replies import read_gemini
 from service_llm.providers.statuses import status_named
+from service_llm.secrets import without
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 
@@ -56,7 +57,8 @@ class GeminiBatches:
         self._client = GeminiClient(settings)
         self._sent: dict[str, dict[str, _Sent]] = {}  # by job and key
         self._unreadable: collections.Counter[str] = collections.Counter()
-        self._client.check_every_call(_raise_error_in_a_200)
+        self._errors: dict[str, object] = {}  # by job; google-genai leaves them out
+        self._client.check_every_call(self._check)
 
     def submit(self, requests: Mapping[str, Request], name: str) -> str:
         """Start a job; returns its resource name."""
@@ -98,7 +100,11 @@ class GeminiBatches:
                 raise
             state = found.state.name if found.state else ""
             if state in _LOST:
-                reason = found.error.message if found.error else None
+                failure = self._errors.get(job)
+                failed = [self._failed(key, failure, one) for key, one in sent.items()]
+                if any(item.is_adapted for item in failed):
+                    return failed
+                reason = without(self._client.key, Refusal(_SERVER_ERROR, failure).text)
                 raise JobLostError(f"it ended as {state}" + (f" ({reason})" if reason else ""))
             if state not in _ENDED:
                 return None
@@ -118,8 +124,22 @@ class GeminiBatches:
         """Close the connections."""
         self._client.close()
 
+    def _check(self, response: httpx.Response) -> None:
+        """Raise the error that a response of status 200 is as a whole.
+
+        A job has a name, and its error is the job's own; a line of a job's replies has a key.
+        """
+        try:
+            body = json.loads(response.content)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(body, dict) and {"name", "key"} & set(body):
+            self._errors[str(body.get("name"))] = body.get("error")
+        elif refusal := error_in_reply(body):
+            raise genai_errors.APIError(refusal.status, refusal.body, response)
+
     def _line(self, key: str, request: Request, sent: dict[str, _Sent]) -> dict[str, object]:
-        config = self._client.generation_config(request)
+        config = self._client.parameters.of(request)
         sent[key] = _Sent(request, {n: None if "Schema" in n else v for n, v in config.items()})
         body: dict[str, object] = {
             "contents": [{"role": "user", "parts": [{"text": request.prompt}]}],
@@ -167,7 +187,7 @@ class GeminiBatches:
     def _failed(self, key: str | None, error: object, sent: _Sent | None) -> BatchReply:
         status = status_named(error, has_rpc_codes=True) or _SERVER_ERROR
         refusal = Refusal(status, error or "no reply and no error")
-        if sent and self._client.learn(refusal, *sent):
+        if sent and self._client.parameters.learn(refusal, *sent):
             return BatchReply(key, None, refusal.text, is_adapted=True)
         meant = self._client.translated(refusal)
         if isinstance(meant, AuthenticationError | QuotaError):
@@ -205,18 +225,3 @@ def _with_body(error: object) -> object:
             is_named = status_named(body, has_rpc_codes=True) is not None
             return body if is_named else {**body, "status": text.partition(":")[0].strip()}
     return error
-
-
-def _raise_error_in_a_200(response: httpx.Response) -> None:
-    """Raise the error that a response of status 200 is as a whole.
-
-    A job has a name, and its error is the job's own; a line of a job's replies has a key.
-    """
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(body, dict) and {"name", "key"} & set(body):
-        return
-    if refusal := error_in_reply(body):
-        raise genai_errors.APIError(refusal.status, refusal.body, response)

@@ -36,7 +36,12 @@ _SUBSTITUTES = {
     "reasoning_effort": (),
     _SCHEMA: (_OBJECT,),
 }
-_ALIASES = {"json_schema": _SCHEMA}
+_ALIASES = {
+    **dict.fromkeys(
+        ("json_schema", "JSON schema", "grammar", "structured outputs", "guided decoding"), _SCHEMA
+    ),
+    **dict.fromkeys(("thinking", "reasoning value"), "reasoning_effort"),
+}
 _FORM = "\n\nReply with one JSON object that matches this JSON Schema, and nothing else:\n"
 
 

@@ -14,6 +14,10 @@ from core.progress import progress
 from service_llm.providers.refusals import Refusal
 
 _STATUSES = {400, 422, 501}
+# And these, where the words leave no doubt: some servers fail at what they do not know.
+# https://github.com/noonghunna/club-3090/issues/45
+_FAILURES = {500, 502}
+_NOT_KNOWN = re.compile(r"not support|unsupported|unimplemented|not implemented", re.IGNORECASE)
 # A limit that is higher than the model's is not refused as such: without it replies have no end.
 _LIMITS = {"max_tokens", "max_completion_tokens"}
 _TOO_HIGH = re.compile(
@@ -65,7 +69,8 @@ class Parameters:
             Its name, whether or not another request had taught it before; None where the error is
             about something else, or about a parameter that the request did not carry.
         """
-        if refusal.status not in _STATUSES or refusal.is_about_the_text:
+        is_failure = refusal.status in _FAILURES and _NOT_KNOWN.search(refusal.words)
+        if not (refusal.status in _STATUSES or is_failure) or refusal.is_about_the_text:
             return None
         carried = {word: chosen for name, chosen in sent.items() for word in (name, chosen)}
         for named in self._named(refusal):
@@ -82,26 +87,29 @@ class Parameters:
     def _named(self, refusal: Refusal) -> Iterator[str]:
         """Return the parameters that an error names: in a field for that, else in its text."""
         known = [*self._substitutes, *(n for names in self._substitutes.values() for n in names)]
-        places = [place.partition(".")[0] for place in _places(refusal.body)]
-        lower = {name.lower(): name for name in known}
-        yield from (lower[place.lower()] for place in places if place.lower() in lower)
+        words = [*((name, name) for name in known), *self._aliases.items()]
+        lower = {word.lower(): name for word, name in words}
+        places = (part for place in _places(refusal.body) for part in place.lower().split("."))
+        yield from (lower[place] for place in places if place in lower)
         found = [
             (match.start(), name)
-            for word, name in [*((name, name) for name in known), *self._aliases.items()]
+            for word, name in words
             if (match := re.search(rf"(?<!\w){re.escape(word)}(?!\w)", refusal.text, re.IGNORECASE))
         ]
         yield from (name for _, name in sorted(found))
 
 
 def _places(body: object) -> Iterator[str]:
-    """Where an error says that it is about: OpenAI's `param`, pydantic's `loc`."""
+    """Where an error says what it is about: OpenAI's `param`, pydantic's `loc`, Google's `field`.
+
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
+    """
     if isinstance(body, list):
         for item in body:
             yield from _places(item)
     elif isinstance(body, dict):
-        if isinstance(body.get("param"), str):
-            yield body["param"]
+        yield from (body[name] for name in ("param", "field") if isinstance(body.get(name), str))
         if isinstance(body.get("loc"), list):
             yield ".".join(str(part) for part in body["loc"] if part != "body")
-        for name in ("error", "detail", "errors"):
+        for name in ("error", "detail", "errors", "details", "fieldViolations"):
             yield from _places(body.get(name))

@@ -1,0 +1,261 @@
+"""What stands in a 200 in place of a reply: errors by name, pages, streams, and other texts."""
+
+import json
+import re
+
+import pytest
+
+from service_llm.errors import (
+    AuthenticationError,
+    BadRequestError,
+    QuotaError,
+    ServiceLLMError,
+    TransientError,
+    UnreachableError,
+)
+from service_llm.probe import Probe, send_probes
+from service_llm.providers.statuses import status_named
+from service_llm.types import Request
+from tests.service_llm.conftest import Word, openai_reply, words
+from tests.service_llm.test_http import GOOD, PROVIDERS, send
+
+
+def named(**error):
+    return {"error": {"message": "As I say.", **error}}
+
+
+KINDS = {
+    # https://platform.claude.com/docs/en/api/errors
+    "authentication_error": (
+        {"type": "error", **named(type="authentication_error")}, AuthenticationError, 401,
+    ),
+    "permission_error": (named(type="permission_error"), AuthenticationError, 403),
+    "not_found_error": (named(type="not_found_error"), BadRequestError, 404),
+    "rate_limit_error": (named(type="rate_limit_error"), QuotaError, 429),
+    # https://github.com/Wei-Shaw/sub2api/issues/5563
+    "overloaded_error": (named(type="overloaded_error"), UnreachableError, 503),
+    "api_error": (named(type="api_error"), UnreachableError, 500),
+    # https://platform.openai.com/docs/guides/error-codes
+    "model_not_found": (
+        named(type="invalid_request_error", code="model_not_found"), BadRequestError, 404,
+    ),
+    "invalid_api_key": (
+        named(type="invalid_request_error", code="invalid_api_key"), AuthenticationError, 401,
+    ),
+    "insufficient_quota": (
+        named(type="insufficient_quota", code="insufficient_quota"), QuotaError, 429,
+    ),
+    "invalid_request_error": (
+        named(type="invalid_request_error", code=None), BadRequestError, 400,
+    ),
+    "server_error": (named(type="server_error", code=None), UnreachableError, 500),
+    # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
+    "UNAUTHENTICATED": (named(status="UNAUTHENTICATED"), AuthenticationError, 401),
+    "PERMISSION_DENIED": (named(status="PERMISSION_DENIED"), AuthenticationError, 403),
+    "NOT_FOUND": (named(status="NOT_FOUND"), BadRequestError, 404),
+    "RESOURCE_EXHAUSTED": (named(status="RESOURCE_EXHAUSTED"), QuotaError, 429),
+    "UNAVAILABLE": (named(code="UNAVAILABLE"), UnreachableError, 503),
+    # https://github.com/vllm-project/vllm/issues/16321, where the status is 400
+    "NotFoundError": (named(type="NotFoundError"), BadRequestError, 404),
+    "BadRequestError": (
+        {"object": "error", "message": "As I say.", "type": "BadRequestError"},
+        BadRequestError, 400,
+    ),
+    "one in another": ({"error": named(status="UNAUTHENTICATED")}, AuthenticationError, 401),
+    "beside a text": ({"error": "As I say.", "statusCode": 401}, AuthenticationError, 401),
+    "in a text": ({"error": "Too Many Requests: As I say."}, QuotaError, 429),
+    "a number in a text": ({"error": "401 Unauthorized. As I say."}, AuthenticationError, 401),
+    "code at the top": ({"code": 401, "message": "As I say."}, AuthenticationError, 401),
+    "code at the top as text": ({"code": "429", "msg": "As I say."}, QuotaError, 429),
+    # https://github.com/MicrosoftDocs/azure-docs/issues/15130
+    "statusCode at the top": (
+        {"statusCode": 401, "message": "As I say."}, AuthenticationError, 401,
+    ),
+    # https://www.rfc-editor.org/rfc/rfc9457
+    "status at the top": ({"status": 503, "detail": "As I say."}, UnreachableError, 503),
+    "name at the top": ({"code": "RESOURCE_EXHAUSTED", "message": "As I say."}, QuotaError, 429),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(("body", "error", "status"), KINDS.values(), ids=KINDS)
+def test_a_kind_of_error_in_a_200_is_its_status(server, settings, provider, body, error, status):
+    server.respond = lambda _, number: (200, body)
+    (said,) = send(settings(**PROVIDERS[provider]))
+    final = said.final(1) if isinstance(said, TransientError) else said
+    assert isinstance(final, error)
+    assert re.search(rf": {status} .*As I say\.", str(final))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        None, 7, [], {}, "busy", "in 429 days", {"code": 200}, {"code": 1301}, {"code": "1301"},
+        {"code": True}, {"status": "completed"}, {"type": "error"}, {"code": 3}, {"code": "4.5"},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_names_no_status_is_none(error):
+    assert status_named(error) is None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_reply_with_a_number_for_a_code_is_no_error(ask, server, provider):
+    server.respond = lambda _, number: (200, GOOD[provider][1] | {"code": 500, "status": "ok"})
+    (result,), _ = ask(words(1), **PROVIDERS[provider])
+    assert result.value == Word(word="a")
+
+
+# https://github.com/songquanpeng/one-api/issues/1473
+ONE_API = (
+    b'<!doctype html><html lang="zh-CN"><head><title>One API</title><script>var a = "<b>";</script>'
+    b"</head><body><noscript>You need to enable JavaScript to run this app.</noscript></body>"
+    b"</html>"
+)  # fmt: skip
+S3 = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
+PATH_TO_SET = {"gemini": "base_url, where it is set, has to end before", "openai": "like {}/v1"}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [(ONE_API, "One API You need to enable JavaScript"), (S3, "AccessDenied"),
+     (b"\n<!-- x --><HTML></HTML>", "in place of a reply.")],
+    ids=["one-api", "XML", "empty"],
+)  # fmt: skip
+def test_a_page_in_place_of_replies_ends_after_a_few_attempts_and_names_the_path(
+    ask, server, provider, page, said
+):
+    server.respond = lambda _, number: (200, page, {"Content-Type": "text/html"})
+    with pytest.raises(UnreachableError, match="a web page came") as raised:
+        ask(words(1), max_attempts=2, give_up_after_seconds=600, **PROVIDERS[provider])
+    assert len(server.bodies) == 2
+    assert said in str(raised.value)
+    assert PATH_TO_SET[provider].format(server.url) in str(raised.value)
+    assert "var a" not in str(raised.value)
+
+
+def test_a_page_as_404_is_a_wrong_path(ask, server):
+    """https://github.com/tsundereraws/aisub-translator/issues/2"""
+    page = b"<html>\n<head><title>404 Not Found</title></head><center>nginx</center></html>"
+    server.respond = lambda _, number: (404, page, {"Content-Type": "text/html"})
+    with pytest.raises(BadRequestError, match=rf"404 Not Found.*like {server.url}/v1\."):
+        ask(words(1), **PROVIDERS["openai"])
+
+
+def test_a_page_in_the_middle_of_a_run_is_an_outage(ask, server):
+    server.respond = lambda _, number: (200, ONE_API) if 2 <= number <= 5 else GOOD["openai"]
+    options = {"max_attempts": 1, "max_concurrency": 1, "give_up_after_seconds": 30}
+    results, _ = ask(words(3), **options, **PROVIDERS["openai"])
+    assert [result.error for result in results] == [None] * 3
+
+
+STREAMS = {
+    # https://github.com/decolua/9router/issues/3492
+    "a reply and an end": json.dumps(openai_reply("Hush")[1]).encode() + b"\n\ndata: [DONE]\n\n",
+    # https://github.com/diegosouzapw/OmniRoute/issues/6740
+    "pieces": b'data: {"object": "chat.completion.chunk", "choices": [{"delta": {"content": '
+              b'"Hush"}}]}\n\ndata: [DONE]\n\n',
+    "comments before": b': OPENROUTER PROCESSING\n\ndata: {"choices": []}\n\ndata: [DONE]\n\n',
+    "named events": b'event: message_start\r\ndata: {"type": "message_start"}\r\n\r\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_a_stream_that_nobody_asked_for_stops_the_run(ask, server, provider, stream):
+    server.respond = lambda _, number: (200, stream, {"Content-Type": "text/event-stream"})
+    with pytest.raises(BadRequestError, match="a stream of events, although none") as raised:
+        ask(words(5), **PROVIDERS[provider])
+    assert len(server.bodies) == 1
+    assert "Hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("stream", "error", "said"),
+    [
+        # https://github.com/Wei-Shaw/sub2api/issues/5563
+        (b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":'
+         b'"Overloaded"}}\n\n', UnreachableError, "503 Overloaded"),
+        # https://github.com/gumieri/nenya/issues/17
+        (b'{"choices": []}\ndata: {"error":{"message":"upstream stream ended without [DONE]",'
+         b'"type":"gateway_error"}}\n\ndata: [DONE]\n\n', UnreachableError, "500 upstream stream"),
+        (b'data: {"error": {"code": 401, "message": "No auth"}}\n\n', AuthenticationError,
+         "401 No auth"),
+    ],
+    ids=["overloaded", "gateway", "key"],
+)  # fmt: skip
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_error_in_such_a_stream_is_that_error(ask, server, provider, stream, error, said):
+    server.respond = lambda _, number: (200, stream, {"Content-Type": "text/event-stream"})
+    with pytest.raises(error, match=said):
+        ask(words(1), give_up_after_seconds=0.02, **PROVIDERS[provider])
+
+
+def test_no_stream_is_asked_for_in_so_many_words(ask, server):
+    """https://github.com/gumieri/nenya/issues/17: a gateway streams where nothing is said."""
+    server.respond = lambda _, number: GOOD["openai"]
+    ask(words(1), **PROVIDERS["openai"])
+    assert server.bodies[0]["stream"] is False
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("body", "said", "hidden"),
+    [
+        (b"upstream connect error or disconnect/reset before headers", "upstream connect err", "Q"),
+        (b"", "it is empty", "Q"),
+        (b'{"choices": [{"message": {"content": "Hush', "is not JSON", "Hush"),
+    ],
+    ids=["Envoy", "nothing", "half a reply"],
+)
+def test_what_is_no_json_is_shown_unless_it_may_be_a_reply(
+    ask, server, provider, body, said, hidden
+):
+    server.respond = lambda _, number: (200, body)
+    with pytest.raises(UnreachableError, match=said) as raised:
+        ask(words(1), give_up_after_seconds=0.02, **PROVIDERS[provider])
+    assert hidden not in str(raised.value)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_text_that_names_a_status_is_that_error(ask, server, provider):
+    """https://github.com/bionic-gpt/bionic-gpt/issues/627"""
+    server.respond = lambda _, number: (
+        200,
+        b"status = 401 Unauthorized, message = Invalid API Key",
+    )
+    with pytest.raises(AuthenticationError, match=r"401 status = 401 .* = Invalid API Key"):
+        ask(words(1), **PROVIDERS[provider])
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_words_of_a_body_that_is_no_reply_are_shown(ask, server, provider):
+    """https://github.com/genkit-ai/genkit/pull/6259"""
+    body = {"choices": None, "base_resp": {"status_code": 1, "status_msg": "too fast"}}
+    server.respond = lambda _, number: (200, body)
+    with pytest.raises(UnreachableError, match=r"does not match the .* API\. It says: too fast"):
+        ask(words(1), give_up_after_seconds=0.02, **PROVIDERS[provider])
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "body",
+    [b"Key the-key-of-all is unknown", b"<p>the-key-of-all</p>", b'{"message": "the-key-of-all"}'],
+    ids=["text", "page", "JSON"],
+)
+def test_no_body_shows_the_key(ask, server, monkeypatch, provider, body):
+    monkeypatch.setenv("A_KEY", "the-key-of-all")
+    server.respond = lambda _, number: (200, body)
+    options = {"max_attempts": 1, "give_up_after_seconds": 0.02, "api_key_env": "A_KEY"}
+    with pytest.raises(ServiceLLMError, match=r"\[key\]") as raised:
+        ask(words(1), **options, **PROVIDERS[provider])
+    assert "the-key-of-all" not in str(raised.value)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_online_check_tells_of_a_page(server, settings, provider):
+    server.respond = lambda _, number: (200, ONE_API)
+    (told,) = send_probes(settings(**PROVIDERS[provider]), [Probe("judge", Request("w", Word))])
+    assert "a web page came in place of a reply (One API" in told.problem

@@ -1,0 +1,141 @@
+"""How model servers word it that they refuse a parameter, as public reports show them."""
+
+import json
+import threading
+
+import pytest
+
+from tests.service_llm.conftest import Word, gemini_error, gemini_reply, openai_reply, words
+
+OPENAI = {"provider": "openai", "model": "local", "thinking": "minimal"}
+GOOD = openai_reply('{"word": "a"}')
+
+
+def of_vllm(message, status=400):
+    kind = "BadRequestError" if status == 400 else "InternalServerError"
+    return status, {
+        "object": "error", "message": message, "type": kind, "param": None, "code": status,
+    }  # fmt: skip
+
+
+def of_ollama(message):
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return 400, {"error": error}
+
+
+REFUSALS = {
+    # https://github.com/Gitlawb/openclaude/issues/1371
+    "Ollama, no thinking": (
+        "reasoning_effort",
+        of_ollama('"llama3.1:8b" does not support thinking'),
+    ),
+    # https://github.com/diegosouzapw/OmniRoute/pull/10160
+    "Ollama, another level": (
+        "reasoning_effort",
+        of_ollama("invalid reasoning value: 'minimal' (must be \"high\", \"medium\", \"low\", "
+                  "\"max\", or \"none\")"),
+    ),
+    "Ollama, a schema": ("response_format", of_ollama("invalid JSON schema in format")),
+    # https://github.com/router-for-me/CLIProxyAPI/issues/1572
+    "SGLang, another level": (
+        "reasoning_effort",
+        of_vllm("1 validation error:\n  {'type': 'literal_error', 'loc': ('body', "
+                "'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or 'high'\", "
+                "'input': 'minimal'}"),
+    ),
+    # https://github.com/1Panel-dev/MaxKB/issues/2912
+    "vLLM, an extra field": (
+        "seed",
+        of_vllm("[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), 'msg': 'Extra inputs are "
+                "not permitted', 'input': 0}]"),
+    ),
+    # https://github.com/vllm-project/vllm/blob/v0.9.0/vllm/platforms/tpu.py
+    "vLLM on a TPU": ("seed", of_vllm("Torch XLA does not support per-request seed.")),
+    "vLLM on a TPU, through a gateway": (
+        "seed",
+        (200, {"error": {"code": 502, "message": "Upstream error from OpenInference: JAX does not "
+                                                 "support per-request seed."}}),
+    ),
+    # https://github.com/vllm-project/vllm/issues/16321
+    "vLLM, a schema": (
+        "response_format",
+        of_vllm("The provided JSON schema contains features not supported by xgrammar."),
+    ),
+    # https://github.com/z-lab/paroquant/issues/31
+    "vLLM, a grammar": ("response_format", of_vllm("Grammar error: Unknown format: uri")),
+    # https://github.com/noonghunna/club-3090/issues/45
+    "vLLM, a grammar as 500": (
+        "response_format", of_vllm('Grammar error: Unimplemented keys: ["propertyNames"]', 500)
+    ),
+    # https://github.com/lidge-jun/opencodex/issues/2135
+    "llama.cpp": (
+        "response_format",
+        (400, {"error": {"code": 400, "type": "invalid_request_error",
+                         "message": "Failed to initialize samplers: failed to parse grammar"}}),
+    ),
+}  # fmt: skip
+
+
+def carries(body, what):
+    if what == "response_format":
+        return body.get(what, {}).get("type") == "json_schema"
+    return what in body
+
+
+@pytest.mark.parametrize(("what", "refusal"), REFUSALS.values(), ids=REFUSALS)
+def test_what_a_model_server_refuses_is_left_out_and_nothing_else(ask, server, what, refusal):
+    server.respond = lambda body, number: refusal if carries(body, what) else GOOD
+    results, _ = ask(words(3), **OPENAI)
+    assert all(result.value == Word(word="a") for result in results)
+    assert len(server.bodies) == 1 + 3, "it is learned once"
+    first, last = set(server.bodies[0]), set(server.bodies[-1])
+    assert first - last == (set() if what == "response_format" else {what})
+
+
+def test_a_field_that_google_s_details_name_is_left_out(ask, server):
+    """https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto"""
+    violation = {"field": "generation_config.thinking_config.thinking_level", "description": "No."}
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
+    ]
+    refusal = gemini_error(
+        400, "INVALID_ARGUMENT", "Request contains an invalid argument.", details
+    )
+    server.respond = lambda body, number: (
+        refusal
+        if "thinkingConfig" in body["generationConfig"]
+        else gemini_reply(json.dumps({"word": "a"}))
+    )
+    results, _ = ask(words(3), thinking="minimal")
+    assert all(result.value == Word(word="a") for result in results)
+    assert len(server.bodies) == 1 + 3
+    assert "seed" in server.bodies[-1]["generationConfig"]
+
+
+def test_a_failure_that_only_mentions_a_parameter_teaches_nothing(ask, server):
+    down = (500, {"error": {"message": "The seed of the worker was lost."}})
+    server.respond = lambda body, number: down if number == 1 else GOOD
+    results, _ = ask(words(2), **OPENAI)
+    assert all(result.value == Word(word="a") for result in results)
+    assert all("seed" in body for body in server.bodies)
+
+
+def test_a_context_learned_by_one_request_is_kept_to_by_those_under_way(ask, server):
+    """https://github.com/evalstate/fast-agent/issues/621"""
+    crowd = threading.Barrier(4, timeout=20)
+    message = (
+        "This model's maximum context length is 1000 tokens. However, you requested 2248 tokens"
+        " (200 in the messages, 2048 in the completion). Please reduce the length."
+    )
+
+    def respond(body, number):
+        if number == 1 or body["max_tokens"] <= 800:
+            return GOOD
+        if number <= 5:
+            crowd.wait()
+        return of_ollama(message)
+
+    server.respond = respond
+    results, usage = ask(words(5), max_concurrency=4, max_attempts=1, **OPENAI | {"thinking": None})
+    assert all(result.value == Word(word="a") for result in results)
+    assert usage.calls == 5
