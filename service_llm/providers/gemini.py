@@ -215,9 +215,10 @@ class Gemini:
     async def send(self, request: Request) -> Reply:
         """Return the model's reply; see `Provider`."""
         config = self._client.config(request)
+        prompt = self._client.parameters.prompt_of(request)
         with self._client.translated_errors(request):
             response = await self._client.api.aio.models.generate_content(
-                model=self._model, contents=request.prompt, config=config
+                model=self._model, contents=prompt, config=config
             )
         body = self._client.body_of(response)
         try:

@@ -140,9 +140,10 @@ class GeminiBatches:
 
     def _line(self, key: str, request: Request, sent: dict[str, _Sent]) -> dict[str, object]:
         config = self._client.parameters.of(request)
+        prompt = self._client.parameters.prompt_of(request)
         sent[key] = _Sent(request, {n: None if "Schema" in n else v for n, v in config.items()})
         body: dict[str, object] = {
-            "contents": [{"role": "user", "parts": [{"text": request.prompt}]}],
+            "contents": [{"role": "user", "parts": [{"text": prompt}]}],
             "generationConfig": config,
         }
         if request.system:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from service_llm.providers.form import with_form
 from service_llm.providers.gemini_schema import schema_field
 from service_llm.providers.output_limit import OutputLimit
 from service_llm.providers.parameters import Parameters
@@ -13,7 +14,8 @@ from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 
 _THINKING, _SEED, _TEMPERATURE = "thinkingConfig", "seed", "temperature"
-_LIMIT = "maxOutputTokens"
+_LIMIT, _TYPE = "maxOutputTokens", "responseMimeType"
+_SCHEMAS = ("responseSchema", "responseJsonSchema")
 # Lower ones may make it repeat itself: https://ai.google.dev/gemini-api/docs/gemini-3#temperature
 _ASKS_FOR_ITS_OWN_TEMPERATURE = re.compile(r"(^|/)gemini-([3-9]|\d\d)")
 _ALIASES = {
@@ -21,6 +23,10 @@ _ALIASES = {
     "thinking_config": _THINKING,
     "thinking_level": _THINKING,
     "thinking_budget": _THINKING,
+    "JSON mode": _TYPE,
+    "response_mime_type": _TYPE,
+    **dict.fromkeys(("response_schema", "response schemas"), _SCHEMAS[0]),
+    "response_json_schema": _SCHEMAS[1],
 }
 
 
@@ -34,7 +40,9 @@ class GeminiParameters:
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._settings = settings
         self._parameters = Parameters(
-            settings.model, dict.fromkeys((_THINKING, _SEED, _TEMPERATURE), ()), _ALIASES
+            settings.model,
+            dict.fromkeys((_THINKING, _SEED, _TEMPERATURE, _TYPE, *_SCHEMAS), ()),
+            _ALIASES,
         )
         self._output_limit = OutputLimit(settings)
 
@@ -49,7 +57,7 @@ class GeminiParameters:
             _TEMPERATURE: request.temperature,
             _SEED: request.index,
             _LIMIT: self._output_limit.of(request),
-            "responseMimeType": "application/json",
+            _TYPE: "application/json",
             # A copy: google-genai writes into what it is given.
             **copy.deepcopy(dict([schema_field(request.schema)])),
         }
@@ -57,9 +65,15 @@ class GeminiParameters:
             del config[_TEMPERATURE]
         if self._settings.thinking is not None:
             config[_THINKING] = _thinking(self._settings.thinking)
-        for name in self.refused:
+        for name in self.refused if _TYPE not in self.refused else (*self.refused, *_SCHEMAS):
             config.pop(name, None)
         return config
+
+    def prompt_of(self, request: Request) -> str:
+        """Return a request's prompt, with the form of the reply where no schema goes beside it."""
+        if {_TYPE, schema_field(request.schema)[0]}.isdisjoint(self.refused):
+            return request.prompt
+        return with_form(request.prompt, request.schema)
 
     def learn(self, refusal: Refusal, request: Request, sent: Mapping[str, Any]) -> bool:
         """Learn what an error says of a request's parameters.

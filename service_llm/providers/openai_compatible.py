@@ -1,18 +1,16 @@
 """Any endpoint that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp's server, OpenAI."""
 
 import contextlib
-import functools
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import httpx
 import openai
-import pydantic
 
 from service_llm.addresses import path_advice
 from service_llm.errors import TransientError
 from service_llm.providers.bodies import parse_body, with_words_of
+from service_llm.providers.form import with_form
 from service_llm.providers.output_limit import OutputLimit
 from service_llm.providers.parameters import Parameters
 from service_llm.providers.refusal_meaning import error_of
@@ -42,7 +40,6 @@ _ALIASES = {
     ),
     **dict.fromkeys(("thinking", "reasoning value"), "reasoning_effort"),
 }
-_FORM = "\n\nReply with one JSON object that matches this JSON Schema, and nothing else:\n"
 
 
 class OpenAIClient:
@@ -217,13 +214,8 @@ class OpenAICompatible:
     def _messages(self, request: Request, sent: Mapping[str, str]) -> list[Any]:
         prompt = request.prompt
         if sent.get(_SCHEMA) != _SCHEMA:  # nothing else tells the model the form
-            prompt += _FORM + _schema_text(request.schema)
+            prompt = with_form(prompt, request.schema)
         messages = [{"role": "user", "content": prompt}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
         return messages
-
-
-@functools.cache
-def _schema_text(schema: type[pydantic.BaseModel]) -> str:
-    return json.dumps(schema.model_json_schema(), ensure_ascii=False)

@@ -112,6 +112,39 @@ def test_a_field_that_google_s_details_name_is_left_out(ask, server):
     assert "seed" in server.bodies[-1]["generationConfig"]
 
 
+SCHEMA_REFUSALS = {
+    # https://github.com/google-gemini/deprecated-generative-ai-python/issues/137
+    "no JSON mode": ("responseMimeType", "Json mode is not enabled for models/gemma-3-27b-it"),
+    # https://github.com/googleapis/python-aiplatform/issues/4551
+    "Vertex AI": (
+        "responseSchema",
+        "Unable to submit request because one or more response schemas specified unsupported field",
+    ),
+    # https://github.com/tensorzero/tensorzero/issues/1028
+    "AI Studio": (
+        "responseSchema",
+        'Invalid JSON payload received. Unknown name "$schema" at '
+        "'generation_config.response_schema': Cannot find field.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "message"), SCHEMA_REFUSALS.values(), ids=SCHEMA_REFUSALS)
+def test_a_schema_that_a_gemini_model_refuses_goes_into_the_prompt(ask, server, field, message):
+    server.respond = lambda body, number: (
+        gemini_error(400, "INVALID_ARGUMENT", message)
+        if field in body["generationConfig"]
+        else gemini_reply(json.dumps({"word": "a"}))
+    )
+    results, _ = ask(words(3))
+    assert all(result.value == Word(word="a") for result in results)
+    assert len(server.bodies) == 1 + 3
+    assert json.dumps(Word.model_json_schema()) in server.prompts[-1]
+    config = server.bodies[-1]["generationConfig"]
+    assert "responseSchema" not in config
+    assert ("responseMimeType" in config) == (field == "responseSchema")
+
+
 def test_a_failure_that_only_mentions_a_parameter_teaches_nothing(ask, server):
     down = (500, {"error": {"message": "The seed of the worker was lost."}})
     server.respond = lambda body, number: down if number == 1 else GOOD
