@@ -4,7 +4,9 @@ Sources of the errors: https://github.com/ChatGPTNextWeb/NextChat/issues/3195,
 https://github.com/BerriAI/litellm/pull/10548, https://github.com/we0-dev/we0/issues/56,
 https://github.com/open-webui/open-webui/issues/10507,
 https://github.com/evalstate/fast-agent/issues/621,
-https://github.com/claude-code-best/claude-code/issues/272
+https://github.com/claude-code-best/claude-code/issues/272,
+https://github.com/vllm-project/vllm/issues/42474,
+https://github.com/vllm-project/vllm/pull/40324, https://github.com/opea-project/GenAIInfra/issues/487
 """
 
 import re
@@ -16,6 +18,7 @@ from service_llm.types import Request
 
 _STATUSES = {400, 416, 422}
 _LEAST_TOKENS = 256  # a reply with less room is cut off; such a request is refused instead
+_STEP = 0.25  # of the room for output: what is asked for less, where the limit is not known
 _NUMBER = r"[`'\"]?(\d[\d,]*)"
 _ABOUT_OUTPUT = re.compile(r"max_?(output_?|completion_?|new_?)?tokens", re.IGNORECASE)
 _OUTPUT = tuple(
@@ -24,6 +27,7 @@ _OUTPUT = tuple(
         rf"at most {_NUMBER} (?:completion |output )?tokens",
         rf"range (?:of \S+ )?(?:is|should be) \[\d+, ?{_NUMBER}\]",
         rf"less than or equal to {_NUMBER}",
+        rf"cannot be greater than (?:max_\w+=)*{_NUMBER}",
         rf"range is from \d+ \(inclusive\) to {_NUMBER} \((?P<exclusive>exclusive)?",
     )
 )
@@ -33,6 +37,9 @@ _CONTEXT = tuple(
         rf"maximum context length is\s+{_NUMBER} tokens\. However, you requested [\d,]+ tokens "
         rf"\({_NUMBER} in the messages",
         rf"maximum context length is\s+{_NUMBER} tokens and your request has {_NUMBER} input",
+        rf"maximum context length is\s+{_NUMBER} tokens\. However, you requested [\d,]+ output "
+        rf"tokens and your prompt contains (?P<least>at least )?{_NUMBER} input",
+        rf"inputs. tokens \+ .max_new_tokens. must be <= {_NUMBER}\. Given: {_NUMBER} .inputs",
     )
 )
 
@@ -97,7 +104,10 @@ class OutputLimit:
     def _learn_context(self, text: str, request: Request) -> None:
         for pattern in _CONTEXT:
             if found := pattern.search(text):
-                context, prompt = _number(found[1]), _number(found[2])
+                context, prompt = _number(found[1]), _number(found[found.re.groups])
+                if found.groupdict().get("least"):  # it was counted no further than to the limit
+                    more = round(prompt + _STEP * (context - prompt))
+                    prompt = max(prompt, min(more, context - _LEAST_TOKENS))
                 if context - prompt < _LEAST_TOKENS:
                     return
                 self._context = context

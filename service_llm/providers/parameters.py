@@ -21,7 +21,8 @@ _NOT_KNOWN = re.compile(r"not support|unsupported|unimplemented|not implemented"
 # A limit that is higher than the model's is not refused as such: without it replies have no end.
 _LIMITS = {"max_tokens", "max_completion_tokens"}
 _TOO_HIGH = re.compile(
-    r"too (large|high|big)|at most|maximum|exceed|valid range|must be (<|less|between|smaller)",
+    r"too (large|high|big)|at most|maximum|exceed|valid range|must be (<|less|between|smaller)"
+    r"|greater than|fewer",
     re.IGNORECASE,
 )
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from service_llm.types import Request
 from tests.service_llm.conftest import Word, gemini_error, gemini_reply, openai_reply, words
 
 OPENAI = {"provider": "openai", "model": "local", "thinking": "minimal"}
@@ -172,3 +173,68 @@ def test_a_context_learned_by_one_request_is_kept_to_by_those_under_way(ask, ser
     results, usage = ask(words(5), max_concurrency=4, max_attempts=1, **OPENAI | {"thinking": None})
     assert all(result.value == Word(word="a") for result in results)
     assert usage.calls == 5
+
+
+@pytest.mark.parametrize("space", ["", " "])
+def test_a_limit_above_vllm_s_whole_context_is_lowered_to_what_the_prompt_leaves(
+    ask, server, space
+):
+    """https://github.com/vllm-project/vllm/pull/40324 and issues/42474, of a context of 1,000."""
+
+    def respond(body, number):
+        asked = body["max_tokens"]
+        if asked > 1000:
+            return of_vllm(
+                f"max_tokens={asked}{space}cannot be greater than max_model_len=max_total_tokens="
+                f"1000. Please request fewer output tokens. (parameter=max_tokens, value={asked})"
+            )
+        if asked + 400 > 1000:  # the prompt's tokens are counted no further than to the limit
+            return of_vllm(
+                f"This model's maximum context length is 1000 tokens. However, you requested "
+                f"{asked} output tokens and your prompt contains at least {1001 - asked} input "
+                "tokens, for a total of at least 1001 tokens. Please reduce the length of the input"
+                " prompt or the number of requested output tokens."
+            )
+        return GOOD
+
+    server.respond = respond
+    results, _ = ask([Request("word " * 200 + str(n), Word) for n in range(3)], **OPENAI)
+    assert all(result.value == Word(word="a") for result in results)
+    asked = [body["max_tokens"] for body in server.bodies]
+    assert len(asked) < 12, "and not one attempt for each token"
+    assert all(256 <= limit <= 600 for limit in asked[-3:])
+    assert all("max_tokens" in body for body in server.bodies)
+
+
+def test_a_prompt_that_leaves_no_room_in_vllm_s_context_is_set_aside(ask, server):
+    def respond(body, number):
+        if "long" not in body["messages"][-1]["content"]:
+            return GOOD
+        asked = body["max_tokens"]
+        return of_vllm(
+            f"This model's maximum context length is 4000 tokens. However, you requested {asked} "
+            f"output tokens and your prompt contains at least {4001 - asked} input tokens, for a "
+            "total of at least 4001 tokens."
+        )
+
+    server.respond = respond
+    asked = [*words(2), Request("long " * 900, Word), Request("word 3", Word)]
+    results, _ = ask(asked, max_concurrency=1, **OPENAI | {"thinking": None})
+    assert [result.error for result in results] == [None, None, "refused", None]
+    assert len(server.bodies) < 12
+
+
+def test_room_that_tgi_names_is_kept_to(ask, server):
+    """https://github.com/The-Vibe-Company/quivr/issues/1119"""
+    message = (
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 645 "
+        "`inputs` tokens and 2048 `max_new_tokens`"
+    )
+    server.respond = lambda body, number: (
+        GOOD
+        if body["max_tokens"] <= 1403
+        else (422, {"error": message, "error_type": "validation"})
+    )
+    results, _ = ask(words(2), **OPENAI | {"thinking": None})
+    assert all(result.value == Word(word="a") for result in results)
+    assert [body["max_tokens"] for body in server.bodies] == [2048, 1403, 1403]
