@@ -9,36 +9,19 @@ answer in any order. A reply without one is kept in the journal, where it answer
 import collections
 import dataclasses
 import itertools
-import json
-import logging
-import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-from core.progress import progress
 from core.usage import Usage
-from service_llm.batch_jobs import (
-    UNMATCHED,
-    BatchJob,
-    BatchProvider,
-    BatchReply,
-    JobLostError,
-    match_replies,
-)
+from service_llm.batch_jobs import BatchJob, BatchReply, JobLostError
+from service_llm.batch_runner import JobRunner
 from service_llm.errors import KEPT, BadRequestError, BudgetError, ServiceLLMError
-from service_llm.journal.journal import Entry, Journal, request_key
-from service_llm.pacing.persistence import Persistence
-from service_llm.parsing import BAD_OUTPUT, REFUSED, TRUNCATED
+from service_llm.parsing import BAD_OUTPUT, REFUSED
 from service_llm.reply_parser import MALFORMED_TRIES, Reader, next_attempt
-from service_llm.types import Finish, Reply, Request, Result
-
-_LOG = logging.getLogger(__name__)
+from service_llm.types import Request, Result
 
 _MOST_OPEN = 20_000  # requests held in memory
 _MOST_IN_A_JOB = 5_000
 _MOST_BYTES = 32_000_000  # of prompts; the Gemini Batch API takes files of 2 GB
-_NO_ANSWER = {Finish.REFUSED: REFUSED, Finish.LENGTH: TRUNCATED}
-_NAME = "understudy-{id}"
-_READ = "read"  # the note of a job that brought replies
 
 
 @dataclasses.dataclass
@@ -56,67 +39,17 @@ class Batches:
     """Answers requests by batch jobs.
 
     Args:
-        provider: Runs the jobs.
-        journal: Where replies and jobs are written down.
+        jobs: Runs the jobs.
         reader: Reads replies.
         left_usd: What may be spent yet, infinite without a budget; raises BudgetError where that is
             nothing.
-        wait: Called between two looks at a job.
     """
 
-    def __init__(
-        self,
-        provider: BatchProvider,
-        journal: Journal,
-        reader: Reader,
-        *,
-        left_usd: Callable[[], float],
-        wait: Callable[[float], None],
-    ) -> None:
-        self._provider = provider
-        self._journal = journal
+    def __init__(self, jobs: JobRunner, reader: Reader, left_usd: Callable[[], float]) -> None:
+        self._jobs = jobs
         self._reader = reader
         self._left_usd = left_usd
-        self._wait = wait
-        self._persistence = Persistence(reader.settings, wait)
         self._is_answered = False  # a request, by this service
-
-    def take_up(self) -> None:
-        """Read what jobs of an earlier process brought into the journal."""
-        for job in self._pending():
-            by_key = self._matched(job, self._left_over(job))
-            for key, sent_key in zip(job.keys, job.sent_keys(), strict=True):
-                found = by_key.get(sent_key)
-                if found and found.reply is not None and self._journal.answer(key) is None:
-                    self._append(self._unread(job, key, found.reply))
-            self._note_end(job, by_key)
-
-    def _left_over(self, job: BatchJob) -> list[BatchReply]:
-        name = self._journal.note(f"{job.id}.job")
-        if not name or "/" not in name:  # a name such as `None` is no job's
-            name = self._persistence.call(lambda: self._found(job))
-        try:
-            return self._ended(name) if name else []
-        except JobLostError as error:
-            _LOG.warning("The batch job %s of an earlier run brought no replies: %s.", name, error)
-            return []
-
-    def _matched(self, job: BatchJob, replies: Sequence[BatchReply]) -> dict[str, BatchReply]:
-        """Return replies by the key of their request; others are kept and reported."""
-        by_key, unmatched = match_replies(job, replies)
-        if unmatched:
-            _LOG.warning(
-                "%d replies of a batch job carry the key of no request, or one that another reply "
-                "carries. They were paid for, so the journal keeps them, but they answer nothing.",
-                len(unmatched),
-            )
-            self._append(
-                *(
-                    dataclasses.replace(self._unread(job, key, reply), error=UNMATCHED)
-                    for key, reply in unmatched.items()
-                )
-            )
-        return by_key
 
     def map(
         self, requests: Iterable[Request], known: Callable[[Request], Result | None]
@@ -145,7 +78,9 @@ class Batches:
         again: list[_Open] = []
         while waiting or jobs:
             if part := self._next_part(waiting, [item for *_, part in jobs for item in part]):
-                jobs.append((*self._submitted(part), part))
+                requests = [item.request for item in part]
+                attempts = [item.attempt for item in part]
+                jobs.append((*self._jobs.submitted(requests, attempts), part))
             else:
                 yield from self._results(*jobs.popleft(), again)
         return again
@@ -178,13 +113,13 @@ class Batches:
         self, job: BatchJob, name: str, part: Sequence[_Open], again: list[_Open]
     ) -> Iterator[Result]:
         try:
-            replies = self._ended(name)
-            by_key = self._matched(job, replies)
-            if not by_key and not self._was_matched():
+            replies = self._jobs.ended(name)
+            by_key = self._jobs.matched(job, replies)
+            if not by_key and not self._jobs.was_matched():
                 which = "none of its replies carries the key of a request"
                 raise JobLostError(which if replies else "it holds no reply")
         except JobLostError as error:
-            self._journal.note(f"{job.id}.ended", "lost")
+            self._jobs.note_lost(job, "lost")
             raise ServiceLLMError(
                 f"The batch job {name!r} brought no replies: {error}. Run the same command "
                 "again to resubmit its requests, or set service_llm.batch to false."
@@ -198,9 +133,10 @@ class Batches:
             (item, found, self._reader.read(item.request, found.reply) if found.reply else None)
             for item, found in items
         ]
-        self._append(*(answered[1] for *_, answered in read if answered))
+        self._jobs.append(*(answered[1] for *_, answered in read if answered))
         self._raise_if_none_can_be_answered(job, [found for _, found in items])
-        self._note_end(job, by_key)
+        self._jobs.note_end(job, by_key)
+        self._is_answered = self._is_answered or any(answered for *_, answered in read)
         for item, found, answered in read:
             if found.reply is None or answered is None:
                 yield from self._failed(item, found, again)
@@ -214,55 +150,20 @@ class Batches:
                 continue
             yield Result.of(item.request, value, entry.error, found.reply, item.usage)
 
-    def _was_matched(self) -> bool:
-        """Whether any job has brought a reply with its request's key."""
-        return _READ in self._journal.notes(".ended").values()
-
-    def _note_end(self, job: BatchJob, by_key: Mapping[str, BatchReply]) -> None:
-        has_replies = any(found.reply is not None for found in by_key.values())
-        self._journal.note(f"{job.id}.ended", _READ if has_replies else "without replies")
-
     def _raise_if_none_can_be_answered(self, job: BatchJob, found: Sequence[BatchReply]) -> None:
         """End a run in which no further request would be answered, in the service's words."""
         ending = next((item.ends_run for item in found if item.ends_run), None)
         if ending is None:
             if self._is_answered or not all(item.is_permanent for item in found):
                 return
-            if self._was_matched():
+            if self._jobs.was_matched():
                 return
             ending = BadRequestError(
                 f"{found[0].error} The service refused all {len(found)} requests of the first "
                 f"batch job. Check the model and the settings of the service LLM. {KEPT}"
             )
-        self._journal.note(f"{job.id}.ended", "refused")
+        self._jobs.note_lost(job, "refused")
         raise ending
-
-    def _submitted(self, part: Sequence[_Open]) -> tuple[BatchJob, str]:
-        keys = [request_key(self._reader.settings, item.request) for item in part]
-        job = BatchJob(uuid.uuid4().hex, self._reader.component, self._reader.round, keys)
-        self._journal.note(f"{job.id}.batch", json.dumps(dataclasses.asdict(job)))
-        attempts = dict(zip(job.sent_keys(), (item.attempt for item in part), strict=True))
-        tries = itertools.count()
-
-        def submit() -> str:
-            # The job may have been created although the response was lost.
-            earlier = self._found(job) if next(tries) else None
-            return earlier or self._provider.submit(attempts, _NAME.format(id=job.id))
-
-        name = self._persistence.call(submit)
-        self._journal.note(f"{job.id}.job", name)
-        return job, name
-
-    def _ended(self, name: str) -> list[BatchReply]:
-        while True:
-            replies = self._persistence.call(lambda: self._provider.replies(name))
-            if replies is not None:
-                return replies
-            progress.info("waiting for the batch job %s", name)
-            self._wait(self._reader.settings.batch_poll_seconds)
-
-    def _found(self, job: BatchJob) -> str | None:
-        return self._provider.find(_NAME.format(id=job.id))
 
     def _failed(self, item: _Open, found: BatchReply, again: list[_Open]) -> Iterator[Result]:
         """Ask again for what may come; what would fail again ends with its reason."""
@@ -271,27 +172,9 @@ class Batches:
         if found.is_adapted or not is_tried:
             again.append(item)
             return
-        if not (found.is_permanent or self._is_answered or self._was_matched()):
+        if not (found.is_permanent or self._is_answered or self._jobs.was_matched()):
             raise ServiceLLMError(
                 f"{found.error} None of {item.failures} batch jobs brought a reply. Check that the "
                 f"service runs, and its quota. {KEPT}"
             )
         yield Result(item.request, None, REFUSED, found.error, item.usage, False)
-
-    def _pending(self) -> list[BatchJob]:
-        jobs = []
-        for name, text in self._journal.notes(".batch").items():
-            if (job := BatchJob.of_note(text)) is None:
-                _LOG.warning("The note %s of a batch job cannot be read and is skipped.", name)
-            else:
-                jobs.append(job)
-        return [job for job in jobs if self._journal.note(f"{job.id}.ended") is None]
-
-    def _unread(self, job: BatchJob, key: str, reply: Reply) -> Entry:
-        """Return the line of a reply whose schema is unknown here: it is parsed on demand."""
-        reader = dataclasses.replace(self._reader, component=job.component, round=job.round)
-        return reader.entry(key, reply, _NO_ANSWER.get(reply.finish))
-
-    def _append(self, *entries: Entry) -> None:
-        for future in [self._journal.append(entry) for entry in entries]:
-            future.result()

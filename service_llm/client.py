@@ -13,6 +13,7 @@ from concurrent.futures import Future, wait
 from core.interruption import interruption
 from core.usage import Usage
 from service_llm.batch import Batches
+from service_llm.batch_runner import JobRunner
 from service_llm.cost import price_of
 from service_llm.errors import BudgetError, RejectedError, ServiceLLMError
 from service_llm.journal.journal import Journal, request_key, request_kind
@@ -177,10 +178,9 @@ class ServiceLLM:
         from service_llm.providers.gemini_batch import GeminiBatches
 
         with contextlib.closing(GeminiBatches(self._settings)) as provider:
-            batches = Batches(
-                provider, self._journal, self._reader, left_usd=self._left_usd, wait=time.sleep
-            )
-            batches.take_up()
+            jobs = JobRunner(provider, self._journal, self._reader, wait=time.sleep)
+            jobs.take_up()
+            batches = Batches(jobs, self._reader, self._left_usd)
             yield from batches.map(requests, self._from_journal)
 
     def _from_journal(self, request: Request) -> Result | None:

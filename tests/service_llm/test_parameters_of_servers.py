@@ -221,7 +221,7 @@ def test_a_prompt_that_leaves_no_room_in_vllm_s_context_is_set_aside(ask, server
     asked = [*words(2), Request("long " * 900, Word), Request("word 3", Word)]
     results, _ = ask(asked, max_concurrency=1, **OPENAI | {"thinking": None})
     assert [result.error for result in results] == [None, None, "refused", None]
-    assert len(server.bodies) < 12
+    assert len(server.bodies) < 15, "a quarter less each time"
 
 
 def test_room_that_tgi_names_is_kept_to(ask, server):
