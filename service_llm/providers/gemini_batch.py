@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import httpx
+import pydantic
 from google.genai import errors as genai_errors
 
 from service_llm.batch_jobs import BatchReply, JobLostError
@@ -34,8 +35,8 @@ from service_llm.types import Request
 
 _NOT_FOUND = 404
 _GONE = {403, 404, 410}  # of a file: https://github.com/googleapis/python-genai/issues/1218
-_LOST = {"JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED"}
-_ENDED = {"JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"}
+_LOST = {"FAILED", "CANCELLED", "EXPIRED"}
+_ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED"}
 _FILE_TYPE = "application/jsonl"
 _SERVER_ERROR = 500
 _MOST_DOWNLOADS = 10  # of a file in which no reply can be read: some four minutes
@@ -57,7 +58,7 @@ class GeminiBatches:
         self._client = GeminiClient(settings)
         self._sent: dict[str, dict[str, _Sent]] = {}  # by job and key
         self._unreadable: collections.Counter[str] = collections.Counter()
-        self._errors: dict[str, object] = {}  # by job; google-genai leaves them out
+        self._operation: Mapping[str, Any] = {}  # that the latest response told of
         self._client.check_every_call(self._check)
 
     def submit(self, requests: Mapping[str, Request], name: str) -> str:
@@ -92,37 +93,44 @@ class GeminiBatches:
         """Return the replies of a job that has ended."""
         sent = self._sent.get(job, {})
         with self._client.translated_errors():
-            try:
-                found = self._client.api.batches.get(name=job)
-            except genai_errors.APIError as error:
-                if error.code == _NOT_FOUND:
-                    raise JobLostError("the service does not know it any more") from error
-                raise
-            state = found.state.name if found.state else ""
+            operation = self._operation_of(job)
+            metadata = _fields(operation.get("metadata"))
+            state = str(metadata.get("state") or "").rpartition("STATE_")[2]
             if state in _LOST:
-                failure = self._errors.get(job)
-                failed = [self._failed(key, failure, one) for key, one in sent.items()]
-                if any(item.is_adapted for item in failed):
-                    return failed
-                reason = without(self._client.key, Refusal(_SERVER_ERROR, failure).text)
-                raise JobLostError(f"it ended as {state}" + (f" ({reason})" if reason else ""))
+                return self._refused_as_a_whole(state, operation.get("error"), sent)
             if state not in _ENDED:
                 return None
-            if found.dest and found.dest.file_name:
-                lines = self._lines(job, found.dest.file_name)
-                replies = [self._reply(line, sent) for line in lines]
+            output = _fields(metadata.get("output") or operation.get("response"))
+            if file := output.get("responsesFile"):
+                replies = [self._reply(line, sent) for line in self._lines(job, str(file))]
             else:
                 # Of an earlier version's job that was sent inline, or of a small one.
                 # https://github.com/maximhq/bifrost/issues/3951
-                inline = (found.dest and found.dest.inlined_responses) or []
-                items = (item.model_dump(mode="json", by_alias=True) for item in inline)
-                replies = [self._reply(_keyed(item), sent) for item in items]
+                inline = _fields(output.get("inlinedResponses")).get("inlinedResponses") or []
+                replies = [self._reply(_keyed(_fields(item)), sent) for item in inline]
         self._sent.pop(job, None)
         return replies
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _operation_of(self, job: str) -> Mapping[str, Any]:
+        """Return a job as the service tells of it.
+
+        google-genai leaves out its error, and refuses a whole job for one field that is odd.
+        """
+        self._operation = {}
+        try:
+            with contextlib.suppress(pydantic.ValidationError):
+                self._client.api.batches.get(name=job)
+        except genai_errors.APIError as error:
+            if error.code == _NOT_FOUND:
+                raise JobLostError("the service does not know it any more") from error
+            raise
+        if not self._operation:
+            raise TransientError(f"{self._model}: the service told nothing of the batch job {job}.")
+        return self._operation
 
     def _check(self, response: httpx.Response) -> None:
         """Raise the error that a response of status 200 is as a whole.
@@ -133,10 +141,24 @@ class GeminiBatches:
             body = json.loads(response.content)
         except (ValueError, RecursionError):
             return
-        if isinstance(body, dict) and {"name", "key"} & set(body):
-            self._errors[str(body.get("name"))] = body.get("error")
+        if {"name", "key"} & set(_fields(body)):
+            self._operation = body
         elif refusal := error_in_reply(body):
             raise genai_errors.APIError(refusal.status, refusal.body, response)
+
+    def _refused_as_a_whole(
+        self, state: str, error: object, sent: Mapping[str, _Sent]
+    ) -> list[BatchReply]:
+        """Return the failures of all requests of a job, if they are worth sending again.
+
+        Raises:
+            JobLostError: They are not.
+        """
+        failed = [self._failed(key, error, one) for key, one in sent.items()]
+        if any(item.is_adapted for item in failed):
+            return failed
+        reason = without(self._client.key, Refusal(_SERVER_ERROR, error).text)
+        raise JobLostError(f"it ended as {state}" + (f" ({reason})" if reason else ""))
 
     def _line(self, key: str, request: Request, sent: dict[str, _Sent]) -> dict[str, object]:
         config = self._client.parameters.of(request)
@@ -199,7 +221,7 @@ class GeminiBatches:
 
 def _keyed(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an inline reply with its key in the place where a file has it."""
-    return {**item, "key": (item.get("metadata") or {}).get("key")}
+    return {**item, "key": _fields(item.get("metadata")).get("key")}
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
@@ -207,7 +229,11 @@ def _object(line: bytes) -> Mapping[str, Any]:
         item = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return item if isinstance(item, dict) else {}
+    return _fields(item)
+
+
+def _fields(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _is_failure(error: object) -> bool:

@@ -15,6 +15,7 @@ from standin.batches import Batches
 from standin.errors import HttpError
 from standin.files import Files
 from standin.server import serve
+from tests.service_llm.conftest import gemini_reply
 from tests.service_llm.test_batch import ask, jobs
 from tests.service_llm.test_batch_errors import once
 
@@ -123,6 +124,33 @@ def test_replies_of_a_small_job_that_come_inline_are_matched_by_key(ask, monkeyp
         assert len(jobs(server)) == 1
     assert all(result.value for result in results)
     assert usage.calls == 3
+
+
+def test_an_odd_field_of_an_inline_reply_costs_no_job(ask, monkeypatch):
+    """https://github.com/googleapis/python-genai/issues/2435"""
+    told = Batches._told
+
+    def inline(job):
+        operation = told(job)
+        if operation["done"]:
+            replies = [
+                {
+                    "response": gemini_reply('{"output": "a"}')[1]
+                    | {"usageMetadata": {"promptTokenCount": "seven", "serviceTier": "x"}},
+                    "metadata": {"key": item.key},
+                }
+                for item in job["items"]
+            ]
+            operation |= {"response": {"inlinedResponses": {"inlinedResponses": replies}}}
+            del operation["metadata"]["output"]
+        return operation
+
+    monkeypatch.setattr(Batches, "_told", staticmethod(inline))
+    with serve() as server:
+        results, usage = ask(server, 3)
+        assert len(jobs(server)) == 1
+    assert all(result.value for result in results)
+    assert (usage.calls, usage.unknown_calls) == (3, 3)
 
 
 def refusing(error, refuses):
@@ -241,6 +269,13 @@ def test_a_page_in_place_of_a_job_is_asked_for_again(ask, monkeypatch, name):
         results, _ = ask(server, 3)
         assert len(jobs(server)) == 1
     assert all(result.value for result in results)
+
+
+@pytest.mark.parametrize("body", [{}, [], None], ids=repr)
+def test_an_answer_that_tells_nothing_of_a_job_is_not_waited_for_for_ever(ask, monkeypatch, body):
+    monkeypatch.setattr(Batches, "get", lambda self, name: body)
+    with serve() as server, pytest.raises(UnreachableError, match=r"batches/1|Gemini API"):
+        ask(server, 3, give_up_after_seconds=0.05)
 
 
 def test_a_page_in_place_of_every_answer_is_told_with_the_address(ask, monkeypatch):

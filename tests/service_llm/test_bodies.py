@@ -15,6 +15,7 @@ from service_llm.errors import (
 )
 from service_llm.probe import Probe, send_probes
 from service_llm.providers.statuses import status_named
+from service_llm.settings import EmbedderSettings
 from service_llm.types import Request
 from tests.service_llm.conftest import Word, openai_reply, words
 from tests.service_llm.test_http import GOOD, PROVIDERS, send
@@ -259,3 +260,25 @@ def test_the_online_check_tells_of_a_page(server, settings, provider):
     server.respond = lambda _, number: (200, ONE_API)
     (told,) = send_probes(settings(**PROVIDERS[provider]), [Probe("judge", Request("w", Word))])
     assert "a web page came in place of a reply (One API" in told.problem
+
+
+EMBEDDED = {
+    "a page": (ONE_API, UnreachableError, "a web page came in place of a reply"),
+    "a stream": (STREAMS["pieces"], BadRequestError, "a stream of events"),
+    "a kind": (named(type="authentication_error"), AuthenticationError, r"401 As I say\."),
+    "at the top": ({"code": 429, "message": "As I say."}, QuotaError, r"429 As I say\."),
+    "other words": ({"message": "As I say."}, UnreachableError, r"It says: As I say\."),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(("body", "error", "said"), EMBEDDED.values(), ids=EMBEDDED)
+def test_what_stands_in_place_of_a_vector_is_told_as_well(
+    server, settings, provider, body, error, said
+):
+    server.respond = lambda _, number: (200, body)
+    values = {**settings().model_dump(include={"provider", "base_url"}), **PROVIDERS[provider]}
+    (found,) = send(EmbedderSettings(model="an-embedding", **values))
+    final = found.final(1) if isinstance(found, TransientError) else found
+    assert isinstance(final, error)
+    assert re.search(said, str(final))
