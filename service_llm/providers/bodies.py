@@ -5,17 +5,15 @@ stream although nobody asked for it: https://github.com/songquanpeng/one-api/iss
 https://github.com/decolua/9router/issues/3492, https://github.com/gumieri/nenya/issues/17
 """
 
-import html
 import json
 import re
 
 from service_llm.errors import KEPT, BadRequestError, TransientError
+from service_llm.providers.markup import is_page, words_of_page
 from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.secrets import without
 
 _MOST_CHARACTERS = 200  # of what is shown
-_PAGE = re.compile(r"\s*<[!?a-z]", re.IGNORECASE)
-_UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _EVENT = re.compile(r"(?:data|event|id|retry)?:")
 # https://github.com/bionic-gpt/bionic-gpt/issues/627
 _STATED = re.compile(r"\b(?:status|code|error|http)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
@@ -63,9 +61,9 @@ def parse_body(
 def error_of_page(content: str | bytes, model: str, wrong_path: str) -> TransientError | None:
     """Return the error that a web page in place of JSON means; None where it is no page."""
     text = _text_of(content)
-    if not _PAGE.match(text):
+    if not is_page(text):
         return None
-    words = _shortened(html.unescape(_UNSEEN.sub(" ", text)))
+    words = _shortened(words_of_page(text))
     said = f" ({words})" if words else ""
     # A server that was never reached is given up sooner than one that does not answer any longer.
     return TransientError(

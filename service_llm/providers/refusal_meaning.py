@@ -16,12 +16,17 @@ from service_llm.errors import (
     error_of_status,
 )
 from service_llm.pacing.retry_after import error_details, retry_after, retry_info
-from service_llm.providers.refusals import MODERATED_CODES, TOO_LONG_CODES, Refusal
+from service_llm.providers.refusals import (
+    KEY_TEXT,
+    MODERATED_CODES,
+    NO_MONEY_TEXT,
+    TOO_LONG_CODES,
+    Refusal,
+)
 
 _BAD_REQUEST, _PAYMENT_REQUIRED, _FORBIDDEN = 400, 402, 403
 _TOO_LARGE, _UNREADABLE, _QUOTA = 413, 422, 429
 _KEY_REASONS = {"API_KEY_INVALID", "invalid_api_key"}
-_KEY_TEXT = re.compile(r"API key (not valid|expired|not found)|incorrect API key", re.IGNORECASE)
 # Whatever the status: services say it with 400, 403 and 429.
 _NO_MONEY_CODES = {
     "insufficient_quota",
@@ -30,11 +35,6 @@ _NO_MONEY_CODES = {
     "billing_not_active",
     "Arrearage",
 }
-_NO_MONEY_TEXT = re.compile(
-    r"credit balance is too low|credits are depleted|budget has been exceeded"
-    r"|insufficient (account )?(balance|credit|funds)|exceeded (its|your) (monthly )?spending",
-    re.IGNORECASE,
-)
 # Quotas that are set back once a day: https://ai.google.dev/gemini-api/docs/rate-limits. Others
 # that are counted by the day free up bit by bit, and say how long to wait.
 _DAILY_ID, _DAILY_TEXT = "PerDay", "free-models-per-day"
@@ -67,7 +67,7 @@ def error_of(
         wrong_path: What to do where nothing is served at the path.
     """
     codes, text = refusal.codes, refusal.text
-    if codes & _KEY_REASONS or (refusal.status == _BAD_REQUEST and _KEY_TEXT.search(text)):
+    if codes & _KEY_REASONS or (refusal.status == _BAD_REQUEST and KEY_TEXT.search(text)):
         return AuthenticationError(f"{message} {sign_in} {KEPT}")
     if _has_no_money(refusal):
         return QuotaError(f"{message} The account's credit is used up.")
@@ -92,7 +92,7 @@ def error_of(
 def _has_no_money(refusal: Refusal) -> bool:
     if refusal.status == _PAYMENT_REQUIRED or refusal.codes & _NO_MONEY_CODES:
         return True
-    return 400 <= refusal.status < 500 and _NO_MONEY_TEXT.search(refusal.words) is not None
+    return 400 <= refusal.status < 500 and NO_MONEY_TEXT.search(refusal.words) is not None
 
 
 def _is_daily(refusal: Refusal) -> bool:

@@ -8,9 +8,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from service_llm.providers.markup import is_page, words_of_page
 from service_llm.providers.statuses import status_named
 
 _MAX_CHARACTERS = 600  # of an error's text; some servers send whole pages
+_UNAUTHENTICATED, _PAYMENT_REQUIRED = 401, 402
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
 _SERVER_ERROR = 500
 # Why a choice ended before the model was done; its text is a piece of a reply:
@@ -26,10 +28,19 @@ MODERATED_CODES = {
     "sensitive_words_detected",
 }
 TOO_LONG_CODES = {"context_length_exceeded", "string_above_max_length"}
+KEY_TEXT = re.compile(
+    r"API key (is )?(not valid|expired|not found|invalid)|(incorrect|invalid) (x-)?API[ -]key",
+    re.IGNORECASE,
+)
+NO_MONEY_TEXT = re.compile(
+    r"credit balance is too low|credits are depleted|budget has been exceeded"
+    r"|insufficient (account )?(balance|credit|funds)|exceeded (its|your) (monthly )?spending",
+    re.IGNORECASE,
+)
 # What servers say of a path that they do not have. A model that they do not have is another 404.
 _NO_SUCH_PATH = re.compile(
     r"unexpected endpoint or method|404 page not found|^not found$|cannot (post|get) /"
-    r"|no route|invalid url|unknown request url|^<(!doctype |html)",
+    r"|no route|invalid url|unknown request url",
     re.IGNORECASE,
 )
 
@@ -77,7 +88,8 @@ class Refusal:
         """Whether nothing is served at the path, rather than no such model."""
         if self.status != _NOT_FOUND:
             return self.status == _NOT_ALLOWED
-        return not self.text or _NO_SUCH_PATH.search(self.text) is not None
+        is_told = _NO_SUCH_PATH.search(self.text) is not None
+        return is_told or not self.text or is_page(self.body)
 
 
 def error_in_reply(body: object) -> Refusal | None:
@@ -93,7 +105,15 @@ def error_in_reply(body: object) -> Refusal | None:
         return _error_at_the_top(body) or _error_in_choice(body)
     if isinstance(error, str) and _NO_SUCH_PATH.search(error):
         return Refusal(_NOT_FOUND, body)
-    return Refusal(status_named(error) or status_named(body) or _SERVER_ERROR, body)
+    return Refusal(status_named(error) or status_named(body) or _status_in_words(body), body)
+
+
+def _status_in_words(body: object) -> int:
+    """Return the status of an error in a 200 that names none."""
+    words = Refusal(_SERVER_ERROR, body).words
+    if KEY_TEXT.search(words):
+        return _UNAUTHENTICATED
+    return _PAYMENT_REQUIRED if NO_MONEY_TEXT.search(words) else _SERVER_ERROR
 
 
 def _is_blank(error: object) -> bool:
@@ -133,7 +153,7 @@ def _error_in_choice(body: object) -> Refusal | None:
 def _words(body: object) -> Iterator[str]:
     """Return the texts of an error body, wherever services put them."""
     if isinstance(body, str):
-        yield body
+        yield words_of_page(body) if is_page(body) else body
     elif isinstance(body, list):
         for item in body[:5]:
             yield from _words(item)

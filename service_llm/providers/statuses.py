@@ -10,8 +10,8 @@ import re
 _WORDS = {
     400: "INVALID_ARGUMENT FAILED_PRECONDITION OUT_OF_RANGE invalid_request invalid_value "
     "invalid_parameter unsupported_parameter unsupported_value context_length_exceeded "
-    "string_above_max_length invalid_prompt content_filter content_policy_violation "
-    "data_inspection_failed sensitive_words_detected",
+    "context_window_exceeded string_above_max_length invalid_prompt content_filter "
+    "content_policy_violation data_inspection_failed sensitive_words_detected",
     401: "UNAUTHENTICATED authentication invalid_authentication invalid_api_key",
     402: "billing insufficient_balance",
     403: "PERMISSION_DENIED permission access_denied",

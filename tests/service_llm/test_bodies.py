@@ -88,6 +88,36 @@ def test_a_kind_of_error_in_a_200_is_its_status(server, settings, provider, body
     assert re.search(rf": {status} .*As I say\.", str(final))
 
 
+TEXTS = {
+    "key": ({"error": "Invalid API key"}, AuthenticationError),
+    "key, at length": (named(type=None, reason="x") | {"error": "The API key is invalid."},
+                       AuthenticationError),
+    "credit": ({"error": {"message": "Insufficient balance"}}, QuotaError),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(("body", "error"), TEXTS.values(), ids=TEXTS)
+def test_an_error_in_a_200_that_only_its_text_tells_is_known(ask, server, provider, body, error):
+    server.respond = lambda _, number: (200, body)
+    with pytest.raises(error):
+        ask(words(5), **PROVIDERS[provider])
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "code", ["content_filter", "context_length_exceeded", "ContextWindowExceededError"]
+)
+def test_a_row_that_is_refused_by_name_in_a_200_is_set_aside(ask, server, provider, code):
+    server.respond = lambda body, number: (
+        (200, named(code=code)) if "word 2" in json.dumps(body) else GOOD[provider]
+    )
+    results, _ = ask(words(4), **PROVIDERS[provider])
+    assert [result.error for result in results] == [None, None, "refused", None]
+    assert len(server.bodies) == 4
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -140,7 +170,9 @@ def test_a_page_as_404_is_a_wrong_path(ask, server):
     """https://github.com/tsundereraws/aisub-translator/issues/2"""
     page = b"<html>\n<head><title>404 Not Found</title></head><center>nginx</center></html>"
     server.respond = lambda _, number: (404, page, {"Content-Type": "text/html"})
-    with pytest.raises(BadRequestError, match=rf"404 Not Found.*like {server.url}/v1\."):
+    with pytest.raises(
+        BadRequestError, match=rf": 404 404 Not Found nginx Nothing.*{server.url}/v1"
+    ):
         ask(words(1), **PROVIDERS["openai"])
 
 
