@@ -20,12 +20,16 @@ class Trouble:
     """What has become of one request so far.
 
     Attributes:
-        failures: Times it failed, since others were last seen to fare better.
+        failures: Times it failed; for a quota, since others were last seen to fare better.
+        alone: Times it failed while others were answered.
+        is_silent: Whether none was answered between its last two failures: an outage may be on.
         since: When it failed first, by the limiter's clock.
         successes: Replies to all requests, when it failed last.
     """
 
     failures: int = 0
+    alone: int = 0
+    is_silent: bool = False
     since: float | None = None
     successes: int = 0
 
@@ -99,6 +103,10 @@ class Patience:
         if error.is_quota and others_answered:  # the quota lets replies through: it takes waiting
             trouble.failures, trouble.since = 0, None
         trouble.failures += 1
+        if others_answered or trouble.failures == 1:
+            # The first failure after an outage may be the outage's last.
+            trouble.alone = 1 if trouble.is_silent else trouble.alone + 1
+        trouble.is_silent = trouble.failures > 1 and not others_answered
         trouble.since = now if trouble.since is None else trouble.since
         self._failing.add(id(trouble))
         if self._silent_since is None:
@@ -130,7 +138,7 @@ class Patience:
             return False
         lasts = now - (trouble.since or now) >= self._give_up_after_seconds
         if others_answered:
-            return lasts or (error.may_be_the_request and trouble.failures >= self._max_attempts)
+            return lasts or (error.may_be_the_request and trouble.alone >= self._max_attempts)
         answered = self._successes + self._known
         few = max(_FEW, _FEW_SHARE * answered)
         return lasts and error.may_be_the_request and answered > 0 and len(self._failing) <= few

@@ -169,6 +169,20 @@ def test_a_request_is_given_up_while_others_are_answered():
         waits.seconds_after(trouble, FAILURES["500"])
 
 
+def test_the_last_failure_of_an_outage_sets_no_row_aside():
+    """It may come after the first reply: requests that are under way end in any order."""
+    clock = Clock()
+    waits = patience(clock, max_attempts=2)
+    trouble = Trouble()
+    for _ in range(5):
+        clock.now += waits.seconds_after(trouble, FAILURES["500"])
+    waits.answered()
+    clock.now += waits.seconds_after(trouble, FAILURES["500"])
+    waits.answered()
+    with pytest.raises(RejectedError, match="500 internal"):
+        waits.seconds_after(trouble, FAILURES["500"])
+
+
 def test_a_quota_gives_no_request_up_while_others_are_answered():
     clock = Clock()
     waits = patience(clock)
