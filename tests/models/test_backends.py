@@ -55,6 +55,7 @@ def losses_of(facts):
     return [*facts["losses"], *(loss for _, loss in facts["eval_losses"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", ["plain", "accumulated"])
 def test_losses_are_those_of_tensorflow(jax, tensorflow, training):
     ours, theirs = jax[training], tensorflow[training]
@@ -64,16 +65,19 @@ def test_losses_are_those_of_tensorflow(jax, tensorflow, training):
     assert losses_of(ours) == pytest.approx(losses_of(theirs), rel=RELATIVE)
 
 
+@pytest.mark.slow
 def test_greedy_tokens_are_those_of_tensorflow(jax, tensorflow):
     assert jax["plain"]["responses"] == tensorflow["plain"]["responses"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(jax):
     unbroken, resumed = jax["unbroken"], jax["resumed"]["facts"]
     assert (unbroken.pop("resumed_at"), resumed.pop("resumed_at")) == (None, 3)
     assert resumed == unbroken
 
 
+@pytest.mark.slow
 def test_dropout_draws_anew_while_training_only(jax):
     assert jax["dropout draws"] == [True, False]
     first, second, third = jax["resumed"]["states"]
@@ -82,6 +86,7 @@ def test_dropout_draws_anew_while_training_only(jax):
         assert all(a != b for a, b in zip(one, other, strict=True)), "steps draw anew, too"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", ["data, lora", "model, lora", "both, lora", "both, full"])
 def test_several_devices_compute_what_one_computes(jax, training):
     assert jax["devices"] == N_DEVICES
@@ -90,6 +95,7 @@ def test_several_devices_compute_what_one_computes(jax, training):
     assert losses_of(several) == pytest.approx(losses_of(one), rel=RELATIVE)
 
 
+@pytest.mark.slow
 def test_several_devices_give_the_greedy_tokens_of_one(jax):
     one, several = (jax["on devices"][name]["responses"] for name in ("one, lora", "both, lora"))
     assert several == one
@@ -100,6 +106,7 @@ def axes(jax, name, path):
     return next(found[key] for key in found if key.endswith(path))
 
 
+@pytest.mark.slow
 def test_weights_are_copied_with_data_and_divided_with_model(jax):
     embeddings, query = "token_embedding/embeddings", "decoder_block_1/attention/query/kernel"
     gate, key = "decoder_block_0/ffw_gating/kernel", "decoder_block_0/attention/key/kernel"

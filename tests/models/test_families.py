@@ -67,6 +67,7 @@ def load_and_ask(folder, prompts):
         return answer, arrays["logits"]
 
 
+@pytest.mark.slow
 def test_its_exports_are_the_model_that_was_trained(family, name, tmp_path, monkeypatch):
     monkeypatch.setattr(saved_model, "_load_and_ask", load_and_ask)
     tuned, template, preset = family

@@ -92,6 +92,7 @@ def written(tern, run_trainer):
     return folder
 
 
+@pytest.mark.slow
 def test_a_row_takes_a_family_the_whole_way(written, tmp_path):
     record = json.loads((written / "training.json").read_text())
     assert record["steps"] == 2

@@ -180,6 +180,7 @@ for node, names in json.loads(sys.argv[1]).items():
 """
 
 
+@pytest.mark.slow
 def test_whatever_a_component_imports_when_it_is_loaded_counts():
     roots = {node: names for node, names in _roots_by_node().items() if node != "SchemaGen"}
     done = subprocess.run(

@@ -270,6 +270,7 @@ def test_a_drill_ends_with_status_1_where_a_request_is_lost(write_preset, servic
     assert report["lost"] > 0
 
 
+@pytest.mark.soak
 def test_two_thousand_requests_at_once_are_answered_or_refused(start, service):
     served = start(model={"queue_length": 50})
     served.gemini()

@@ -275,6 +275,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tiny_preset, tmp_path):
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED, tiny_preset, str(tmp_path), json.dumps(CHANGES)],
