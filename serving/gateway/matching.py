@@ -100,7 +100,8 @@ class _Recognizer:
         self._task = task
         texts = (task.instruction, *task.accepted_instructions)
         self._accepted = frozenset(_squeezed(text) for text in texts if text.strip())
-        self._template = _pattern(task.template) if task.match == "template" else None
+        is_template = task.match == "template"
+        self._template = _Template(task.template or PLACEHOLDER) if is_template else None
         self._alias = task.model_alias or task.name
         self._last_system = ""  # matched last: most requests bring the very same text
 
@@ -111,12 +112,12 @@ class _Recognizer:
         if self._template is None:
             return Match(self._task, ask.messages)
         *before, last = ask.messages
-        found = self._template.fullmatch(last.text)
-        if found is None:
+        message = self._template.message(last.text)
+        if message is None:
             return Unmatched("template", last.text)
-        if not found["prompt"]:
+        if not message:
             return Unmatched("empty")
-        return Match(self._task, (*before, Message("user", found["prompt"])))
+        return Match(self._task, (*before, Message("user", message)))
 
     def _foreign(self, ask: Ask) -> Unmatched | None:
         """Why a request is another task's."""
@@ -151,9 +152,26 @@ def _squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def _pattern(template: str | None) -> re.Pattern[str]:
-    """Return a pattern that finds the message in an application's text, but for white space."""
-    before, _, after = (template or PLACEHOLDER).partition(PLACEHOLDER)
-    parts = [r"\s+".join(re.escape(word) for word in part.split()) for part in (before, after)]
-    # Where the template has white space next to the message, the message does not begin with it.
-    return re.compile(rf"\s*{parts[0]}\s*(?P<prompt>.*?)\s*{parts[1]}\s*", re.DOTALL)
+class _Template:
+    """What an application writes around a message, compared but for white space.
+
+    The words before and after are matched on their own, anchored: one pattern for both, with the
+    message between them, takes cubic time for a text with many line ends, and everybody waits.
+    """
+
+    def __init__(self, template: str) -> None:
+        before, _, after = template.partition(PLACEHOLDER)
+        self._before = _anchored(before)
+        self._after = _anchored(after[::-1])  # matched from the end of a text
+
+    def message(self, text: str) -> str | None:
+        """Return the message in a text, without white space around it; None where none fits."""
+        start, end = self._before.match(text), self._after.match(text[::-1])
+        if start is None or end is None or start.end() + end.end() > len(text):
+            return None
+        return text[start.end() : len(text) - end.end()].strip()
+
+
+def _anchored(text: str) -> re.Pattern[str]:
+    words = [re.escape(word) for word in text.split()]
+    return re.compile(r"\s*" + r"\s+".join(words) if words else "")

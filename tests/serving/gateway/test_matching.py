@@ -178,6 +178,33 @@ def test_any_message_comes_out_of_the_template_as_it_went_in(prompt):
     assert found.messages[-1].text == prompt.strip()
 
 
+def test_a_megabyte_of_line_ends_that_does_not_fit_the_template_is_told_apart_at_once():
+    text = "Ticket:\na" + "\n" * 1_000_000 + "x"  # days, where a pattern goes back and forth
+    found = match(
+        gemini_request(prompt=text, system=""),
+        served(match="template", template="Ticket:\n{prompt}\n\nAnswer:"),
+    )
+    assert found == Unmatched("template", text)
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "message"),
+    [
+        ("Sort: {prompt} End.", "Sort: one End. two End.", "one End. two"),
+        ("Sort: {prompt}", "\n Sort:\n\n one \n", "one"),
+        ("{prompt} End.", "oneEnd.", "one"),
+        ("a b {prompt} c d", "ab one c d", None),
+        ("aba {prompt} aba", "ababa", None),
+        ("{prompt}", " one ", "one"),
+    ],
+)
+def test_the_words_around_a_message_are_compared_but_for_white_space(template, text, message):
+    body = gemini_request(prompt=text, system="")
+    found = match(body, served(match="template", template=template))
+    taken = found.messages[-1].text if isinstance(found, Match) else None
+    assert taken == message
+
+
 def test_a_text_that_does_not_fit_the_template_is_shown():
     found = match(gemini_request(system=""), served(match="template", template=TEMPLATE))
     assert found == Unmatched("template", PROMPT)
