@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import re
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +16,11 @@ _SECONDS = 10.0  # for one post
 _ATTEMPTS = 3
 _RETRY_SECONDS = 1.0
 _LONGEST_NAME = 80
-_MAX_NAMES = 256
+# Kinds of alarms with names that callers make up, and how many of a kind may be raised. One that no
+# request has met for so long is over: a token has expired, a key or a model's name was replaced.
+_FROM_CALLERS = frozenset({"model", "key", "project"})
+_MAX_OF_KIND = 256
+_SILENT_SECONDS = 3600.0
 _UNSAFE = re.compile(r"[^\w.:/-]")
 
 
@@ -40,6 +45,7 @@ class Alarms:
         url: The webhook; None for none.
         session: The HTTP client.
         on_change: Called with a name and whether it is raised, for the metric.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
@@ -47,12 +53,14 @@ class Alarms:
         url: str | None,
         session: Callable[[], aiohttp.ClientSession],
         on_change: Callable[[str, bool], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
         self._session = session
         self._on_change = on_change
         self._raised: dict[str, Alarm] = {}
-        self._names: set[str] = set()
+        self._clock = clock
+        self._met: dict[str, float] = {}  # when a request last met what callers' alarms say
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_QUEUE)
 
     def __bool__(self) -> bool:
@@ -77,16 +85,19 @@ class Alarms:
             text: What happened; holds no key.
         """
         name = _safe(name)
-        if is_raised == (name in self._raised):
+        is_known = name in self._raised
+        if is_raised and is_from_callers(name):
+            if not is_known and self._has_enough(_kind(name)):
+                return
+            self._met[name] = self._clock()
+        if is_raised == is_known:
             return
-        if name not in self._names and len(self._names) >= _MAX_NAMES:
-            return  # names of models come from callers
-        self._names.add(name)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         if is_raised:
             self._raised[name] = Alarm(name, text, now)
         else:
             del self._raised[name]
+            self._met.pop(name, None)
         state = "raised" if is_raised else "cleared"
         sys.stderr.write(f"understudy: alarm {name} {state}: {text}\n")
         sys.stderr.flush()
@@ -94,6 +105,15 @@ class Alarms:
         if self._url:
             with contextlib.suppress(asyncio.QueueFull):
                 self._queue.put_nowait({"alarm": name, "state": state, "text": text, "time": now})
+
+    def age_out(self) -> None:
+        """Clear the alarms of callers that no request has met for an hour."""
+        oldest = self._clock() - _SILENT_SECONDS
+        for name in [name for name, at in self._met.items() if at < oldest]:
+            self.set(name, False, "no request has met it for an hour")
+
+    def _has_enough(self, kind: str) -> bool:
+        return sum(_kind(name) == kind for name in self._raised) >= _MAX_OF_KIND
 
     async def post_forever(self) -> None:
         """Post the changes to the webhook, in their order."""
@@ -112,6 +132,15 @@ class Alarms:
                 pass
             await asyncio.sleep(_RETRY_SECONDS * 2**attempt)
         sys.stderr.write(f"understudy: serving.alert_url did not take alarm {change['alarm']}\n")
+
+
+def is_from_callers(name: str) -> bool:
+    """Whether callers make up what an alarm is named after."""
+    return _kind(name) in _FROM_CALLERS
+
+
+def _kind(name: str) -> str:
+    return name.partition(":")[0]
 
 
 def _safe(name: str) -> str:

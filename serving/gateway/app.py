@@ -36,6 +36,7 @@ from serving.settings import ServingSettings, is_loopback
 __all__ = ["ModelHost", "ServedTask", "create_app"]
 
 _WARM_UP_RETRY_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
 _SERVED_BY_SERVICE: Sequence[Header] = (
     (b"x-understudy-served-by", b"service"),
     (b"x-understudy-reason", b"passed_through"),
@@ -208,6 +209,7 @@ class _App:
             asyncio.create_task(self._keep_warm()),
             asyncio.create_task(self._gateway.alarms.post_forever()),
             asyncio.create_task(self._gateway.shadow.run_forever()),
+            asyncio.create_task(self._look_around()),
         ]
         try:
             yield
@@ -218,6 +220,11 @@ class _App:
             await self._gateway.close()
             if self._on_close is not None:
                 await self._on_close()
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self._gateway.look_around()
 
     async def _warm_up(self) -> None:
         """Ask every model a sample until it answers."""

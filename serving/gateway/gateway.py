@@ -10,7 +10,7 @@ import aiohttp
 
 from core.errors import UserError
 from serving.capture.capture import Capture
-from serving.gateway.alarms import Alarms
+from serving.gateway.alarms import Alarms, is_from_callers
 from serving.gateway.breakers import Breaker, Breakers
 from serving.gateway.callers import Caller, Callers, GatewayKey
 from serving.gateway.exchange import Exchange
@@ -88,7 +88,7 @@ class Gateway:
         self.settings = settings
         self.upstream = Upstream(settings.service)
         self.metrics = Metrics()
-        self.alarms = Alarms(resolved(settings.alert_url), self.session, self._on_alarm)
+        self.alarms = Alarms(resolved(settings.alert_url), self.session, self._on_alarm, clock)
         self.breakers = Breakers(settings.breakers, self._on_breaker, clock, rng)
         self.limits = FirstByteLimits(settings.first_byte_seconds, settings.first_byte_bounds)
         self.late = LateAnswers(self.limits)
@@ -115,6 +115,10 @@ class Gateway:
         if self._session is None:
             self._session = open_session(self.upstream.keep_alive_seconds)
         return self._session
+
+    def look_around(self) -> None:
+        """Do what no request is to wait for, about once a second."""
+        self.alarms.age_out()
 
     async def close(self) -> None:
         """Close the connections, and write what is still to be captured."""
@@ -254,4 +258,7 @@ class Gateway:
             self.alarms.set(name, state == "open", text)
 
     def _on_alarm(self, name: str, is_raised: bool) -> None:
-        self.metrics.alarm.labels(name).set(int(is_raised))
+        if is_raised or not is_from_callers(name):
+            self.metrics.alarm.labels(name).set(int(is_raised))
+        else:
+            self.metrics.alarm.remove(name)  # or every name that a caller ever made up would stay

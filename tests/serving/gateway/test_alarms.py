@@ -6,12 +6,14 @@ import types
 import httpx
 import pytest
 
+from serving.gateway.alarms import Alarms
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
     INSTRUCTION,
     MODEL_TEXT,
     SERVICE_TEXT,
+    Clock,
     gemini_request,
 )
 
@@ -146,6 +148,54 @@ def test_names_of_models_that_callers_make_up_flood_nothing(servers, stderr):
     lines = [line for line in stderr.getvalue().splitlines() if "alarm" in line]
     assert len(lines) == 256
     assert all(line.startswith("understudy: alarm model:x?understudy?alarm?") for line in lines)
+
+
+def alarms_of(clock=lambda: 0.0):
+    changes = {}
+    return Alarms(None, lambda: None, changes.__setitem__, clock), changes
+
+
+def names(alarms) -> list[str]:
+    return [alarm.name for alarm in alarms.raised]
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_names_that_callers_make_up_silence_no_alarm_of_another_kind(stderr, is_over):
+    alarms, _ = alarms_of()
+    for number in range(300):
+        alarms.set(f"model:m{number}", True, "gone")
+        if is_over:
+            alarms.set(f"model:m{number}", False, "back")
+    others = ["service", "capture", "key:1", "project:p", "watch:service_drift", "tuned_model:t"]
+    for name in others:
+        alarms.set(name, True, "something happened")
+    assert names(alarms)[-6:] == others
+    assert len(alarms.raised) == 6 + (0 if is_over else 256)
+
+
+def test_alarms_of_callers_that_no_request_meets_for_an_hour_are_cleared(stderr):
+    clock = Clock()
+    alarms, changes = alarms_of(clock)
+    for name in ("key:expired", "key:refused", "model:renamed", "project:p", "service"):
+        alarms.set(name, True, "something happened")
+    clock.now += 3000
+    alarms.set("key:refused", True, "again")
+    clock.now += 700
+    alarms.age_out()
+    assert names(alarms) == ["key:refused", "service"]
+    assert changes["key:expired"] is False
+    assert "alarm key:expired cleared: no request has met it for an hour" in stderr.getvalue()
+
+
+def test_the_metric_of_an_alarm_that_callers_named_ends_with_it(servers, stderr, monkeypatch):
+    monkeypatch.setattr("serving.gateway.app._LOOK_SECONDS", 0.01)
+    started(servers, None)
+    alarms = servers.app._gateway.alarms
+    alarms.set("model:x", True, "gone")
+    assert 'understudy_alarm{name="model:x"} 1.0' in metrics(servers)
+    servers.clock.now += 3601
+    servers.wait_until(lambda: "model:x" not in metrics(servers))
+    assert alarms.raised == []
 
 
 def test_a_tuned_model_that_fails_under_requests_is_told_and_its_return_too(servers, stderr):
