@@ -28,6 +28,7 @@ _MAX_WAIT_SECONDS = 1.0  # of the breaker
 # Where a grammar forces a token that the model gives no probability, servers say -infinity, or the
 # least float.
 _LEAST_LOG = -100.0
+_NO_ROOM = (429, 503)
 
 
 class ModelFailedError(Exception):
@@ -35,14 +36,19 @@ class ModelFailedError(Exception):
 
     Attributes:
         retry_after_seconds: When it may be able to.
+        was_asked: Whether it was asked at all: a server that is away, restarts or has no room says
+            nothing about what the model would have answered.
     """
 
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: int = 1, *, was_asked: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.was_asked = was_asked
 
 
-class _EngineError(Exception):
+class _EngineError(ModelFailedError):
     """The model's server failed, which counts for its breaker."""
 
 
@@ -131,6 +137,7 @@ class LocalModel:
             raise ModelFailedError(
                 "the tuned model's server does not answer",
                 max(1, round(self.breaker.seconds_left())),
+                was_asked=False,
             )
         messages, originals = hidden(messages, self.task.privacy)
         self.in_use += 1
@@ -139,10 +146,11 @@ class LocalModel:
                 answer = restored(await self._in_time(ask, messages, permit), originals)
             permit.success()
         except BusyError as error:
-            raise ModelFailedError(str(error), error.retry_after_seconds) from None
+            message, seconds = str(error), error.retry_after_seconds
+            raise ModelFailedError(message, seconds, was_asked=False) from None
         except _EngineError as error:
             permit.failure(str(error))
-            raise ModelFailedError(str(error)) from None
+            raise
         finally:
             permit.release()
             self.in_use -= 1
@@ -213,7 +221,8 @@ class LocalModel:
             ) from None
         except CONNECTION_ERRORS as error:
             raise _EngineError(
-                f"the tuned model's server cannot be reached ({type(error).__name__})"
+                f"the tuned model's server cannot be reached ({type(error).__name__})",
+                was_asked=not isinstance(error, aiohttp.ClientConnectorError),
             ) from None
 
     async def _once(self, ask: Ask, messages: tuple[Message, ...]) -> ModelAnswer:
@@ -240,9 +249,10 @@ class LocalModel:
                 text = (await response.content.read(_MAX_ERROR_BYTES)).decode(errors="replace")
                 said = " ".join(text.split())[:200]
                 message = f"the tuned model's server answered {response.status}: {said}"
+                was_asked = response.status not in _NO_ROOM
                 if response.status >= 500 or response.status == 404:
-                    raise _EngineError(message)
-                raise ModelFailedError(message)
+                    raise _EngineError(message, was_asked=was_asked)
+                raise ModelFailedError(message, was_asked=was_asked)
             yield _chunks(response)
 
     def _payload(self, ask: Ask, messages: tuple[Message, ...]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Shadow:
         settings: Share and length of the queue.
         find_model: See `FindModel`.
         on_done: Called with every exchange that was taken, with the tuned model's answer where it
-            was asked; an empty answer where it failed.
+            was asked; an empty answer where it failed at it.
         on_dropped: Called where there was no room or no time for a copy.
         rng: Draws the share.
     """
@@ -89,7 +89,8 @@ class Shadow:
         while model is not None and model.slots.is_full:
             await asyncio.sleep(_POLL_SECONDS)
             model = self._find_model(exchange.task)
-        if model is None or model.breaker.state == "open":
+        # A breaker leaves "open" by a request alone, so once its time is over a copy may be it.
+        if model is None or model.breaker.seconds_left() > 0:
             self._on_dropped()
             return exchange
         started = time.monotonic()
@@ -103,16 +104,20 @@ class Shadow:
         finally:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
+        if answer is None:
+            self._on_dropped()
+            return exchange
         seconds = time.monotonic() - started
         tuned = TunedAnswer(answer, seconds, model.task.round)
         return exchange._replace(content=content._replace(model=tuned))
 
     @staticmethod
-    async def _answer(model: LocalModel, exchange: Exchange) -> ModelAnswer:
+    async def _answer(model: LocalModel, exchange: Exchange) -> ModelAnswer | None:
+        """Return the model's answer; None where it was not asked, which says nothing of it."""
         content = exchange.content
         assert content is not None
         assert content.ask is not None
         try:
             return await model.answer_unchecked(content.ask, content.messages, is_copy=True)
-        except ModelFailedError:
-            return _NO_ANSWER
+        except ModelFailedError as error:
+            return _NO_ANSWER if error.was_asked else None

@@ -4,20 +4,25 @@ import asyncio
 import json
 import random
 import types
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from serving.gateway.capacity import Slots
+from serving.gateway.breakers import Breaker
 from serving.gateway.exchange import Content, Exchange, ServiceAnswer
+from serving.gateway.local_model import LocalModel
 from serving.gateway.protocols.base import ModelAnswer
 from serving.gateway.shadow import Shadow
+from serving.gateway.task import Message, ServedTask
 from serving.mode_settings import ShadowSettings
+from serving.settings import BreakerSettings, ModelServerSettings
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
     MODEL_TEXT,
     SERVICE_TEXT,
+    Clock,
     Harness,
     gemini_request,
 )
@@ -92,35 +97,101 @@ def test_a_request_of_the_application_takes_the_slot_of_a_copy(shadow, queue_len
     assert [line["model"] is None for line in servers.lines()] == [True, False]
 
 
+def exchange(text: str = "Hello.") -> Exchange:
+    content = Content(
+        task=None, system="", messages=(Message("user", text),), session="",
+        service=ServiceAnswer("s", 200, 1.0), model=None, ask=object(),
+    )  # fmt: skip
+    return Exchange("triage", "gemini", False, "service", "ok", 200, 1.0, "e", 0.0, content)
+
+
+def local_model(generate, slots: int = 1, clock: Callable[[], float] = Clock()) -> LocalModel:
+    """A model whose server is a function."""
+    task = ServedTask(
+        name="triage", model="m", round=1, hash="abc", base_url="http://127.0.0.1:1/v1",
+        api_model="m", context_length=64, max_output_tokens=16, slots=slots,
+        count_tokens=lambda messages: sum(len(each.text.split()) for each in messages),
+    )  # fmt: skip
+    model = LocalModel(task, lambda: None, ModelServerSettings(queue_length=0), BreakerSettings())
+    settings = BreakerSettings(jitter=0, failures_to_open=1, ramp_successes=2)
+    model.breaker = Breaker(settings, 1, clock=clock)
+    model._generate = generate
+    return model
+
+
+def copies(model: LocalModel, number: int = 1) -> tuple[list[str | None], int]:
+    """The texts of the model's answers to copies, None for none, and how many were dropped."""
+
+    async def run():
+        done, dropped = asyncio.Queue(), []
+        shadow = Shadow(
+            ShadowSettings(), lambda name: model, done.put_nowait, lambda: dropped.append(1)
+        )
+        running = asyncio.create_task(shadow.run_forever())
+        texts = []
+        for _ in range(number):
+            assert shadow.offer(exchange())
+            answer = (await done.get()).content.model
+            texts.append(answer.answer.text if answer else None)
+        running.cancel()
+        return texts, len(dropped)
+
+    return asyncio.run(run())
+
+
+async def answers(ask, messages):
+    return ModelAnswer("a", (), is_cut=False, prompt_tokens=1, output_tokens=1)
+
+
+def test_copies_continue_once_the_breaker_of_the_model_has_waited():
+    clock = Clock()
+    model = local_model(answers, clock=clock)
+    model.breaker.record_failure("503", None)
+    assert copies(model, 2) == ([None, None], 2)
+    clock.now += 10
+    assert copies(model, 3) == (["a", "a", "a"], 0)
+    assert model.breaker.state == "closed"
+
+
+def test_a_copy_that_is_not_asked_is_dropped_and_no_wrong_answer():
+    """On the ramp, while the probe of another request is in flight."""
+    clock = Clock()
+    model = local_model(answers, clock=clock)
+    model.breaker.record_failure("503", None)
+    clock.now += 10
+    probe = model.breaker.permit()
+    assert copies(model) == ([None], 1)
+    probe.success()
+    assert copies(model) == (["a"], 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(503, ([None], 1)), (429, ([None], 1)), (500, ([""], 0))]
+)
+def test_a_server_of_the_model_without_room_says_nothing_about_the_model(shadow, status, expected):
+    async def refuses(request, reply):
+        await reply.whole(b"no", status)
+
+    servers = shadow()
+    servers.model.behavior = refuses
+    servers.post(GEMINI_PATH, gemini_request())
+    servers.wait_until(lambda: len(servers.lines()) == 1)
+    texts = [line["model"] and line["model"]["text"] for line in servers.lines()]
+    assert (texts, value(servers, "understudy_shadow_dropped_total")) == expected
+
+
 def test_a_copy_waits_for_a_free_slot_and_takes_no_place_in_the_queue():
     """A copy that was refused would count as an answer that the model got wrong."""
 
     async def copied():
-        slots, done = Slots(1, 0, 1.0), asyncio.Queue()
-        answer = ModelAnswer("a", (), is_cut=False, prompt_tokens=1, output_tokens=1)
-
-        async def answer_unchecked(ask, messages, *, is_copy):
-            async with slots.slot(is_copy=is_copy):
-                return answer
-
-        model = types.SimpleNamespace(
-            slots=slots,
-            breaker=types.SimpleNamespace(state="closed"),
-            task=types.SimpleNamespace(round=1),
-            answer_unchecked=answer_unchecked,
-        )
-        content = Content(
-            task=None, system="", messages=(), session="", service=ServiceAnswer("s", 200, 1.0),
-            model=None, ask=object(),
-        )  # fmt: skip
-        exchange = Exchange("triage", "gemini", False, "service", "ok", 200, 1.0, "e", 0.0, content)
+        model, done = local_model(answers), asyncio.Queue()
         shadow = Shadow(ShadowSettings(), lambda name: model, done.put_nowait, lambda: None)
-        async with slots.slot():
-            assert shadow.offer(exchange)
+        async with model.slots.slot():
+            assert shadow.offer(exchange())
             running = asyncio.create_task(shadow.run_forever())
             for _ in range(5):
                 await asyncio.sleep(0)
-            assert (slots.waiting, done.empty()) == (0, True)
+            assert (model.slots.waiting, done.empty()) == (0, True)
         got = await done.get()
         running.cancel()
         return got.content.model.answer.text
