@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
+from serving.cutover.pairs import capture_folder
 from serving.gateway.server import listen, make_server
 from serving.model.gguf import SERVING_DIR
 from serving.model.host import TunedModels
@@ -33,7 +34,14 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
         )
         state_dir = presets[0].output_dir / SERVING_DIR
         state_dir.mkdir(parents=True, exist_ok=True)
-        app = create_app(settings, tasks, host=models, state_dir=state_dir)
+        app = create_app(
+            settings,
+            tasks,
+            host=models,
+            state_dir=state_dir,
+            # Where `verdict` and `cutover` of each preset look for them.
+            capture_folders={preset.task.name: capture_folder(preset) for preset in presets},
+        )
         url = f"http://{settings.host}:{listener.getsockname()[1]}"
         for task in tasks:
             _say(f"{task.model_version} is ready behind {url}")

@@ -27,7 +27,7 @@ class Capture:
 
     Args:
         settings: Lengths and times.
-        folder: Where to, unless the settings name a folder.
+        folder: Where to.
         on_dropped: Called, in any thread, with the number of exchanges that were dropped.
         on_state: See `OnState`.
     """
@@ -39,10 +39,9 @@ class Capture:
         on_dropped: Callable[[int], None],
         on_state: OnState,
     ) -> None:
-        path = Path(settings.folder) if settings.folder else folder
-        self.path = path
+        self.path = folder
         self._folder = CaptureFolder(
-            path, settings.max_file_mib * 1024 * 1024, settings.retention_days
+            folder, settings.max_file_mib * 1024 * 1024, settings.retention_days
         )
         self._folder.prune()  # what an earlier gateway has left, even if no request comes
         self._limit = settings.queue_length

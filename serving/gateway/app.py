@@ -6,7 +6,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def create_app(
     *,
     host: ModelHost | None = None,
     state_dir: Path | None = None,
+    capture_folders: Mapping[str, Path] | None = None,
     on_exchange: Callable[[Exchange], None] | None = None,
     on_close: Callable[[], Awaitable[None]] | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -70,8 +71,9 @@ def create_app(
         settings: With `service` set.
         tasks: In the order in which they are matched.
         host: Loads other rounds' models for `POST /understudy/reload`; None refuses it.
-        state_dir: Keeps the hashes of keys that succeeded over restarts, and the capture unless it
-            has a folder of its own; None keeps the hashes in memory.
+        state_dir: Keeps the hashes of keys that succeeded over restarts; None keeps them in memory.
+        capture_folders: Where the exchanges of each task are captured; None for that of the
+            settings, or one in `state_dir`, for all tasks.
         on_exchange: Called with every exchange; must return at once.
         on_close: Awaited after the last request when the server stops.
         clock: Seconds, monotonic, for the breakers.
@@ -85,7 +87,13 @@ def create_app(
         UserError: The settings lack something, or the gateway's own key is not set.
     """
     gateway = Gateway(
-        settings, tasks, state_dir=state_dir, on_exchange=on_exchange, clock=clock, rng=rng
+        settings,
+        tasks,
+        state_dir=state_dir,
+        capture_folders=capture_folders,
+        on_exchange=on_exchange,
+        clock=clock,
+        rng=rng,
     )
     return _App(gateway, host, on_close)
 

@@ -3,13 +3,13 @@
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
 
 from core.errors import UserError
-from serving.capture.capture import Capture
+from serving.capture.captures import Captures
 from serving.gateway.alarms import Alarms, is_from_callers
 from serving.gateway.breakers import Breaker, Breakers
 from serving.gateway.callers import Caller, Callers, GatewayKey
@@ -62,6 +62,7 @@ class Gateway:
         settings: With `service` set.
         tasks: In the order in which they are matched.
         state_dir: See `create_app`.
+        capture_folders: See `create_app`.
         on_exchange: Called with every exchange.
         clock: Seconds, monotonic, for the breakers.
         rng: Draws the breakers' jitter.
@@ -76,6 +77,7 @@ class Gateway:
         tasks: Sequence[ServedTask],
         *,
         state_dir: Path | None = None,
+        capture_folders: Mapping[str, Path] | None = None,
         on_exchange: Callable[[Exchange], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -99,7 +101,7 @@ class Gateway:
         self.recent: deque[Exchange] = deque(maxlen=_RECENT)
         self.counts: dict[str, int] = {}
         self._on_exchange = on_exchange
-        self._capture = self._open_capture(state_dir)
+        self._captures = self._open_captures(capture_folders, state_dir)
         self.modes = Modes(settings, lambda: self.served.tasks, state_dir)
         self.modes.watch(self._on_mode)
         self.shadow = Shadow(
@@ -123,8 +125,8 @@ class Gateway:
     async def close(self) -> None:
         """Close the connections, and write what is still to be captured."""
         await self.late.close()
-        if self._capture is not None:
-            await self._capture.close()
+        if self._captures is not None:
+            await self._captures.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -207,14 +209,14 @@ class Gateway:
     @property
     def _is_copied(self) -> bool:
         """Whether pairs are wanted: a canary is judged by the requests that the service answers."""
-        return self._capture is not None and self.modes.current.mode in _COPYING
+        return self._captures is not None and self.modes.current.mode in _COPYING
 
     def _model_of(self, task_name: str) -> LocalModel | None:
         return self.served.models.get(task_name)
 
     def _captured(self, exchange: Exchange) -> None:
-        if self._capture is not None:
-            self._capture.put(exchange)
+        if self._captures is not None:
+            self._captures.put(exchange)
 
     def _on_mode(self, state: ModeState) -> None:
         for mode in MODES:
@@ -224,14 +226,18 @@ class Gateway:
         warning = self.modes.warning
         self.alarms.set("mode", bool(warning), warning or "the mode is kept over restarts again")
 
-    def _open_capture(self, state_dir: Path | None) -> Capture | None:
+    def _open_captures(
+        self, folders: Mapping[str, Path] | None, state_dir: Path | None
+    ) -> Captures | None:
         settings = self.settings.capture
         if not settings.enabled:
             return None
-        if state_dir is None and settings.folder is None:
-            raise UserError("serving.capture is enabled and has no folder. Set its folder.")
-        folder = (state_dir or Path()) / _CAPTURE_DIR
-        return Capture(settings, folder, self.metrics.capture_dropped.inc, self._on_capture)
+        if folders is None:
+            if state_dir is None and settings.folder is None:
+                raise UserError("serving.capture is enabled and has no folder. Set its folder.")
+            folder = Path(settings.folder or (state_dir or Path()) / _CAPTURE_DIR)
+            folders = dict.fromkeys(self.shares, folder)
+        return Captures(settings, folders, self.metrics.capture_dropped.inc, self._on_capture)
 
     def _on_capture(self, problem: str | None) -> None:
         text = f"{problem}; answers continue, and exchanges are dropped" if problem else ""

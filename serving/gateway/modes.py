@@ -192,7 +192,15 @@ class Modes:
                 "A walk is gated by captured exchanges, and the gateway captures none: start it "
                 "with serving.capture.enabled=true."
             )
-        unknown = [task.name for task in self._tasks() if task.min_confidence is None]
+        tasks = self._tasks()
+        if mode == "canary" and set_by == _WALK and len(tasks) > 1:
+            raise ModeError(
+                "A mode is that of all tasks, and a walk is gated by the answers to one; the "
+                f"gateway serves {', '.join(task.name for task in tasks)}. Start a gateway of its "
+                "own for the preset that is to walk (understudy serve --preset P --port N), and "
+                "send its application there."
+            )
+        unknown = [task.name for task in tasks if task.min_confidence is None]
         if mode == "cascade" and unknown:
             raise ModeError(
                 f"The mode 'cascade' needs a threshold of confidence for {', '.join(unknown)}. Set "

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from serving.capture import folder as folder_module
+from serving.capture.captures import Captures
+from serving.capture.settings import CaptureSettings
 from task.importers import read_pairs
 from task.privacy import PrivacySettings
 from tests.serving.gateway import fakes
@@ -212,6 +214,31 @@ def test_what_waits_is_written_before_the_gateway_stops(tmp_path):
         servers.ask("gemini", stream=False)
     (file,) = (tmp_path / "capture").iterdir()
     assert len(file.read_text().splitlines()) == 1
+
+
+def test_each_task_is_captured_where_its_own_commands_look_for_it(tmp_path):
+    folders = {"triage": tmp_path / "a", "billing": tmp_path / "b"}
+    with harness() as servers:
+        tasks = [servers.task(), servers.task(name="billing", match="model", model_alias="gpt")]
+        servers.start(servers.settings(capture=True), tasks, capture_folders=folders)
+        servers.ask("gemini", stream=False)
+        body = {**openai_request(system="Another."), "model": "gpt"}
+        servers.post("/v1/chat/completions", body)
+    for task, folder in folders.items():
+        (file,) = folder.iterdir()
+        assert [json.loads(line)["task"] for line in file.read_text().splitlines()] == [task]
+
+
+def test_the_alarm_of_the_capture_lasts_until_all_folders_are_well(tmp_path):
+    problems = []
+    folders = {"a": tmp_path / "a", "b": tmp_path / "b", "c": tmp_path / "b"}
+    captures = Captures(CaptureSettings(), folders, lambda count: None, problems.append)
+    a, b = (captures._noted(tmp_path / name) for name in "ab")
+    a("a is full")
+    b("b is full")
+    a(None)
+    b(None)
+    assert problems == ["a is full", "a is full", "b is full", None]
 
 
 def test_a_client_that_leaves_while_the_model_hangs_is_a_line_without_an_answer(captured):

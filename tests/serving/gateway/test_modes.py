@@ -221,6 +221,17 @@ def test_on_a_full_disk_the_presets_mode_is_kept_by_no_file(servers, tmp_path):
     assert httpx.get(f"{servers.url}/understudy/status").json()["mode"]["mode"] == "failover"
 
 
+def test_a_walk_of_one_task_moves_no_users_of_another(servers, tmp_path):
+    capture = {"enabled": True, "folder": str(tmp_path)}
+    tasks = [servers.task(), servers.task(name="billing", match="model", model_alias="billing")]
+    servers.start(servers.settings(capture=capture), tasks)
+    refused = change(servers, "canary", canary_percent=1, set_by="cutover")
+    assert refused.status_code == 409
+    assert "the gateway serves triage, billing. Start a gateway of its own" in refused.text
+    assert change(servers, "failover", set_by="cutover").status_code == 200
+    assert change(servers, "canary", canary_percent=1).status_code == 200
+
+
 def test_a_mode_is_changed_only_from_the_one_that_was_expected(servers):
     servers.start(servers.settings(mode="canary", canary_percent=5))
     expected = {"mode": "canary", "canary_percent": 1}

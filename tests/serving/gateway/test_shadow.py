@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 import types
 from collections.abc import Callable
 
@@ -105,7 +106,9 @@ def exchange(text: str = "Hello.") -> Exchange:
     return Exchange("triage", "gemini", False, "service", "ok", 200, 1.0, "e", 0.0, content)
 
 
-def local_model(generate, slots: int = 1, clock: Callable[[], float] = Clock()) -> LocalModel:
+def local_model(
+    generate, slots: int = 1, clock: Callable[[], float] = time.monotonic
+) -> LocalModel:
     """A model whose server is a function."""
     task = ServedTask(
         name="triage", model="m", round=1, hash="abc", base_url="http://127.0.0.1:1/v1",
