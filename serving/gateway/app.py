@@ -232,7 +232,7 @@ class _App:
     async def _look_around(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            self._gateway.look_around()
+            await self._gateway.look_around()
 
     async def _warm_up(self) -> None:
         """Ask every model a sample until it answers."""

@@ -79,6 +79,9 @@ class Callers:
         alarms: Raised where a key or a project's tokens worked before and are refused.
         state_dir: See `KnownKeys`.
         clock: Seconds, monotonic.
+
+    Attributes:
+        known: The keys that succeeded here.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class Callers:
         self._own_key = own_key
         self._project = project
         self._alarms = alarms
-        self._known = KnownKeys(state_dir)
+        self.known = KnownKeys(state_dir)
         self._clock = clock
         self._projects: dict[str, _Project] = {}
 
@@ -104,19 +107,19 @@ class Callers:
             found = _PROJECT.match(client.path)
             project = found[1] if found else self._project
         has_gateway_key = bool(project) and self._own_key.is_given(client.headers)
-        return Caller(self._known.hash(signed.value), project, has_gateway_key)
+        return Caller(self.known.hash(signed.value), project, has_gateway_key)
 
     def covers(self, caller: Caller) -> bool:
         """Whether the tuned model answers for a caller whose key the service refuses."""
-        if self._known.has_succeeded(caller.key):
+        if self.known.has_succeeded(caller.key):
             return True
         return caller.has_gateway_key and self._knows_project_of(caller)
 
     def record_success(self, caller: Caller) -> None:
         """Remember that the service accepted a key."""
-        self._known.record_success(caller.key)
+        self.known.record_success(caller.key)
         if caller.project:
-            self._known.record_success(self._hash_of_project(caller))
+            self.known.record_success(self._hash_of_project(caller))
             project = self._projects.setdefault(caller.project, _Project())
             project.succeeded_at = self._clock()
         if self._alarms:
@@ -127,7 +130,7 @@ class Callers:
 
     def record_refusal(self, caller: Caller, failure: Failure) -> None:
         """Raise the alarm where the service refuses what it accepted before."""
-        if self._known.has_succeeded(caller.key):
+        if self.known.has_succeeded(caller.key):
             self._alarms.set(
                 f"key:{caller.key[:8]}",
                 True,
@@ -153,10 +156,10 @@ class Callers:
         self._alarms.set(f"project:{caller.project}", True, text)
 
     def _knows_project_of(self, caller: Caller) -> bool:
-        return self._known.has_succeeded(self._hash_of_project(caller))
+        return self.known.has_succeeded(self._hash_of_project(caller))
 
     def _hash_of_project(self, caller: Caller) -> str:
-        return self._known.hash(f"project {caller.project}".encode())
+        return self.known.hash(f"project {caller.project}".encode())
 
     def _is_settled(self, at: float) -> bool:
         return self._clock() - at >= _SETTLED_SECONDS

@@ -1,5 +1,6 @@
 """What the requests of a gateway share: connections, breakers, limits, keys, alarms, metrics."""
 
+import asyncio
 import random
 import time
 from collections import deque
@@ -118,9 +119,15 @@ class Gateway:
             self._session = open_session(self.upstream.keep_alive_seconds)
         return self._session
 
-    def look_around(self) -> None:
-        """Do what no request is to wait for, about once a second."""
+    async def look_around(self) -> None:
+        """Do what no request is to wait for: about once a second, and before a change of mode.
+
+        The files are looked at in a thread, as a folder on another machine may hang.
+        """
         self.alarms.age_out()
+        for each in (self.modes, self.callers.known):
+            if await asyncio.to_thread(each.is_outdated):
+                each.refresh()
 
     async def close(self) -> None:
         """Close the connections, and write what is still to be captured."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from serving.gateway.watched_file import WatchedFile, stamp_of
+
 _MAX_KEYS = 10_000
 _FILE = "keys.json"
 GATEWAY_KEY = b"x-understudy-key"
@@ -55,6 +57,7 @@ class KnownKeys:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file = folder / _FILE if folder else None
+        self._watched = WatchedFile(self._file)
         self._salt = secrets.token_bytes(32)
         self._known: OrderedDict[str, None] = OrderedDict()
         kept = self._kept()
@@ -88,10 +91,22 @@ class KnownKeys:
         with contextlib.suppress(OSError):
             self._write()
 
+    def is_outdated(self) -> bool:
+        """Whether another gateway has written since; may be called in any thread."""
+        return self._watched.has_changed()
+
+    def refresh(self) -> None:
+        """Take up the keys that succeeded at other gateways of the folder."""
+        kept = self._kept() if self.is_outdated() else None
+        if kept is not None and kept[0] == self._salt:
+            others = [hashed for hashed in kept[1] if hashed not in self._known]
+            self._known = OrderedDict.fromkeys([*others, *self._known][-_MAX_KEYS:])
+
     def _kept(self) -> tuple[bytes, list[str]] | None:
         """Return the salt and the hashes of the file; None where there are none."""
         if self._file is None:
             return None
+        self._watched.note(stamp_of(self._file))
         try:
             values = json.loads(self._file.read_text(encoding="utf-8"))
             known = [str(hashed) for hashed in values["keys"]]

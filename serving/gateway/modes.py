@@ -13,6 +13,7 @@ from pydantic import Field
 
 from core.errors import UserError
 from serving.gateway.task import ServedTask
+from serving.gateway.watched_file import WatchedFile, stamp_of
 from serving.mode_settings import MODES, Mode
 from serving.settings import ServingSettings
 
@@ -87,7 +88,8 @@ class Modes:
     Args:
         settings: The mode to begin with, and what the others need.
         tasks: Return the tasks that are served now.
-        state_dir: Keeps what was set at run time; None forgets it with the process.
+        state_dir: Keeps what was set at run time, for all gateways that share it; None forgets it
+            with the process.
 
     Attributes:
         current: The mode now.
@@ -106,9 +108,10 @@ class Modes:
         self._settings = settings
         self._tasks = tasks
         self._file = state_dir / _FILE if state_dir else None
+        self._watched = WatchedFile(self._file)
         self._watchers: list[Callable[[ModeState], None]] = []
-        preset = ModeState(mode=settings.mode, canary_percent=settings.canary_percent)
-        self.current = self._kept() or preset
+        self._preset = ModeState(mode=settings.mode, canary_percent=settings.canary_percent)
+        self.current = self._kept() or self._preset
         self.warning = ""
         self._check(self.current.mode)
 
@@ -167,18 +170,42 @@ class Modes:
         state = ModeState(mode=known, canary_percent=percent, since=now, set_by=set_by)
         try:
             self._keep(state)
-            self.warning = ""
+            warning = ""
         except OSError as error:
-            self.warning = self._unkept(state, error)
-        self.current = state
-        for watcher in self._watchers:
-            watcher(state)
+            warning = self._unkept(state, error)
+        self._take(state, warning)
         return state
+
+    def is_outdated(self) -> bool:
+        """Whether another gateway has set the mode since; may be called in any thread."""
+        return self._watched.has_changed()
+
+    def refresh(self) -> None:
+        """Take up what another gateway has set; what cannot be used here is a warning."""
+        if not self.is_outdated():
+            return
+        try:
+            state = self._kept() or self._without_file()
+            self._check(state.mode)
+        except UserError as error:
+            self._take(self.current, f"{error} This gateway stays in the mode {self.current.mode}")
+        else:
+            self._take(state, "")
 
     def watch(self, watcher: Callable[[ModeState], None]) -> None:
         """Call with the mode now, and at every change."""
         self._watchers.append(watcher)
         watcher(self.current)
+
+    def _take(self, state: ModeState, warning: str) -> None:
+        self.current, self.warning = state, warning
+        for watcher in self._watchers:
+            watcher(state)
+
+    def _without_file(self) -> ModeState:
+        """Return the mode where the file is gone, as on a full disk: never out of `private`."""
+        is_back = self._preset.mode == _BACK and self.current.mode != PRIVATE
+        return self._preset if is_back else self.current
 
     def _check(self, mode: Mode, set_by: str = "") -> None:
         settings = self._settings
@@ -210,7 +237,10 @@ class Modes:
             _check_detectors()
 
     def _kept(self) -> ModeState | None:
-        if self._file is None or not self._file.exists():
+        if self._file is None:
+            return None
+        self._watched.note(stamp_of(self._file))
+        if not self._file.exists():
             return None
         try:
             return ModeState.model_validate_json(self._file.read_text(encoding="utf-8"))
@@ -228,13 +258,16 @@ class Modes:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            stamp = stamp_of(part)
             part.replace(self._file)
+            self._watched.note(stamp)
         except OSError:
             with contextlib.suppress(OSError):
                 part.unlink()
             if not state.mode == self._settings.mode == _BACK:
                 raise
             self._file.unlink(missing_ok=True)  # a full disk allows it, and the preset says it, too
+            self._watched.note(None)
 
     def _unkept(self, state: ModeState, error: OSError) -> str:
         """Return the warning for a mode that is not kept.
@@ -250,8 +283,9 @@ class Modes:
             ) from error
         # The way to the service must not depend on a disk.
         return (
-            f"{problem}: the mode is {state.mode} until the gateway restarts, and not after. Free "
-            "space, or make the folder writable, and set the mode again"
+            f"{problem}: the mode is {state.mode} until the gateway restarts, and not after, nor "
+            "does another gateway of this folder take it up. Free space, or make the folder "
+            "writable, and set the mode again"
         )
 
 

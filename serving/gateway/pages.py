@@ -66,9 +66,11 @@ def make_router(gateway: Gateway, reloader: Reloader, readiness: Readiness) -> R
     template = environment.get_template("page.html.j2")
 
     async def page(request: Request) -> Response:
+        await gateway.look_around()
         return HTMLResponse(template.render(status=status_of(gateway, readiness)))
 
     async def status(request: Request) -> Response:
+        await gateway.look_around()
         return JSONResponse(status_of(gateway, readiness))
 
     async def metrics(request: Request) -> Response:
@@ -165,6 +167,7 @@ def _shown(exchange: Exchange) -> dict[str, Any]:
 
 async def _mode(request: Request, gateway: Gateway) -> Response:
     modes = gateway.modes
+    await gateway.look_around()  # another gateway may have changed it since
     try:
         asked = _AskedMode.model_validate_json(await request.body())
     except ValueError:

@@ -320,3 +320,15 @@ def test_without_a_key_only_this_machine_is_let_in(servers):
 
     servers.run(ask())
     assert sent[0]["status"] == 401
+
+
+def test_gateways_of_one_folder_know_each_others_keys(tmp_path):
+    one, other = KnownKeys(tmp_path), KnownKeys(tmp_path)
+    key = one.hash(b"a key")
+    other.record_success(other.hash(b"another key"))
+    one.record_success(key)
+    assert not other.has_succeeded(key)
+    other.refresh()
+    assert other.has_succeeded(key)
+    assert other.has_succeeded(other.hash(b"another key"))
+    assert not other.is_outdated()

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UserError
 from serving.commands import _mode
-from serving.gateway.modes import ModeState, in_canary
+from serving.gateway.modes import Modes, ModeState, in_canary
 from serving.running import RefusedError, RunningGateway
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
@@ -210,6 +210,71 @@ def test_the_way_back_to_the_service_needs_no_disk(servers, tmp_path, breaks):
         state.unlink()
     assert change(servers, "failover").json()["warning"] == ""
     assert httpx.get(f"{servers.url}/understudy/status").json()["alarms"] == []
+
+
+def modes_of(servers, folder, **settings) -> Modes:
+    return Modes(servers.settings(**settings), lambda: [servers.task()], folder)
+
+
+def test_gateways_of_one_folder_have_one_mode(servers, tmp_path):
+    one, other = (modes_of(servers, tmp_path) for _ in range(2))
+    seen = []
+    other.watch(lambda state: seen.append(state.mode))
+    for mode, percent in (("canary", 25), ("canary", 100), ("failover", 0)):
+        one.change(mode, percent)
+        assert other.is_outdated()
+        other.refresh()
+        assert (other.current, other.is_outdated()) == (one.current, False)
+    assert seen == ["failover", "canary", "canary", "failover"]
+    assert not one.is_outdated()
+
+
+def test_a_gateway_follows_the_mode_that_another_one_has_set(servers, tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.gateway.app._LOOK_SECONDS", 0.01)
+    servers.start(state_dir=tmp_path)
+    another = modes_of(servers, tmp_path)
+    another.change("canary", 100)
+    servers.wait_until(
+        lambda: served(servers.post(GEMINI_PATH, gemini_request())) == ("model", "canary")
+    )
+
+
+def test_what_another_gateway_has_set_counts_at_once_where_the_mode_is_changed(servers, tmp_path):
+    servers.start(state_dir=tmp_path)
+    modes_of(servers, tmp_path).change("canary", 25)
+    refused = change(
+        servers, "canary", canary_percent=100, expected={"mode": "canary", "canary_percent": 5}
+    )
+    assert (refused.status_code, "The mode is canary (25 %)" in refused.text) == (409, True)
+
+
+def test_a_mode_that_this_gateway_cannot_use_is_a_warning(servers, tmp_path):
+    one = modes_of(servers, tmp_path, mode="canary")
+    modes_of(servers, tmp_path, capture=True).change("shadow")
+    one.refresh()
+    assert one.current.mode == "canary"
+    assert "serving.capture to true. This gateway stays in the mode canary" in one.warning
+
+
+@pytest.mark.parametrize(("mode", "then"), [("canary", "failover"), ("private", "private")])
+def test_without_its_file_a_gateway_goes_back_but_never_out_of_private(
+    servers, tmp_path, mode, then
+):
+    one, other = (modes_of(servers, tmp_path) for _ in range(2))
+    one.change(mode)
+    other.refresh()
+    (tmp_path / "mode.json").unlink()
+    other.refresh()
+    assert other.current.mode == then
+
+
+def test_the_way_back_that_could_not_be_written_is_not_undone_by_the_file(servers, tmp_path):
+    one = modes_of(servers, tmp_path, mode="canary")
+    one.change("canary", 100)
+    full_disk(tmp_path)
+    one.change("failover")
+    one.refresh()
+    assert (one.current.mode, bool(one.warning)) == ("failover", True)
 
 
 def test_on_a_full_disk_the_presets_mode_is_kept_by_no_file(servers, tmp_path):
