@@ -172,7 +172,8 @@ class Gateway:
                 self.alarms.set(alarm, fall is not None, self._share_text(name, fall))
 
     def _share_text(self, name: str, fall: Fall | None) -> str:
-        text = f"the share of requests of task {name} is {self.shares[name].share:.0%}"
+        share = fall.latest if fall else self.shares[name].share
+        text = f"the share of requests of task {name} is {share:.0%}"
         if fall is None:
             return text
         text += f", and was {fall.before:.0%}. "

@@ -136,8 +136,15 @@ def test_an_alert_reads_metrics_and_labels_that_the_gateway_has(rule):
 
 def test_every_metric_of_a_fault_has_an_alert():
     text = " ".join(rule["expr"] for rule in _rules())
-    for name in ("breaker_open", "match_share", "alarm", "capture_dropped_total"):
+    for name in ("breaker_open", "alarm", "capture_dropped_total"):
         assert f"understudy_{name}" in text
+
+
+def test_the_alert_of_an_edited_instruction_follows_the_gateways_alarm():
+    """Of three tasks each has a third of the requests, so a fixed share would always alert."""
+    [rule] = [rule for rule in _rules() if rule["alert"] == "UnderstudyInstructionChanged"]
+    assert 'understudy_alarm{name=~"match_share:.+"}' in rule["expr"]
+    assert "understudy_match_share" not in rule["expr"]
 
 
 def test_the_systemd_unit_runs_commands_that_exist():

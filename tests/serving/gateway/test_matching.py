@@ -1,6 +1,7 @@
 """Which requests are of a task, in both protocols, and what the tuned model gets of them."""
 
 import json
+import random
 import string
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.gateway.explain import explain, explain_lines
-from serving.gateway.match_share import MatchShare
+from serving.gateway.match_share import Fall, MatchShare
 from serving.gateway.matching import Match, Matcher, Unmatched, too_long
 from serving.gateway.protocols import recognize
 from serving.gateway.protocols.base import UnreadableError
@@ -276,25 +277,50 @@ def test_explain_says_of_each_request_what_would_happen_and_why(tmp_path):
     assert explain_lines([lines[0]], [served()]) == found[:1]
 
 
+def recorded(share: MatchShare, requests) -> list[Fall | None]:
+    """The fall after each request."""
+    falls = []
+    for is_matched in requests:
+        share.record(is_matched=is_matched, excerpt="" if is_matched else "Sort, please.")
+        falls.append(share.fall())
+    return falls
+
+
+def steady(share: float, count: int, seed: int = 1) -> list[bool]:
+    generator = random.Random(seed)
+    return [generator.random() < share for _ in range(count)]
+
+
 def test_the_match_share_falls_when_an_application_edits_its_instruction():
     share = MatchShare()
-    for _ in range(120):
-        share.record(is_matched=True)
-    assert share.fall() is None
-    for _ in range(25):
-        share.record(is_matched=False, excerpt="Sort the message.")
-    assert share.fall() is None
-    share.record(is_matched=False, excerpt="Sort the message, please.")
-    fall = share.fall()
-    assert fall is not None
-    assert (fall.before, fall.excerpt) == (1.0, "Sort the message, please.")
-    assert fall.latest < 0.5
-    for _ in range(2000):
-        share.record(is_matched=False, excerpt="Sort the message, please.")
-    assert share.fall() is not None, "what lasts long is no better"
-    for _ in range(26):
-        share.record(is_matched=True)
-    assert share.fall() is None
+    assert recorded(share, [True] * 120)[-1] is None
+    falls = recorded(share, [False] * 20)
+    assert falls[0] is None
+    assert falls[-1] == Fall(0.6, 1.0, "Sort, please.")
+    assert recorded(share, [False] * 2000)[-1] is not None, "what lasts long is no better"
+    assert recorded(share, [True] * 50)[-1] is None
+
+
+@pytest.mark.parametrize("percent", [2, 10, 20, 33, 50, 90])
+def test_a_steady_share_of_several_tasks_raises_no_alarm(percent):
+    assert not any(recorded(MatchShare(), steady(percent / 100, 10_000, seed=percent)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "requests"),
+    [(1.0, 0.55, 60), (0.5, 0.2, 250), (0.33, 0.0, 60), (0.1, 0.0, 250), (0.02, 0.0, 1100)],
+)
+def test_a_share_that_has_really_fallen_is_told(before, after, requests):
+    share = MatchShare()
+    assert not any(recorded(share, steady(before, 3000)))
+    assert recorded(share, steady(after, requests, seed=2))[-1] is not None
+
+
+def test_an_instruction_that_is_accepted_again_ends_the_fall_of_a_rare_task():
+    share = MatchShare()
+    recorded(share, steady(0.1, 3000))
+    assert recorded(share, [False] * 400)[-1] is not None
+    assert None in recorded(share, steady(0.1, 600, seed=3))
 
 
 def test_a_share_that_was_never_higher_has_not_fallen():
