@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -24,6 +24,10 @@ class Client:
         scope: Of ASGI, as the following.
         receive: Likewise.
         send: Likewise.
+
+    Attributes:
+        has_begun: Whether the answer has begun.
+        on_begin: Called when it begins; None for nothing.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,6 +38,7 @@ class Client:
         self.headers: list[Header] = scope["headers"]
         self.address: str = (scope.get("client") or ("", 0))[0]
         self.has_begun = False
+        self.on_begin: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
         self._read = asyncio.Event()
@@ -132,6 +137,8 @@ class Client:
     async def begin(self, status: int, headers: list[Header]) -> None:
         """Send the status and the headers."""
         self.has_begun = True
+        if self.on_begin is not None:
+            self.on_begin()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send_part(self, data: bytes) -> None:

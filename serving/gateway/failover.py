@@ -1,6 +1,7 @@
 """A request for an answer: its task is recognized, and the mode says who is asked first."""
 
 import asyncio
+import functools
 from typing import Any
 
 from pydantic_core import from_json
@@ -105,11 +106,14 @@ class AnswerRequest:
             await answer_by_service(asked, body, None)
         else:
             try:
-                async with asyncio.timeout(asked.account.deadline):
+                async with asyncio.timeout(asked.account.deadline) as deadline:
+                    # Cut off there, an answer that has begun would look like a broken connection.
+                    self._client.on_begin = functools.partial(deadline.reschedule, None)
                     plan = self._gateway.modes.plan(asked.account.session or _beginning(found))
                     if plan.first == SERVICE or not await self._by_model_first(found, plan):
                         await Cover(asked, found, self._service_reason).answer(body)
             except TimeoutError:
+                self._client.on_begin = None
                 if not self._client.has_begun:
                     message = "Nobody answered within the deadline of X-Server-Timeout."
                     await asked.responder.refuse(504, message, _DEADLINE)

@@ -1,7 +1,10 @@
 """Slow is not dead: the limit for the first byte, and who wins past it."""
 
 import asyncio
+import threading
+import types
 
+import httpx
 import pytest
 
 from serving.gateway.first_byte import FirstByteLimits, Kind
@@ -9,6 +12,7 @@ from serving.settings import FirstByteBounds
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
+    GEMINI_STREAM_PATH,
     MODEL_TEXT,
     SERVICE_TEXT,
     gemini_request,
@@ -218,3 +222,47 @@ def test_a_service_that_says_nothing_at_all_is_given_up(servers):
     assert answer.status_code == 503
     assert "no byte within 0.1 s" in answer.json()["error"]["message"]
     servers.wait_until(lambda: servers.service.left_early == 1)
+
+
+@pytest.mark.parametrize("by", ["service", "model"])
+def test_the_callers_deadline_ends_when_its_answer_has_begun(servers, monkeypatch, by):
+    limits: list[asyncio.Timeout] = []
+    has_begun = threading.Event()
+
+    def timeout(seconds: float | None) -> asyncio.Timeout:
+        limits.append(asyncio.timeout(seconds))
+        return limits[-1]
+
+    async def slow(request, reply):
+        await reply.begin_chunks("text/event-stream")
+        first, *rest = fakes.stream_parts(request, SERVICE_TEXT)
+        await reply.chunk(first)
+        await asyncio.to_thread(has_begun.wait)
+        for part in rest:
+            await reply.chunk(part)
+        await reply.end_chunks()
+
+    monkeypatch.setattr("serving.gateway.failover.asyncio", types.SimpleNamespace(timeout=timeout))
+    servers.start(servers.settings(hold_kib=0, mode="failover" if by == "service" else "model"))
+    servers.service.behavior = slow
+    path, headers = f"{GEMINI_STREAM_PATH}?alt=sse", {"x-server-timeout": "20"}
+    url = servers.url + path
+    with httpx.stream("POST", url, json=gemini_request(), headers=headers) as answer:
+        parts = answer.iter_bytes()
+        got = [next(parts)]
+        assert limits[0].when() is None
+        has_begun.set()
+        got += parts
+    assert answer.headers["x-understudy-served-by"] == by
+    assert b'"finishReason"' in b"".join(got)
+
+
+def test_a_deadline_that_passes_before_the_answer_is_told(servers):
+    async def silent(request, reply):
+        await reply.stall()
+
+    servers.start()
+    servers.service.behavior = servers.model.behavior = silent
+    answer = servers.post(GEMINI_PATH, gemini_request(), x_server_timeout="0.1")
+    assert answer.status_code == 504
+    assert "within the deadline of X-Server-Timeout" in answer.text
