@@ -106,7 +106,7 @@ def serve(arguments: argparse.Namespace, load: LoadPresets) -> None:
         elif arguments.round is not None:
             raise UserError(
                 f"--round {arguments.round} goes with `understudy serve reload`; a gateway starts "
-                "with the best round."
+                "with the round that was chosen so, or with the best one."
             )
         elif arguments.explain:
             print(_explained(arguments.explain, presets))  # noqa: T201

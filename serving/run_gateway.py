@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
+from core.errors import UserError
+from serving.chosen_round import read_chosen_round
 from serving.cutover.pairs import capture_folder
 from serving.gateway.server import listen, make_server
+from serving.gateway.task import ServedTask
 from serving.model.gguf import SERVING_DIR
 from serving.model.host import TunedModels
 from serving.preset import ServedPreset
@@ -28,11 +31,11 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
     listener = listen(settings.host, port)
     models = TunedModels(presets, on_state=_tell)
     try:
+        state_dir = presets[0].output_dir / SERVING_DIR
         # Both take seconds: the model's server loads its weights meanwhile.
         create_app, tasks = await asyncio.gather(
-            asyncio.to_thread(_import_create_app), models.load(None)
+            asyncio.to_thread(_import_create_app), _load(models, read_chosen_round(state_dir))
         )
-        state_dir = presets[0].output_dir / SERVING_DIR
         state_dir.mkdir(parents=True, exist_ok=True)
         app = create_app(
             settings,
@@ -41,6 +44,7 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
             state_dir=state_dir,
             # Where `verdict` and `cutover` of each preset look for them.
             capture_folders={preset.task.name: capture_folder(preset) for preset in presets},
+            say=_say,
         )
         url = f"http://{settings.host}:{listener.getsockname()[1]}"
         for task in tasks:
@@ -50,6 +54,19 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
     finally:
         await models.close()
         listener.close()
+
+
+async def _load(models: TunedModels, chosen: int | None) -> Sequence[ServedTask]:
+    """Start the models of the round that was chosen, or, where it is gone, of the best one."""
+    if chosen is None:
+        return await models.load(None)
+    try:
+        tasks = await models.load(chosen)
+    except UserError as error:
+        _say(f"Round {chosen}, which `serve reload` chose, cannot be loaded: {error}")
+        return await models.load(None)
+    _say(f"Round {chosen} was chosen by `serve reload`; without --round it takes the best one.")
+    return tasks
 
 
 def _import_create_app() -> Callable[..., ASGIApp]:

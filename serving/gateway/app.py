@@ -62,6 +62,7 @@ def create_app(
     capture_folders: Mapping[str, Path] | None = None,
     on_exchange: Callable[[Exchange], None] | None = None,
     on_close: Callable[[], Awaitable[None]] | None = None,
+    say: Callable[[str], None] = lambda text: None,
     clock: Callable[[], float] = time.monotonic,
     rng: random.Random | None = None,
 ) -> ASGIApp:
@@ -71,11 +72,13 @@ def create_app(
         settings: With `service` set.
         tasks: In the order in which they are matched.
         host: Loads other rounds' models for `POST /understudy/reload`; None refuses it.
-        state_dir: Keeps the hashes of keys that succeeded over restarts; None keeps them in memory.
+        state_dir: Keeps over restarts what was learned and chosen: the hashes of keys that
+            succeeded, the mode and the round; None keeps it in memory.
         capture_folders: Where the exchanges of each task are captured; None for that of the
             settings, or one in `state_dir`, for all tasks.
         on_exchange: Called with every exchange; must return at once.
         on_close: Awaited after the last request when the server stops.
+        say: Takes what a person is to know at the start.
         clock: Seconds, monotonic, for the breakers.
         rng: Draws the breakers' jitter.
 
@@ -95,20 +98,21 @@ def create_app(
         clock=clock,
         rng=rng,
     )
-    return _App(gateway, host, on_close)
+    say(gateway.modes.said)
+    return _App(gateway, Reloader(gateway, host, state_dir), on_close)
 
 
 class _App:
     def __init__(
         self,
         gateway: Gateway,
-        host: ModelHost | None,
+        reloader: Reloader,
         on_close: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._gateway = gateway
         self._on_close = on_close
         self._readiness = Readiness()
-        self._pages = make_router(gateway, Reloader(gateway, host), self._readiness)
+        self._pages = make_router(gateway, reloader, self._readiness)
         self._is_local = gateway.settings.is_local
         self._key = gateway.own_key
 

@@ -17,12 +17,13 @@ from serving.gateway.callers import Caller, Callers, GatewayKey
 from serving.gateway.exchange import Exchange
 from serving.gateway.faults import Failure, Fault
 from serving.gateway.first_byte import FirstByteLimits
+from serving.gateway.kept_mode import ModeState
 from serving.gateway.late_answers import LateAnswers
 from serving.gateway.local_model import LocalModel
 from serving.gateway.match_share import Fall, MatchShare
 from serving.gateway.matching import Match, Matcher, Unmatched
 from serving.gateway.metrics import Metrics
-from serving.gateway.modes import PRIVATE, Modes, ModeState
+from serving.gateway.modes import PRIVATE, Modes
 from serving.gateway.shadow import Shadow
 from serving.gateway.task import ServedTask
 from serving.gateway.upstream import Upstream, open_session
@@ -232,7 +233,9 @@ class Gateway:
         percent = state.canary_percent if state.mode == "canary" else 0.0
         self.metrics.canary_percent.set(percent)
         warning = self.modes.warning
-        self.alarms.set("mode", bool(warning), warning or "the mode is kept over restarts again")
+        self.alarms.set(
+            "mode", bool(warning), warning or "the mode holds, and is kept over restarts"
+        )
 
     def _open_captures(
         self, folders: Mapping[str, Path] | None, state_dir: Path | None

@@ -1,23 +1,17 @@
 """Who answers first while the service is well; changed at run time, kept over restarts."""
 
-import contextlib
 import datetime
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import pydantic
-from pydantic import Field
-
 from core.errors import UserError
+from serving.gateway.kept_mode import KeptMode, ModeState
 from serving.gateway.task import ServedTask
-from serving.gateway.watched_file import WatchedFile, stamp_of
 from serving.mode_settings import MODES, Mode
 from serving.settings import ServingSettings
 
-_FILE = "mode.json"
 _BACK = "failover"
 _WALK = "cutover"  # what sets the mode
 _BUCKETS = 10_000  # a canary's share is held to a hundredth of a percent
@@ -29,22 +23,6 @@ CANARY, MODEL, UNSURE, PRIVATE, MODEL_FAILED = (
     "private",
     "model_failed",
 )
-
-
-class ModeState(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """The mode of a gateway.
-
-    Attributes:
-        mode: The mode.
-        canary_percent: Share of the task's requests that the tuned model answers in `canary`.
-        since: When it was set, ISO 8601; empty where it is the preset's.
-        set_by: What set it: `preset`, `serve mode` or `cutover`.
-    """
-
-    mode: Mode
-    canary_percent: float = Field(ge=0, le=100)
-    since: str = ""
-    set_by: str = Field("preset", max_length=200)
 
 
 class Plan(NamedTuple):
@@ -93,10 +71,12 @@ class Modes:
 
     Attributes:
         current: The mode now.
-        warning: Why a restart would forget it; empty where it is kept.
+        warning: Why a restart would forget it, or why it is not the one that was kept; empty where
+            all is well.
 
     Raises:
-        UserError: The mode cannot be used with the settings, or what was kept is damaged.
+        UserError: The preset's mode cannot be used with the settings, nor `private` that was kept;
+            or what was kept is damaged.
     """
 
     def __init__(
@@ -107,13 +87,20 @@ class Modes:
     ) -> None:
         self._settings = settings
         self._tasks = tasks
-        self._file = state_dir / _FILE if state_dir else None
-        self._watched = WatchedFile(self._file)
         self._watchers: list[Callable[[ModeState], None]] = []
-        self._preset = ModeState(mode=settings.mode, canary_percent=settings.canary_percent)
-        self.current = self._kept() or self._preset
-        self.warning = ""
-        self._check(self.current.mode)
+        preset = ModeState(mode=settings.mode, canary_percent=settings.canary_percent)
+        self._preset = preset
+        self._kept = KeptMode(state_dir, preset)
+        self.current, self.warning = self._at_start()
+
+    @property
+    def said(self) -> str:
+        """The mode and who has set it, as a sentence."""
+        now, preset = self.current, self._preset
+        if now == preset:
+            return f"The mode is {now}, the preset's."
+        by = f", set by {now.set_by} at {now.since}" if now.since else ""
+        return f"The mode is {now}{by}; the preset's is {preset}."
 
     @property
     def is_service_off(self) -> bool:
@@ -167,25 +154,28 @@ class Modes:
             raise ModeError(f"A canary of {percent:g} % is not possible; give 0 to 100.")
         self._check(known, set_by)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        state = ModeState(mode=known, canary_percent=percent, since=now, set_by=set_by)
-        try:
-            self._keep(state)
-            warning = ""
-        except OSError as error:
-            warning = self._unkept(state, error)
-        self._take(state, warning)
+        state = ModeState(
+            mode=known,
+            canary_percent=percent,
+            since=now,
+            set_by=set_by,
+            preset=str(self._preset),
+        )
+        is_presets = known == self._preset.mode == _BACK
+        problem = self._kept.write(state, may_be_preset=is_presets)
+        self._take(state, _unkept(state, problem) if problem else "")
         return state
 
     def is_outdated(self) -> bool:
         """Whether another gateway has set the mode since; may be called in any thread."""
-        return self._watched.has_changed()
+        return self._kept.has_changed()
 
     def refresh(self) -> None:
         """Take up what another gateway has set; what cannot be used here is a warning."""
         if not self.is_outdated():
             return
         try:
-            state = self._kept() or self._without_file()
+            state = self._kept.read() or self._without_file()
             self._check(state.mode)
         except UserError as error:
             self._take(self.current, f"{error} This gateway stays in the mode {self.current.mode}")
@@ -196,6 +186,23 @@ class Modes:
         """Call with the mode now, and at every change."""
         self._watchers.append(watcher)
         watcher(self.current)
+
+    def _at_start(self) -> tuple[ModeState, str]:
+        """Return the mode to begin with, and why it is not the one that was kept."""
+        kept = self._kept.read()
+        # An edited preset is the later word.
+        if kept is None or (kept.preset and kept.preset != str(self._preset)):
+            self._check(self._preset.mode)
+            return self._preset, ""
+        try:
+            self._check(kept.mode)
+        except ModeError as error:
+            if kept.mode == PRIVATE:
+                raise
+            # The safety net has to come back, if only as that.
+            back = self._preset.model_copy(update={"mode": _BACK})
+            return back, f"{error} Until then the gateway is in the mode {_BACK}, not {kept}"
+        return kept, ""
 
     def _take(self, state: ModeState, warning: str) -> None:
         self.current, self.warning = state, warning
@@ -236,57 +243,24 @@ class Modes:
         if mode == "private":
             _check_detectors()
 
-    def _kept(self) -> ModeState | None:
-        if self._file is None:
-            return None
-        self._watched.note(stamp_of(self._file))
-        if not self._file.exists():
-            return None
-        try:
-            return ModeState.model_validate_json(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            # Not the preset's instead: `private` must not become another mode by itself.
-            raise UserError(
-                f"{str(self._file)!r}, which keeps the gateway's mode, is damaged. Delete it to "
-                f"start with serving.mode ({self._settings.mode})."
-            ) from None
 
-    def _keep(self, state: ModeState) -> None:
-        if self._file is None:
-            return
-        part = self._file.with_suffix(f".{os.getpid()}.part")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            stamp = stamp_of(part)
-            part.replace(self._file)
-            self._watched.note(stamp)
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            if not state.mode == self._settings.mode == _BACK:
-                raise
-            self._file.unlink(missing_ok=True)  # a full disk allows it, and the preset says it, too
-            self._watched.note(None)
+def _unkept(state: ModeState, problem: str) -> str:
+    """Return the warning for a mode that is not kept.
 
-    def _unkept(self, state: ModeState, error: OSError) -> str:
-        """Return the warning for a mode that is not kept.
-
-        Raises:
-            ModeError: It is not to be taken then.
-        """
-        problem = f"{str(self._file)!r} cannot be written ({error.strerror})"
-        if state.mode != _BACK:
-            raise ModeError(
-                f"{problem}, and a mode that a restart would forget is not set. Free space, or "
-                "make the folder writable."
-            ) from error
-        # The way to the service must not depend on a disk.
-        return (
-            f"{problem}: the mode is {state.mode} until the gateway restarts, and not after, nor "
-            "does another gateway of this folder take it up. Free space, or make the folder "
-            "writable, and set the mode again"
+    Raises:
+        ModeError: It is not to be taken then.
+    """
+    if state.mode != _BACK:
+        raise ModeError(
+            f"{problem}, and a mode that a restart would forget is not set. Free space, or make "
+            "the folder writable."
         )
+    # The way to the service must not depend on a disk.
+    return (
+        f"{problem}: the mode is {state.mode} until the gateway restarts, and not after, nor does "
+        "another gateway of this folder take it up. Free space, or make the folder writable, and "
+        "set the mode again"
+    )
 
 
 def in_canary(session: str, percent: float) -> bool:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from core.errors import UserError
+from serving.chosen_round import keep_chosen_round
 from serving.gateway.gateway import Gateway, Served
 from serving.gateway.local_model import ModelFailedError
 from serving.gateway.task import ServedTask
@@ -47,11 +49,15 @@ class Reloader:
     Args:
         gateway: Whose.
         host: Loads and stops models; None refuses.
+        state_dir: Keeps the round that was chosen; None forgets it with the process.
     """
 
-    def __init__(self, gateway: Gateway, host: ModelHost | None) -> None:
+    def __init__(
+        self, gateway: Gateway, host: ModelHost | None, state_dir: Path | None = None
+    ) -> None:
         self._gateway = gateway
         self._host = host
+        self._state_dir = state_dir
         self._lock = asyncio.Lock()
 
     async def reload(self, round: int | None) -> list[str]:
@@ -80,9 +86,23 @@ class Reloader:
                 await self._host.retire(self._gone(fresh, self._gateway.served))
                 raise
             before = self._gateway.take_up(fresh)
+            self._keep(round)
             await self._drained(before)
             await self._host.retire(self._gone(before, fresh))
             return [task.model_version for task in tasks]
+
+    def _keep(self, round: int | None) -> None:
+        if self._state_dir is None:
+            return
+        problem = ""
+        try:
+            keep_chosen_round(self._state_dir, round)
+        except OSError as error:
+            problem = (
+                f"{str(self._state_dir)!r} cannot be written ({error.strerror}): a restart forgets "
+                "which round was chosen. Free space, or make the folder writable, and reload again"
+            )
+        self._gateway.alarms.set("round", bool(problem), problem or "the round is kept")
 
     @staticmethod
     def _gone(served: Served, kept: Served) -> list[ServedTask]:

@@ -5,13 +5,15 @@ import os
 import random
 import re
 import shutil
+import sys
 
 import httpx
 import pytest
 
 from core.errors import UserError
 from serving.commands import _mode
-from serving.gateway.modes import Modes, ModeState, in_canary
+from serving.gateway.kept_mode import ModeState
+from serving.gateway.modes import Modes, in_canary
 from serving.running import RefusedError, RunningGateway
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
@@ -275,6 +277,49 @@ def test_the_way_back_that_could_not_be_written_is_not_undone_by_the_file(server
     one.change("failover")
     one.refresh()
     assert (one.current.mode, bool(one.warning)) == ("failover", True)
+
+
+@pytest.mark.parametrize(
+    ("edited", "mode"),
+    [
+        ({}, "canary of 25 %"),
+        ({"canary_percent": 10}, "canary of 25 %"),
+        ({"mode": "private"}, "private"),
+        ({"mode": "canary", "canary_percent": 10}, "canary of 10 %"),
+    ],
+)
+def test_an_edited_preset_is_the_later_word(servers, tmp_path, edited, mode):
+    modes_of(servers, tmp_path).change("canary", 25)
+    again = modes_of(servers, tmp_path, **edited)
+    assert (str(again.current), again.warning) == (mode, "")
+    assert again.said.startswith(f"The mode is {mode}, ")
+
+
+def test_the_mode_says_who_has_set_it(servers, tmp_path):
+    modes = modes_of(servers, tmp_path)
+    assert modes.said == "The mode is failover, the preset's."
+    state = modes.change("canary", 25)
+    said = f"canary of 25 %, set by serve mode at {state.since}; the preset's is failover."
+    assert modes_of(servers, tmp_path).said == f"The mode is {said}"
+
+
+def test_a_kept_mode_that_cannot_be_used_any_more_starts_in_failover(servers, tmp_path):
+    """As a cascade whose threshold belonged to the model before."""
+    sure = servers.task(measures_confidence=True, min_confidence=-0.2)
+    Modes(servers.settings(), lambda: [sure], tmp_path).change("cascade")
+    servers.start(state_dir=tmp_path)
+    status = httpx.get(f"{servers.url}/understudy/status").json()
+    assert status["mode"]["mode"] == "failover"
+    [alarm] = status["alarms"]
+    assert (alarm["name"], "failover, not cascade" in alarm["text"]) == ("mode", True)
+    assert Modes(servers.settings(), lambda: [sure], tmp_path).current.mode == "cascade"
+
+
+def test_private_that_cannot_be_used_any_more_is_no_other_mode(servers, tmp_path, monkeypatch):
+    modes_of(servers, tmp_path).change("private")
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+    with pytest.raises(UserError, match="'private' needs the package phonenumbers"):
+        modes_of(servers, tmp_path)
 
 
 def test_on_a_full_disk_the_presets_mode_is_kept_by_no_file(servers, tmp_path):

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from core.errors import UserError
+from serving.chosen_round import read_chosen_round
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import GEMINI_PATH, MODEL_TEXT, Harness, gemini_request
 
@@ -59,6 +60,22 @@ def test_a_new_model_is_taken_up_and_the_old_one_comes_back(servers, host):
     assert host.retired == [f"{servers.model.url}/v1"]
     assert reload(servers, 3).json() == {"serving": ["triage/round-3@1f2e3d4c"]}
     assert servers.ask("gemini", stream=False) == MODEL_TEXT
+
+
+def test_the_round_that_was_chosen_is_kept_where_it_is_taken_up(servers, tmp_path):
+    host = Host(servers)
+    servers.start(host=host, state_dir=tmp_path)
+    assert reload(servers, 4).status_code == 200
+    assert read_chosen_round(tmp_path) == 4
+    assert reload(servers, 9).status_code == 409
+    assert read_chosen_round(tmp_path) == 4
+    (tmp_path / ".round.json.new").mkdir()  # nothing can be written there
+    assert reload(servers, 3).status_code == 200
+    [alarm] = httpx.get(f"{servers.url}/understudy/status").json()["alarms"]
+    assert (alarm["name"], "forgets which round" in alarm["text"]) == ("round", True)
+    assert reload(servers, None).status_code == 200
+    assert read_chosen_round(tmp_path) is None
+    servers.run(host.other.stop())
 
 
 def test_a_model_that_breaks_the_contract_is_not_taken_up(servers, host):
