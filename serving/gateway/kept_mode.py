@@ -32,7 +32,7 @@ class ModeState(pydantic.BaseModel, frozen=True, extra="forbid"):
     preset: str = ""
 
     def __str__(self) -> str:
-        """The mode, and the share of a canary."""
+        """Return the mode, and the share of a canary."""
         return f"canary of {self.canary_percent:g} %" if self.mode == "canary" else self.mode
 
 
