@@ -121,10 +121,10 @@ class AnswerRequest:
     async def _by_model_first(self, match: Match, plan: Plan) -> bool:
         """Let the tuned model answer while the service is well; False where the service is to."""
         asked = self._asked
+        self._service_reason = MODEL_FAILED
         try:
             answer = await self._model_answer(match, plan)
         except ModelFailedError as error:
-            self._service_reason = MODEL_FAILED
             if plan.is_alone:
                 text = sentence(str(error))
                 await asked.responder.refuse(503, text, plan.reason, error.retry_after_seconds)
@@ -148,6 +148,7 @@ class AnswerRequest:
             async with asyncio.timeout(seconds):
                 if unmatched := await asked.too_long(match):
                     self._gateway.record_unmatched(unmatched)
+                    self._service_reason = f"unmatched:{unmatched.reason}"  # the model is well
                     raise ModelFailedError(f"it does not answer: {unmatched.why}")
                 return await asked.ask_model(match)
         except TimeoutError:

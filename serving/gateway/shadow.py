@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from serving.gateway.exchange import Exchange, TunedAnswer
 from serving.gateway.local_model import LocalModel, ModelFailedError
+from serving.gateway.matching import Match, too_long
 from serving.gateway.protocols.base import ModelAnswer
 from serving.mode_settings import ShadowSettings
 
@@ -93,6 +94,8 @@ class Shadow:
         if model is None or model.breaker.seconds_left() > 0:
             self._on_dropped()
             return exchange
+        if await asyncio.to_thread(too_long, Match(model.task, content.messages)):
+            return exchange  # the service's, in every mode
         started = time.monotonic()
         answering = asyncio.create_task(self._answer(model, exchange))
         try:

@@ -102,6 +102,15 @@ def test_a_canary_whose_model_fails_is_answered_by_the_service(servers, protocol
     ]
 
 
+@pytest.mark.parametrize("mode", ["canary", "cascade", "model"])
+def test_a_prompt_beyond_the_context_is_the_services_and_no_failure_of_the_model(servers, mode):
+    task = servers.task(measures_confidence=True, min_confidence=-0.2, context_length=70)
+    servers.start(servers.settings(mode=mode, canary_percent=100), [task])
+    reply = servers.post(GEMINI_PATH, gemini_request("A long story. " * 20))
+    assert served(reply) == ("service", "unmatched:too_long")
+    assert servers.model.received == []
+
+
 def test_a_canary_sticks_to_the_user_of_openai_and_to_a_conversation(servers):
     servers.start(servers.settings(mode="canary", canary_percent=50))
     for user in ("ada", "bob", "eve", "joe"):

@@ -122,7 +122,9 @@ def local_model(
     return model
 
 
-def copies(model: LocalModel, number: int = 1) -> tuple[list[str | None], int]:
+def copies(
+    model: LocalModel, number: int = 1, text: str = "Hello."
+) -> tuple[list[str | None], int]:
     """The texts of the model's answers to copies, None for none, and how many were dropped."""
 
     async def run():
@@ -133,7 +135,7 @@ def copies(model: LocalModel, number: int = 1) -> tuple[list[str | None], int]:
         running = asyncio.create_task(shadow.run_forever())
         texts = []
         for _ in range(number):
-            assert shadow.offer(exchange())
+            assert shadow.offer(exchange(text))
             answer = (await done.get()).content.model
             texts.append(answer.answer.text if answer else None)
         running.cancel()
@@ -166,6 +168,12 @@ def test_a_copy_that_is_not_asked_is_dropped_and_no_wrong_answer():
     assert copies(model) == ([None], 1)
     probe.success()
     assert copies(model) == (["a"], 0)
+
+
+def test_a_prompt_beyond_the_context_is_no_pair():
+    model = local_model(answers)
+    assert copies(model, text="word " * 49) == ([None], 0)
+    assert copies(model, text="word " * 48) == (["a"], 0)
 
 
 @pytest.mark.parametrize(
