@@ -12,6 +12,8 @@ def known_threshold(
 ) -> float | None:
     """Return the threshold of a model: the preset's own, or the one that was chosen for it.
 
+    There is none where `serving.confidence` is not enabled.
+
     Args:
         preset: The preset.
         model_version: A threshold that was chosen for another model says nothing of this one.
@@ -22,6 +24,8 @@ def known_threshold(
         UserError: What was chosen cannot be read.
     """
     settings = preset.settings.confidence
+    if not settings.enabled:  # nothing is measured, and no answer would ever be sure
+        return None
     file = preset.output_dir / artifact_files.CONFIDENCE
     if settings.threshold is not None or not file.is_file():
         return settings.threshold

@@ -92,7 +92,13 @@ def test_the_threshold_leaves_out_what_is_wrong(servers, preset):
 
 
 def test_a_threshold_of_the_preset_comes_first(preset_of):
-    assert known_threshold(preset_of(confidence={"threshold": -0.5}), "any", 4, print) == -0.5
+    own = preset_of(confidence={"enabled": True, "threshold": -0.5})
+    assert known_threshold(own, "any", 4, print) == -0.5
+
+
+def test_without_measured_confidence_there_is_no_threshold(preset_of):
+    """Or a cascade would be taken, and every answer of the model would be thrown away as unsure."""
+    assert known_threshold(preset_of(confidence={"threshold": -0.5}), "any", 4, print) is None
 
 
 def test_a_server_without_log_probabilities_is_named(servers, preset):
