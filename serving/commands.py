@@ -97,8 +97,9 @@ def serve(arguments: argparse.Namespace, load: LoadPresets) -> None:
         UserError: A preset, its model or the port cannot be used.
     """
     with load(arguments.presets or ["offline"], arguments.overrides) as presets:
-        port = presets[0].settings.port if arguments.port is None else arguments.port
-        gateway = RunningGateway(port, presets[0].settings.key_env)
+        settings = presets[0].settings
+        port = settings.port if arguments.port is None else arguments.port
+        gateway = RunningGateway(port, settings.key_env, settings.host)
         if arguments.action == _RELOAD:
             print(_reload(gateway, arguments.round))  # noqa: T201
         elif arguments.action == _MODE:

@@ -1,4 +1,4 @@
-"""`python -m serving.probe`: exit status 0 when the gateway on this host is ready.
+"""`python -m serving.probe PORT [KEY_ENV [HOST]]`: exit status 0 when the gateway here is ready.
 
 For container and Kubernetes probes, which have no key of the gateway to send.
 """
@@ -7,18 +7,21 @@ import os
 import sys
 import urllib.request
 
+from serving.address import url_of
+
 _SECONDS = 5
 
 
 def main() -> int:
-    """Ask the gateway on this host; its port is the first argument, its key's variable the second.
+    """Ask the gateway on this host: the arguments are its port, its key's variable and its address.
 
     Returns:
         0 when it is ready, else 1.
     """
     port = sys.argv[1] if len(sys.argv) > 1 else "8100"
     key_env = sys.argv[2] if len(sys.argv) > 2 else ""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/understudy/ready")
+    host = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
+    request = urllib.request.Request(f"{url_of(host, port)}/understudy/ready")
     if key := os.environ.get(key_env, ""):
         request.add_header("x-understudy-key", key)
     try:

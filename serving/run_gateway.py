@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.types import ASGIApp
 
 from core.errors import UserError
+from serving.address import url_of
 from serving.chosen_round import read_chosen_round
 from serving.cutover.pairs import capture_folder
 from serving.gateway.server import listen, make_server
@@ -46,7 +47,7 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
             capture_folders={preset.task.name: capture_folder(preset) for preset in presets},
             say=_say,
         )
-        url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        url = url_of(settings.host, listener.getsockname()[1])
         for task in tasks:
             _say(f"{task.model_version} is ready behind {url}")
         _say(f"Point the application at {url}; {url}/understudy/ shows who answers.")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import UserError
+from serving.address import url_of
 
 _SECONDS = 30.0
 
@@ -22,10 +23,12 @@ class RunningGateway:
     Args:
         port: Its port.
         key_env: Environment variable with its own key; None where it has none.
+        host: Address that it listens on, `serving.host`.
     """
 
-    def __init__(self, port: int, key_env: str | None = None) -> None:
+    def __init__(self, port: int, key_env: str | None = None, host: str = "127.0.0.1") -> None:
         self._port = port
+        self._base_url = url_of(host, port)
         key = os.environ.get(key_env, "").strip() if key_env else ""
         self._headers = {"x-understudy-key": key} if key else {}
 
@@ -56,7 +59,7 @@ class RunningGateway:
         return self._ask(urllib.request.Request(self._url(name), body, headers), timeout_seconds)
 
     def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._port}/understudy/{name}"
+        return f"{self._base_url}/understudy/{name}"
 
     def _ask(self, request: urllib.request.Request, seconds: float = _SECONDS) -> dict[str, Any]:
         try:
@@ -68,8 +71,8 @@ class RunningGateway:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)  # urllib wraps what the system says
             raise UserError(
-                f"No gateway answers on port {self._port} ({reason}). Start it with `understudy "
-                "serve`, or name its port with --port."
+                f"No gateway answers on port {self._port}, at {self._base_url} ({reason}). Start "
+                "it with `understudy serve`, or name its port with --port."
             ) from None
 
 

@@ -120,7 +120,7 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
     with load([arguments.preset], arguments.overrides) as [preset]:
         file, task = preset.output_dir / artifact_files.CUTOVER, preset.task.name
         port = preset.settings.port if arguments.port is None else arguments.port
-        gateway = RunningGateway(port, preset.settings.key_env)
+        gateway = RunningGateway(port, preset.settings.key_env, preset.settings.host)
         if arguments.back:
             report = walk_to_end(file, task)
             walk = CutoverWalk(preset, report, file, gateway=gateway, scorer=None, say=_say)
@@ -194,7 +194,7 @@ def watch(arguments: argparse.Namespace, load: LoadPresets) -> None:
                 preset,
                 service=service,
                 scorer=scorer,
-                gateway=RunningGateway(port, settings.key_env),
+                gateway=RunningGateway(port, settings.key_env, settings.host),
                 report=known or WatchReport(task=preset.task.name),
             )
 
