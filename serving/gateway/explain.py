@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.errors import UserError
-from serving.gateway.matching import UNREADABLE, Match, Matcher, Unmatched, too_long
+from serving.gateway.matching import (
+    MAX_BODY,
+    TOO_LARGE,
+    UNREADABLE,
+    Match,
+    Matcher,
+    Unmatched,
+    too_long,
+)
 from serving.gateway.protocols import GEMINI, OPENAI, recognize
 from serving.gateway.protocols.base import Route, UnreadableError
 from serving.gateway.task import ServedTask
@@ -69,13 +77,15 @@ def explain_lines(lines: Iterable[str], tasks: Sequence[ServedTask]) -> list[Exp
 
 def _explain(number: int, line: str, matcher: Matcher) -> Explanation:
     try:
-        body, route = _read(line)
+        body, route, size = _read(line)
     except ValueError as error:
         return Explanation(number, "", UNREADABLE, str(error))
     if route is None:
         return Explanation(number, "", "path", "it is no request for an answer; it passes through")
     try:
-        found: Match | Unmatched = matcher.match(route.dialect.read_request(body, route))
+        found: Match | Unmatched = Unmatched(TOO_LARGE)
+        if size <= MAX_BODY:
+            found = matcher.match(route.dialect.read_request(body, route))
     except UnreadableError:
         found = Unmatched(UNREADABLE)
     if isinstance(found, Match):
@@ -91,8 +101,8 @@ def _explain(number: int, line: str, matcher: Matcher) -> Explanation:
     return Explanation(number, "", found.reason, f"{found.why}{shown}")
 
 
-def _read(line: str) -> tuple[Any, Route | None]:
-    """Return the body of a request, and its route; ValueError where it is no request."""
+def _read(line: str) -> tuple[Any, Route | None, int]:
+    """Return the body of a request, its route and its bytes; ValueError where it is no request."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -102,15 +112,22 @@ def _read(line: str) -> tuple[Any, Route | None]:
     if isinstance(path := value.get("path"), str):
         path, _, query = path.partition("?")
         body = value.get("body")
-        return (
-            json.loads(body) if isinstance(body, str) else body,
-            recognize(str(value.get("method", "POST")).upper(), path, query.encode()),
-        )
+        route = recognize(str(value.get("method", "POST")).upper(), path, query.encode())
+        if isinstance(body, str):
+            return json.loads(body), route, len(body.encode(errors="replace"))
+        return body, route, _size(body)
     if "contents" in value:
-        return value, Route(GEMINI, str(value.get("model", "")).rpartition("/")[2], None)
+        model = str(value.get("model", "")).rpartition("/")[2]
+        return value, Route(GEMINI, model, None), _size(value)
     if "messages" in value:
-        return value, Route(OPENAI, "", None)
+        return value, Route(OPENAI, "", None), _size(value)
     raise ValueError("it has neither `contents` (Gemini) nor `messages` (OpenAI) nor `path`")
+
+
+def _size(body: Any) -> int:
+    """Return the bytes of a body as clients write it: without white space around its parts."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode(errors="replace"))
 
 
 def _excerpt(text: str) -> str:

@@ -11,7 +11,7 @@ from serving.gateway.client_side import Client, ClientLeftError
 from serving.gateway.cover import Cover
 from serving.gateway.gateway import Gateway
 from serving.gateway.local_model import ModelFailedError
-from serving.gateway.matching import TOO_LARGE, UNREADABLE, Match, Unmatched
+from serving.gateway.matching import MAX_BODY, TOO_LARGE, UNREADABLE, Match, Unmatched
 from serving.gateway.modes import MODEL_FAILED, PRIVATE, UNSURE, Plan
 from serving.gateway.personal_data import UnreadableBodyError, holds_personal_data
 from serving.gateway.protocols.base import ModelAnswer, Route
@@ -19,7 +19,6 @@ from serving.gateway.responder import SERVICE
 from serving.gateway.service_only import answer_by_service
 from serving.gateway.unpacking import UnpackError, unpacked
 
-_MAX_BODY = 1024 * 1024  # bytes; a longer request is none of a task
 _OK, _DEADLINE = "ok", "deadline"
 _MODELS_SHARE = 0.5  # of what the caller waits; the rest is the service's
 _FALLBACK = b"x-understudy-fallback"
@@ -46,7 +45,7 @@ class AnswerRequest:
         asked = self._asked
         asked.served.requests += 1
         try:
-            raw, is_all = await self._client.read(_MAX_BODY)
+            raw, is_all = await self._client.read(MAX_BODY)
             found = self._matched(raw) if is_all else Unmatched(TOO_LARGE)
             self._gateway.record_match(found)
             with self._client.watched():
@@ -63,7 +62,7 @@ class AnswerRequest:
         asked = self._asked
         encoding = self._client.header(b"content-encoding").decode("latin-1")
         try:
-            body = from_json(unpacked(raw, encoding, _MAX_BODY))
+            body = from_json(unpacked(raw, encoding, MAX_BODY))
             ask = asked.account.ask = asked.dialect.read_request(body, self._route)
         except (ValueError, UnpackError):
             return Unmatched(UNREADABLE)

@@ -8,6 +8,7 @@ from serving.gateway.protocols.base import Ask
 from serving.gateway.task import Message, ServedTask
 from serving.settings import PLACEHOLDER
 
+MAX_BODY = 1024 * 1024  # bytes; a longer request is none of a task
 TOO_LARGE = "size"
 UNREADABLE = "unreadable"
 TOO_LONG = "too_long"

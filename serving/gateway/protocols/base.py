@@ -76,7 +76,7 @@ class Reading:
     """What a service's answer has said so far.
 
     Attributes:
-        has_text: Whether there was any text, thoughts left out.
+        has_text: Whether there was any text but white space, thoughts left out.
         has_candidate: Whether there was any candidate.
         has_more: Whether there was something else than text, as calls of functions or images.
         finish: The finish reason in the protocol's own words; empty while there is none.
@@ -123,7 +123,7 @@ class Reading:
     def add_text(self, text: str) -> None:
         """Add what the first candidate says next."""
         if text:
-            self.has_text = True
+            self.has_text = self.has_text or not text.isspace()
             self._texts.append(text)
 
     def add_usage(self, prompt_tokens: object, *output_tokens: object) -> None:

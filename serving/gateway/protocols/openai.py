@@ -121,7 +121,8 @@ def _read_request(body: Mapping[str, Any]) -> Ask:
     for message in body["messages"]:
         role = message["role"]
         text, problem = _text_of(message.get("content"))
-        if role in ("tool", "function") or message.get("tool_calls"):
+        is_call = message.get("tool_calls") or message.get("function_call")
+        if role in ("tool", "function") or is_call:
             problem = "tools"
         beyond = beyond or problem
         if role in ("system", "developer"):
@@ -140,7 +141,7 @@ def _read_request(body: Mapping[str, Any]) -> Ask:
         schema=schema,
         max_output_tokens=token_limit(body.get("max_completion_tokens") or body.get("max_tokens")),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
-        thinking=str(body.get("reasoning_effort") or ""),
+        thinking=_thinking(body),
         has_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         user=str(body.get("user") or body.get("safety_identifier") or ""),
     )
@@ -160,16 +161,26 @@ def _text_of(content: Any) -> tuple[str, str]:
 
 
 def _beyond(body: Mapping[str, Any]) -> str:
-    if body.get("tools") or body.get("functions"):
+    if body.get("tools") or body.get("functions") or body.get("web_search_options") is not None:
         return "tools"
     if (body.get("n") or 1) > 1:
         return "candidates"
     if any(modality != "text" for modality in body.get("modalities") or ()):
         return "modalities"
-    google = ((body.get("extra_body") or {}).get("google")) or {}
-    if google.get("cached_content"):
+    if _of_google(body).get("cached_content"):
         return "cached_content"
     return "logprobs" if body.get("logprobs") else ""
+
+
+def _of_google(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what only Gemini's own endpoint for this protocol reads."""
+    return (body.get("extra_body") or {}).get("google") or {}
+
+
+def _thinking(body: Mapping[str, Any]) -> str:
+    effort = str(body.get("reasoning_effort") or "")
+    config = _of_google(body).get("thinking_config")
+    return effort + json.dumps(config, sort_keys=True) if config else effort
 
 
 def _format(value: Any) -> tuple[bool, Mapping[str, Any] | None, str]:

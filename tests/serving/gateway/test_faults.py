@@ -235,6 +235,13 @@ FAULTS = {
         "F10",
         says(gemini_candidate(finishReason="MAX_TOKENS"), openai_choice("", "length")),
     ),
+    "F10 white space": (
+        "F10",
+        says(
+            gemini_candidate(content={"parts": [{"text": " \n"}]}, finishReason="STOP"),
+            openai_choice(" \n", "stop"),
+        ),
+    ),
     "F10 thoughts only": (
         "F10",
         says(

@@ -84,6 +84,13 @@ def with_content(part: dict) -> dict:
     return body
 
 
+def openai_with_call() -> dict:
+    body = openai_request()
+    call = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}}
+    body["messages"].insert(1, call)
+    return body
+
+
 def config(**values) -> dict:
     return gemini_request(generationConfig=values)
 
@@ -108,6 +115,8 @@ TURNS = [
         ("tools", openai_request(tools=[{"type": "function", "function": {"name": "f"}}])),
         ("tools", with_part({"functionCall": {"name": "f"}})),
         ("tools", openai_request(functions=[{"name": "f"}])),
+        ("tools", openai_request(web_search_options={})),
+        ("tools", openai_with_call()),
         ("images", with_part({"inlineData": {"mimeType": "image/png", "data": "aGk="}})),
         ("images", with_part({"inline_data": {"mime_type": "image/png", "data": "aGk="}})),
         ("images", with_content({"type": "image_url", "image_url": {"url": "https://x/y.png"}})),
@@ -249,6 +258,37 @@ def test_a_prompt_has_to_leave_room_for_its_answer():
     assert isinstance(longer, Match)
     assert too_long(fits) is None
     assert too_long(longer) == Unmatched("too_long")
+
+
+@pytest.mark.parametrize(
+    ("more", "thinking"),
+    [
+        ({}, ""),
+        ({"reasoning_effort": "low"}, "low"),
+        (
+            {"extra_body": {"google": {"thinking_config": {"thinking_budget": 0}}}},
+            '{"thinking_budget": 0}',
+        ),
+        (
+            {"extra_body": {"google": {"thinking_config": {"thinking_budget": 8192}}}},
+            '{"thinking_budget": 8192}',
+        ),
+    ],
+)
+def test_the_thinking_setting_of_openais_protocol_is_read_wherever_it_stands(more, thinking):
+    route = recognize("POST", PATHS["openai"], b"")
+    assert route.dialect.read_request(openai_request(**more), route).thinking == thinking
+
+
+@pytest.mark.parametrize("is_logged", [False, True], ids=["body", "path and body"])
+def test_explain_knows_the_largest_body_of_a_task(is_logged):
+    def line(size: int) -> str:
+        body = json.dumps(gemini_request(prompt=""), separators=(",", ":"))
+        body = body.replace('"text":""', f'"text":"{"x" * (size - len(body))}"')
+        return json.dumps({"path": GEMINI_PATH, "body": body}) if is_logged else body
+
+    lines = [line(1024 * 1024), line(1024 * 1024 + 1)]
+    assert [it.reason for it in explain_lines(lines, [served()])] == ["", "size"]
 
 
 def test_explain_says_of_each_request_what_would_happen_and_why(tmp_path):
