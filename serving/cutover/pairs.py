@@ -1,5 +1,6 @@
 """Reads captured exchanges, and the pairs of answers among them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.captured import CapturedExchange
@@ -10,6 +11,7 @@ from serving.cutover.tail import CaptureTail
 from serving.model.gguf import SERVING_DIR
 from serving.preset import ServedPreset
 
+UNKNOWN = "unknown"
 _CAPTURE = "capture"
 _OK = "ok"
 _MISSED = ("model_failed", "unsure")
@@ -80,3 +82,33 @@ def judged_pair(exchange: CapturedExchange) -> JudgedResponse:
     assert exchange.service is not None
     assert exchange.model is not None
     return JudgedResponse(prompt_of(exchange), exchange.service.text or "", exchange.model.text)
+
+
+def version_of(exchange: CapturedExchange) -> str:
+    """Return the model that the service answered with, in its words, or `UNKNOWN`."""
+    return (exchange.service and exchange.service.model_version) or UNKNOWN
+
+
+def newest_version(exchanges: Sequence[CapturedExchange]) -> str:
+    """Return the model that the service answers with now, or `UNKNOWN`."""
+    named = (version_of(exchange) for exchange in reversed(exchanges))
+    return next((version for version in named if version != UNKNOWN), UNKNOWN)
+
+
+def of_version(exchanges: Sequence[CapturedExchange], version: str) -> list[CapturedExchange]:
+    """Return the exchanges that the service answered with a model.
+
+    One that does not say its model counts from the first that names this one on.
+
+    Args:
+        exchanges: With an answer of the service, the oldest first.
+        version: See `newest_version`; every exchange is of `UNKNOWN`.
+    """
+    if version == UNKNOWN:
+        return list(exchanges)
+    found: list[CapturedExchange] = []
+    for exchange in exchanges:
+        own = version_of(exchange)
+        if own == version or (found and own == UNKNOWN):
+            found.append(exchange)
+    return found

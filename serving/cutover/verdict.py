@@ -26,16 +26,18 @@ from serving.cutover.pairs import (
     is_missed,
     is_pair,
     judged_pair,
+    newest_version,
+    of_version,
     prompt_of,
     read_exchanges,
     user_text_of,
+    version_of,
 )
 from serving.cutover.scoring import PairScorer
 from serving.cutover.traffic import candidates, unlike_traffic
 from serving.preset import ServedPreset
 
 NO_TAG = "like no coverage prompt"
-_UNKNOWN = "unknown"
 _THOUSAND = 1000
 _SHOWN_TAGS = 12
 
@@ -59,7 +61,7 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
         )
     newest = _model(pairs[-1]).round
     of_round = [exchange for exchange in pairs if _model(exchange).round == newest]
-    own = _of_newest_version(of_round)
+    own = of_version(of_round, newest_version(of_round))
     scores = scorer.score([judged_pair(exchange) for exchange in own])
     tags = _tags(preset, own)
     scored = [
@@ -82,8 +84,8 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
         tags=decide_by_tag(scored, margin, tag_count=len(known)),
         unscored=len(scores) - len(scored),
         other_rounds=len(pairs) - len(of_round),
-        other_versions=Counter(map(_version, of_round)) - Counter(map(_version, own)),
-        service_versions=Counter(_version(exchange) for exchange in own),
+        other_versions=Counter(map(version_of, of_round)) - Counter(map(version_of, own)),
+        service_versions=Counter(map(version_of, own)),
         cost=_cost(preset, scorer, own, overall),
         traffic=unlike_traffic(exchanges, _map(preset.coverage)),
         differing=tuple(_differing(own, scores, tags)),
@@ -240,23 +242,3 @@ def _uncovered(
 def _model(exchange: CapturedExchange) -> CapturedModel:
     assert exchange.model is not None
     return exchange.model
-
-
-def _of_newest_version(pairs: Sequence[CapturedExchange]) -> list[CapturedExchange]:
-    """Return the pairs with the model that the service answers with now.
-
-    One that does not say its model counts from the first that names the newest on.
-    """
-    versions = [_version(exchange) for exchange in pairs]
-    newest = next((version for version in versions[::-1] if version != _UNKNOWN), _UNKNOWN)
-    first = versions.index(newest)
-    return [
-        exchange
-        for exchange, version in zip(pairs[first:], versions[first:], strict=True)
-        if version in (newest, _UNKNOWN)
-    ]
-
-
-def _version(exchange: CapturedExchange) -> str:
-    assert exchange.service is not None
-    return exchange.service.model_version or _UNKNOWN
