@@ -123,6 +123,7 @@ class SwitchReport(Report):
         task: Name of the task.
         created: When it was made, ISO 8601 in UTC.
         round: The round that made the model.
+        model_version: Task, round and hash of its weights; None where the exchanges do not say it.
         since: When the first request that counts arrived, ISO 8601 in UTC; empty without any.
         margin_points: By how much the model may be worse, in percentage points.
         scorer: What scored the answers.
@@ -131,7 +132,8 @@ class SwitchReport(Report):
         tags: A verdict for each tag of the most similar coverage prompts; all of them together are
             wrong at most as often as the overall one.
         unscored: Pairs whose scores could not be had.
-        other_rounds: Pairs of models of other rounds, which do not count.
+        other_rounds: Pairs of other tuned models, which do not count: of other rounds, or of a run
+            that was repeated.
         service_versions: The models that the service answered with, by how often.
         other_versions: Pairs with models that it answered with before, which do not count.
         cost: What finding out costs.
@@ -158,6 +160,7 @@ class SwitchReport(Report):
     uncovered: Mapping[str, tuple[str, ...]] = {}
     shadow_percent: float = 100.0
     other_versions: Mapping[str, int] = {}
+    model_version: str | None = None
 
     @property
     def more_requests(self) -> int | None:

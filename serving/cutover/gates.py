@@ -150,9 +150,7 @@ class Gates:
         text = f"{of_walk.state}: {of_walk.difference_points:+g} points over {of_walk.pairs} pairs"
         if left_out:
             now = newest_version(pairs)
-            text += (
-                f" since the service answers with {now} ({left_out:,} pairs before left out)"
-            )
+            text += f" since the service answers with {now} ({left_out:,} pairs before left out)"
         if of_walk.state != SAFE:
             more = "" if of_walk.more_pairs is None else f", about {of_walk.more_pairs:,} to come"
             return StepGate("wait", f"{text}{more}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.captured import CapturedExchange
+from core.captured import CapturedExchange, CapturedModel
 from core.conversation import JOINED, Conversation, Message
 from core.errors import UserError
 from judging.requests import JudgedResponse
@@ -51,9 +51,9 @@ def is_pair(exchange: CapturedExchange) -> bool:
     return is_healthy and model is not None and service is not None and bool(service.text)
 
 
-def is_missed(exchange: CapturedExchange, round: int) -> bool:
-    """Whether the service answered because the model of a round failed or was unsure."""
-    own = exchange.model is None or exchange.model.round == round
+def is_missed(exchange: CapturedExchange, model: CapturedModel) -> bool:
+    """Whether the service answered because the model that gave an answer failed or was unsure."""
+    own = exchange.model is None or exchange.model.identity == model.identity
     return is_healthy(exchange) and exchange.reason in _MISSED and own
 
 

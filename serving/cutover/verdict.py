@@ -59,9 +59,9 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
             "No captured exchange has the answers of both. Let the tuned model answer copies of "
             "the requests first: understudy serve mode shadow."
         )
-    newest = _model(pairs[-1]).round
-    of_round = [exchange for exchange in pairs if _model(exchange).round == newest]
-    own = of_version(of_round, newest_version(of_round))
+    newest = _model(pairs[-1])
+    of_model = [exchange for exchange in pairs if _model(exchange).identity == newest.identity]
+    own = of_version(of_model, newest_version(of_model))
     scores = scorer.score([judged_pair(exchange) for exchange in own])
     tags = _tags(preset, own)
     scored = [
@@ -75,7 +75,8 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
     return SwitchReport(
         task=preset.task.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        round=newest,
+        round=newest.round,
+        model_version=newest.model_version,
         since=own[0].time,
         margin_points=margin,
         scorer=scorer.name,
@@ -83,8 +84,8 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
         shadow_percent=preset.settings.shadow.percent,
         tags=decide_by_tag(scored, margin, tag_count=len(known)),
         unscored=len(scores) - len(scored),
-        other_rounds=len(pairs) - len(of_round),
-        other_versions=Counter(map(version_of, of_round)) - Counter(map(version_of, own)),
+        other_rounds=len(pairs) - len(of_model),
+        other_versions=Counter(map(version_of, of_model)) - Counter(map(version_of, own)),
         service_versions=Counter(map(version_of, own)),
         cost=_cost(preset, scorer, own, overall),
         traffic=unlike_traffic(exchanges, _map(preset.coverage)),
@@ -119,6 +120,8 @@ def verdict_text(report: SwitchReport) -> str:
         lines.append(f"  About {more} more requests decide it, if they are like these.")
     if report.unscored:
         lines.append(f"  {report.unscored} pairs could not be scored.")
+    if report.other_rounds:
+        lines.append(f"  Left out are {report.other_rounds:,} pairs with other tuned models.")
     if report.other_versions:
         versions = ", ".join(f"{name} ({n:,})" for name, n in report.other_versions.items())
         now = ", ".join(report.service_versions)
@@ -229,12 +232,12 @@ def _uncovered(
     exchanges: Sequence[CapturedExchange],
     pairs: Sequence[CapturedExchange],
     scores: Sequence[PairScore],
-    round: int,
+    model: CapturedModel,
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tags of what a round's model did not cover, failed at or was unsure of, by id."""
+    """Return the tags of what a model did not cover, failed at or was unsure of, by id."""
     judged = zip(pairs, scores, strict=True)
     ids = {pair.id for pair, score in judged if score.scored and not score.covered}
-    found = [each for each in exchanges[::-1] if each.id in ids or is_missed(each, round)]
+    found = [each for each in exchanges[::-1] if each.id in ids or is_missed(each, model)]
     tags = _tags(preset, found)
     return {exchange.id: own for exchange, own in zip(found, tags, strict=True)}
 

@@ -198,7 +198,7 @@ class CutoverWalk:
         """Read what is new, and return its pairs."""
         new = self._tail.new()
         for exchange in new:
-            self._check_round(exchange)
+            self._check_model(exchange)
         if new:
             self._traffic.note_new()
         self._walk += new
@@ -214,17 +214,18 @@ class CutoverWalk:
             raise _JudgeFailedError(error) from None
         self._scores |= {pair.id: score for pair, score in zip(pairs, scores, strict=True)}
 
-    def _check_round(self, exchange: CapturedExchange) -> None:
-        if exchange.model is None:
+    def _check_model(self, exchange: CapturedExchange) -> None:
+        model, report = exchange.model, self.report
+        if model is None:
             return
-        known = self.report.round
-        if known is None:
-            self.report = self.report.model_copy(update={"round": exchange.model.round})
-        elif known != exchange.model.round:
+        if report.round is None:
+            update = {"round": model.round, "model_version": model.model_version}
+            self.report = report.model_copy(update=update)
+        elif model.identity != (report.round, report.model_version):
+            began = _name(report.round, report.model_version)
             raise UserError(
-                f"The walk began with the model of round {known}, and round "
-                f"{exchange.model.round} answers now. Go back (understudy cutover --back), and "
-                "begin again."
+                f"The walk began with {began}, and {_name(*model.identity)} answers now. Go back "
+                "(understudy cutover --back), and begin again."
             )
 
     def _check_mode(self) -> dict[str, Any]:
@@ -271,6 +272,10 @@ class CutoverWalk:
                 f"({error.strerror}). Free space, or make the folder writable, and run the same "
                 "command: it takes up the walk from the gateway's mode."
             ) from error
+
+
+def _name(round: int, version: str | None) -> str:
+    return version or f"the model of round {round}"
 
 
 def _expected(mode: str, percent: float) -> Mode:

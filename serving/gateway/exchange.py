@@ -46,11 +46,13 @@ class TunedAnswer(NamedTuple):
         answer: Its answer.
         seconds: Until it was complete.
         round: The round that made the model.
+        model_version: Tells its weights apart, too; see `ServedTask.model_version`.
     """
 
     answer: ModelAnswer
     seconds: float
     round: int
+    model_version: str
 
 
 class Content(NamedTuple):

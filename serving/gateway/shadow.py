@@ -104,7 +104,7 @@ class Shadow:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
         seconds = time.monotonic() - started
-        tuned = TunedAnswer(answer, seconds, model.task.round)
+        tuned = TunedAnswer(answer, seconds, model.task.round, model.task.model_version)
         return exchange._replace(content=content._replace(model=tuned))
 
     @staticmethod

@@ -135,7 +135,12 @@ def test_in_an_outage_the_line_holds_the_tuned_models_answer(captured, tmp_path)
     assert first["service"]["text"] is None
     assert first["service"]["status"] == 200
     assert first["model"].pop("milliseconds") > 0
-    assert first["model"] == {"text": MODEL_TEXT, "confidence": None, "round": 3}
+    assert first["model"] == {
+        "text": MODEL_TEXT,
+        "confidence": None,
+        "round": 3,
+        "model_version": "triage/round-3@1f2e3d4c",
+    }
     assert second["service"]["text"] == ""
     servers.service.behavior = fakes.healthy(SERVICE_TEXT)
     servers.ask("gemini", stream=False)

@@ -145,6 +145,18 @@ def test_pairs_of_another_round_and_with_another_service_model_do_not_count(pres
     assert "gemini-x-002. Its pairs with other models do not count: gemini-x-001 (10)." in page
 
 
+def test_pairs_of_a_run_that_was_repeated_do_not_count_though_its_round_is_the_same(preset_of):
+    lines = [json.loads(line) for line in shadow_lines(30, 0.0)]
+    for number, line in enumerate(lines):
+        version = "triage/round-3@0ld" if number < 20 else "triage/round-3@4ew"
+        line["model"]["model_version"] = version if number >= 10 else None
+    report = verdict(preset_of([json.dumps(line) for line in lines]))
+    assert (report.overall.pairs, report.other_rounds) == (10, 20)
+    assert (report.round, report.model_version) == (3, "triage/round-3@4ew")
+    assert "Left out are 20 pairs with other tuned models." in verdict_text(report)
+    assert "20 pairs with other tuned models do not count." in render_verdict(report)
+
+
 def test_answers_that_do_not_say_their_model_count_from_the_newest_one_on(preset_of):
     lines = [json.loads(line) for line in shadow_lines(30, 0.0)]
     for number, line in enumerate(lines):

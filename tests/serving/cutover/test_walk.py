@@ -283,14 +283,22 @@ def test_a_mode_that_is_set_while_the_walk_begins_stays(walk):
     assert walk.gateway.mode["mode"] == "private"
 
 
-def test_another_round_stops_the_walk(walk):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"round": 4}, "with the model of round 3, and the model of round 4 answers now"),
+        ({"model_version": "t/round-3@4ew"}, "round 3, and t/round-3@4ew answers now"),
+    ],
+    ids=["another round", "a run that was repeated"],
+)
+def test_another_model_stops_the_walk(walk, change, message):
     walk.traffic(10)
     walk.walk.look()
     line = json.loads(exchange(99, prompt="p", service="s", model="m"))
-    line["model"]["round"] = 4
+    line["model"] |= change
     with (walk.folder / "more.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    with pytest.raises(UserError, match="round 3, and round 4 answers now"):
+    with pytest.raises(UserError, match=message):
         walk.walk.look()
 
 

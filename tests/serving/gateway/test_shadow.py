@@ -106,7 +106,7 @@ def test_a_copy_waits_for_a_free_slot_and_takes_no_place_in_the_queue():
         model = types.SimpleNamespace(
             slots=slots,
             breaker=types.SimpleNamespace(state="closed"),
-            task=types.SimpleNamespace(round=1),
+            task=types.SimpleNamespace(round=1, model_version="triage/round-1@00000000"),
             answer_unchecked=answer_unchecked,
         )
         content = Content(
