@@ -1,6 +1,5 @@
 """Coverage of the service and the model over time."""
 
-import itertools
 from collections.abc import Callable, Sequence
 
 from core.reports.report import Part, Report
@@ -75,5 +74,7 @@ def _same(looks: Sequence[WatchLook], name: Callable[[WatchLook], object]) -> li
     One at which nobody gave a name, as where nothing was answered, saw what the look before saw:
     else a failure would have no limits.
     """
-    names = list(itertools.accumulate(map(name, looks), lambda before, own: own or before))
+    names: list[object] = []
+    for look in looks:
+        names.append(name(look) or (names[-1] if names else None))
     return [look for look, own in zip(looks, names, strict=True) if own == names[-1]]

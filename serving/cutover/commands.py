@@ -46,7 +46,7 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
     """Judge the pairs of shadow mode and decide whether it is safe to switch.
 
     Raises:
-        UserError: There is no pair, or the judge cannot be used.
+        UserError: There is no captured exchange, or the judge cannot be used.
         SystemExit: With status 1 where the model is worse.
     """
     from reports.verdict_page.page import render_verdict
@@ -61,13 +61,13 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
         rows = make_candidates(preset, report)
         lines = "".join(f"{row.to_json()}\n" for row in rows)
         replace_file(preset.output_dir / artifact_files.CANDIDATES, lines)
-        print(f"{verdict_text(report)}\nThe pairs that differ: {page}")  # noqa: T201
+        print(f"{verdict_text(report)}\nThe pairs that differ, and the traffic: {page}")  # noqa: T201
         if rows:
             print(  # noqa: T201
                 f"{len(rows)} requests may become coverage rows: understudy label --preset "
                 f"{preset.preset}"
             )
-    if report.overall.state == WORSE:
+    if report.overall and report.overall.state == WORSE:
         sys.exit(1)
 
 

@@ -51,9 +51,12 @@ def is_pair(exchange: CapturedExchange) -> bool:
     return is_healthy and model is not None and service is not None and bool(service.text)
 
 
-def is_missed(exchange: CapturedExchange, model: CapturedModel) -> bool:
-    """Whether the service answered because the model that gave an answer failed or was unsure."""
-    own = exchange.model is None or exchange.model.identity == model.identity
+def is_missed(exchange: CapturedExchange, model: CapturedModel | None) -> bool:
+    """Whether the service answered because a model, which gave this answer, failed or was unsure.
+
+    None is any model.
+    """
+    own = exchange.model is None or model is None or exchange.model.identity == model.identity
     return is_healthy(exchange) and exchange.reason in _MISSED and own
 
 

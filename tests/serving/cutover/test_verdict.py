@@ -17,6 +17,8 @@ from serving.cutover.verdict import NO_TAG, make_verdict, verdict_text
 from standin.server import serve as serve_judge
 from tests.serving.cutover.conftest import ROWS, exchange, shadow_lines
 
+SINGLE = exchange(1, prompt="a", service="{}", model=None)
+
 
 def verdict(preset) -> SwitchReport:
     with open_scorer(preset, "verdict") as scorer:
@@ -172,9 +174,21 @@ def test_answers_that_do_not_say_their_model_count_from_the_newest_one_on(preset
 def test_without_pairs_it_says_what_to_do(preset_of):
     with pytest.raises(UserError, match=r"no captured exchange of triage.*serving\.capture"):
         verdict(preset_of())
-    single = exchange(1, prompt="a", service="{}", model=None)
-    with pytest.raises(UserError, match="understudy serve mode shadow"):
-        verdict(preset_of([single]))
+    report = verdict(preset_of([SINGLE]))
+    assert (report.overall, report.round, report.since) == (None, None, "")
+    for text in (verdict_text(report), render_verdict(report)):
+        assert "No verdict: no captured exchange has the answers of the service and of" in text
+        assert "understudy serve mode shadow" in text
+
+
+def test_a_model_without_pairs_gets_no_verdict_from_those_of_the_model_before(preset_of):
+    newer = json.loads(exchange(99, prompt="a", service="{}", model="{}"))
+    newer |= {"service": None, "served_by": "model", "reason": "canary"}
+    newer["model"]["model_version"] = "triage/round-3@4ew"
+    report = verdict(preset_of([*shadow_lines(60, 0.0), json.dumps(newer)]))
+    assert (report.overall, report.model_version) == (None, "triage/round-3@4ew")
+    assert "Left out are 60 pairs with other tuned models." in verdict_text(report)
+    assert "60 pairs with other tuned models do not count." in render_verdict(report)
 
 
 def test_a_line_that_a_crash_cut_off_and_a_copied_file_change_no_verdict(preset_of):
@@ -206,7 +220,8 @@ def test_near_is_measured_on_the_coverage_prompts_themselves():
 
 
 @pytest.mark.slow
-def test_axe_finds_nothing_on_the_page(browser, preset_of, tmp_path):
+@pytest.mark.parametrize("lines", [shadow_lines(400, wrong=0.15), [SINGLE]], ids=["pairs", "none"])
+def test_axe_finds_nothing_on_the_page(browser, preset_of, tmp_path, lines):
     file = tmp_path / "verdict.html"
-    file.write_text(render_verdict(verdict(preset_of(shadow_lines(400, wrong=0.15)))), "utf-8")
+    file.write_text(render_verdict(verdict(preset_of(lines))), "utf-8")
     assert browser.audit(file.as_uri()) == []
