@@ -38,7 +38,8 @@ class CapturedService:
     """The service LLM's part.
 
     Attributes:
-        text: Its answer; None where there was none, or not all of it.
+        text: Its answer; None where there was none, where it is not all of it, or where the service
+            refused.
         status: HTTP status; 0 where there was no response.
         milliseconds: Until the answer was complete.
         first_byte_milliseconds: Until its first byte; None where there was none.

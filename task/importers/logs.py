@@ -17,7 +17,7 @@ def _is_capture(fields: Fields) -> bool:
 def _read_capture(fields: Fields) -> Pair:
     service = fields["service"]
     if not isinstance(service, Mapping) or not service.get("text"):
-        raise SkippedError("the service LLM did not answer")
+        raise SkippedError("the service LLM gave no whole answer: none, one cut off, or a refusal")
     if service.get("status", _HTTP_OK) != _HTTP_OK:
         raise SkippedError(f"the service LLM answered with status {service['status']}")
     if fields.get("served_by") == "model":
