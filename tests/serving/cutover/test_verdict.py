@@ -87,7 +87,11 @@ def test_the_judge_costs_what_its_replies_took_and_goes_on_at_that_rate(preset_o
         line["model"]["round"] = 2
     with serve_judge() as judging:
         judge = ServiceLLMSettings(
-            provider="gemini", model="stand-in-demo", base_url=judging.url, price=price
+            provider="gemini",
+            model="stand-in-demo",
+            base_url=judging.url,
+            price=price,
+            requests_per_minute=100_000,
         )
         first, both = judged(older), judged(older + newer)
         again = judged(older + newer)  # from the journal
