@@ -215,6 +215,24 @@ def test_without_a_judge_a_model_that_fails_still_goes_back(walk):
     assert (walk.walk.report.status, walk.gateway.mode["mode"]) == (BACK, "failover")
 
 
+def test_a_model_that_fails_while_a_slow_judge_is_asked_goes_back_at_once(walk):
+    score = walk.scorer.score
+
+    def slowly(pairs):
+        failed = {"served_by": "service", "reason": "model_failed", "model": None}
+        with (walk.folder / "failed.jsonl").open("a") as file:
+            for _ in range(40):
+                walk.seconds += 1
+                line = json.loads(exchange(walk.seconds, prompt="p", service="s", model="m"))
+                file.write(json.dumps(line | failed) + "\n")
+        return score(pairs)
+
+    walk.scorer.score = slowly
+    walk.traffic(800)
+    assert walk.walk.look().step == "go back"
+    assert (walk.scorer.scored, walk.gateway.mode["mode"]) == (50, "failover")  # of 400 pairs
+
+
 def test_without_capture_no_step_is_taken_and_it_is_said_once(walk):
     walk.gateway.alarms = [{"name": "capture", "text": "the disk is full", "since": ""}]
     walk.traffic(800)  # enough for a step
