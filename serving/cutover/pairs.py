@@ -8,12 +8,14 @@ from core.conversation import JOINED, Conversation, Message
 from core.errors import UserError
 from judging.requests import JudgedResponse
 from serving.cutover.tail import CaptureTail
+from serving.gateway.faults import Fault
 from serving.model.gguf import SERVING_DIR
 from serving.preset import ServedPreset
 
 UNKNOWN = "unknown"
 _CAPTURE = "capture"
 _OK = "ok"
+_FAULTS = frozenset(Fault)
 _MISSED = ("model_failed", "unsure")
 
 
@@ -63,7 +65,9 @@ def is_missed(exchange: CapturedExchange, model: CapturedModel | None) -> bool:
 def is_healthy(exchange: CapturedExchange) -> bool:
     """Whether the service answered, and well."""
     service = exchange.service
-    return exchange.served_by == "service" and service is not None and service.text is not None
+    is_answered = service is not None and service.text is not None
+    # Where the model failed, too, a faulty answer was better than none.
+    return exchange.served_by == "service" and is_answered and exchange.reason not in _FAULTS
 
 
 def prompt_of(exchange: CapturedExchange) -> str:

@@ -75,6 +75,13 @@ def test_a_cluster_whose_most_typical_requests_the_model_answered_gives_a_candid
     assert not {row.id.removeprefix("traffic-") for row in rows} & set(typical)
 
 
+def test_an_answer_that_was_passed_on_although_it_is_out_of_form_is_no_candidate():
+    lines = [json.loads(line) | {"reason": "F11"} for line in strange(20, 0)]
+    traffic = [CapturedExchange.from_json(json.dumps(line)) for line in lines]
+    found = unlike_traffic(traffic, CoverageMap(ROWS))
+    assert (found.unlike, candidates(traffic, {}, found)) == (20, [])
+
+
 def test_only_the_last_week_counts():
     old = [json.loads(line) for line in strange(20, 0)]
     new = shadow_lines(10, 0.0)

@@ -271,6 +271,7 @@ SKIPPED = {
         {"service": None},
         {"service": {"status": 503, "text": "busy"}},
         {"service": {"status": 200, "text": None}},  # cut off, or refused
+        {"reason": "F11"},  # out of form, and passed on because the model failed, too
     ],
 }
 
