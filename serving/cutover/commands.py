@@ -55,7 +55,7 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     with load([arguments.preset], arguments.overrides) as [preset]:
         with open_scorer(preset, "verdict") as scorer:
-            report = make_verdict(preset, scorer)
+            report = make_verdict(preset, scorer, _served(preset))
         replace_file(preset.output_dir / artifact_files.VERDICT, report.to_json())
         page = replace_file(preset.output_dir / artifact_files.VERDICT_PAGE, render_verdict(report))
         rows = make_candidates(preset, report)
@@ -69,6 +69,16 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
             )
     if report.overall and report.overall.state == WORSE:
         sys.exit(1)
+
+
+def _served(preset: ServedPreset) -> str | None:
+    """Return the model that a gateway on this machine serves now; None where there is none."""
+    with contextlib.suppress(UserError):
+        status = RunningGateway(preset.settings.port, preset.settings.key_env).status()
+        for task in status.get("tasks", ()):
+            if task["name"] == preset.task.name:
+                return str(task["version"])
+    return None
 
 
 def add_cutover_options(parser: argparse.ArgumentParser) -> None:

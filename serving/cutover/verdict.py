@@ -43,12 +43,15 @@ _THOUSAND = 1000
 _SHOWN_TAGS = 12
 
 
-def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
+def make_verdict(
+    preset: ServedPreset, scorer: PairScorer, served: str | None = None
+) -> SwitchReport:
     """Judge the pairs so far, and decide; without any, there is still the traffic to be shown.
 
     Args:
         preset: With the margin, and where its exchanges are captured.
         scorer: Scores both answers of a pair.
+        served: The `model_version` that the gateway serves now; None for the newest that answered.
 
     Raises:
         UserError: There is no exchange, or the judge fails.
@@ -56,7 +59,8 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
     exchanges = read_exchanges(preset)
     pairs = [exchange for exchange in exchanges if is_pair(exchange)]
     # Not of the pairs alone: those of a model before say nothing of one that has none yet.
-    newest = next((each.model for each in reversed(exchanges) if each.model), None)
+    models = (each.model for each in reversed(exchanges) if each.model)
+    newest = next((each for each in models if served in (None, each.model_version)), None)
     of_model = [pair for pair in pairs if newest and _model(pair).identity == newest.identity]
     own = of_version(of_model, newest_version(of_model))
     scores = scorer.score([judged_pair(exchange) for exchange in own]) if own else []
@@ -73,7 +77,7 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
         task=preset.task.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         round=newest and newest.round,
-        model_version=newest and newest.model_version,
+        model_version=newest.model_version if newest else served,
         since=own[0].time if own else "",
         margin_points=margin,
         scorer=scorer.name,

@@ -185,6 +185,23 @@ def test_without_pairs_it_says_what_to_do(preset_of):
         assert "understudy serve mode shadow" in text
 
 
+def test_a_model_that_has_answered_nothing_yet_gets_no_verdict_from_the_one_before(
+    preset_of, monkeypatch, capsys
+):
+    preset = preset_of(shadow_lines(60, 0.0))
+
+    @contextlib.contextmanager
+    def load(names, overrides):
+        yield [preset]
+
+    served = {"tasks": [{"name": "other", "version": "o"}, {"name": "triage", "version": "4ew"}]}
+    monkeypatch.setattr(commands.RunningGateway, "status", lambda gateway: served)
+    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
+    assert "Left out are 60 pairs with other tuned models." in capsys.readouterr().out
+    report = SwitchReport.read(str(preset.output_dir / "verdict.json"))
+    assert (report.overall, report.round, report.model_version) == (None, None, "4ew")
+
+
 def test_a_model_without_pairs_gets_no_verdict_from_those_of_the_model_before(preset_of):
     newer = json.loads(exchange(99, prompt="a", service="{}", model="{}"))
     newer |= {"service": None, "served_by": "model", "reason": "canary"}
