@@ -38,7 +38,8 @@ class CapturedService:
     """The service LLM's part.
 
     Attributes:
-        text: Its answer; None where there was none, or not all of it.
+        text: Its answer; None where there was none, where it is not all of it, or where the service
+            refused.
         status: HTTP status; 0 where there was no response.
         milliseconds: Until the answer was complete.
         first_byte_milliseconds: Until its first byte; None where there was none.
@@ -63,12 +64,20 @@ class CapturedModel:
         milliseconds: Until the answer was complete.
         confidence: Mean log-probability of the answer's tokens; None where it is not measured.
         round: The round that made the model.
+        model_version: Task, round and hash of the weights: a run that is repeated makes another
+            model in the same round. None where an earlier gateway wrote the line.
     """
 
     text: str
     milliseconds: float
     confidence: float | None
     round: int
+    model_version: str | None = None
+
+    @property
+    def identity(self) -> tuple[int, str | None]:
+        """What tells the model apart from others."""
+        return self.round, self.model_version
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,16 @@ def limits(counts: Sequence[tuple[int, int]]) -> Limits | None:
     Reference:
         W. A. Shewhart, Economic control of quality of manufactured product (1931): the p-chart.
     """
-    baseline = counts[:_BASELINE]
-    size = counts[-1][1] if counts else 0
-    if len(counts) <= _BASELINE or not size:
+    if len(counts) <= _BASELINE or not counts[-1][1]:
         return None
-    # With one more of each kind, or the limits around 100 % would have no width.
-    center = (sum(covered for covered, _ in baseline) + 1) / (
-        sum(total for _, total in baseline) + 2
-    )
-    spread = _SIGMAS * math.sqrt(center * (1 - center) / size)
+    covered, total = map(sum, zip(*counts[:_BASELINE], strict=True))
+    if not total:
+        return None
+    # With one more of each kind, or the limits around 100 % would have no width. Only the width:
+    # a center that is moved is one that steady rates never reach.
+    usual = (covered + 1) / (total + 2)
+    spread = _SIGMAS * math.sqrt(usual * (1 - usual) / counts[-1][1])
+    center = covered / total
     return Limits(max(0.0, center - spread), center, min(1.0, center + spread))
 
 
@@ -52,20 +53,21 @@ def drift(counts: Sequence[tuple[int, int]]) -> str | None:
 
     Reference:
         Western Electric, Statistical quality control handbook (1956): one rate beyond three
-        standard errors, or eight in a row on one side of the center.
+        standard errors, or eight in a row on one side of the center. Here a rate within one prompt
+        of it is on neither side: every look asks the same prompts, most of which are answered as
+        before, and one that is not would make a run of all looks.
     """
     found = limits(counts)
     if found is None:
         return None
-    rates = [covered / total for covered, total in counts if total]
-    newest = rates[-1]
+    newest = counts[-1][0] / counts[-1][1]
     usual = f"{100 * found.center:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f} %)"
     if not found.low <= newest <= found.high:
         return f"{100 * newest:.0f} % is covered, usual is {usual}"
-    run = rates[_BASELINE:][-_RUN:]
-    if len(run) == _RUN and (
-        all(rate < found.center for rate in run) or all(rate > found.center for rate in run)
-    ):
+    # In prompts, rounded: exactly one is no more than one.
+    off = [round(covered - found.center * total, 6) for covered, total in counts if total]
+    run = off[_BASELINE:][-_RUN:]
+    if len(run) == _RUN and (max(run) < -1 or min(run) > 1):
         side = "below" if newest < found.center else "above"
         return f"the last {_RUN} rates are all {side} the usual {usual}"
     return None

@@ -30,6 +30,7 @@ class CutoverReport(Report):
     Attributes:
         task: Name of the task.
         round: The round that made the model; None until it has answered.
+        model_version: Task, round and hash of its weights; None likewise.
         steps: The shares to walk through, in percent, rising.
         status: `walking`, `done` at the last step, or `back` at the service.
         step: Index of the present step.
@@ -46,6 +47,7 @@ class CutoverReport(Report):
     began: str
     step_began: str
     events: tuple[CutoverEvent, ...]
+    model_version: str | None = None
 
     @property
     def percent(self) -> float:

@@ -10,6 +10,8 @@ SwitchState = Literal["safe to switch", "not yet", "worse"]
 SAFE: SwitchState = "safe to switch"
 NOT_YET: SwitchState = "not yet"
 WORSE: SwitchState = "worse"
+NO_PAIRS = "No verdict: no captured exchange has the answers of the service and of this model."
+MAKE_PAIRS = "Let the model answer copies of the requests: understudy serve mode shadow."
 
 
 class SwitchDecision(Part):
@@ -122,16 +124,18 @@ class SwitchReport(Report):
     Attributes:
         task: Name of the task.
         created: When it was made, ISO 8601 in UTC.
-        round: The round that made the model.
+        round: The round that made the model; None where it has answered nothing.
+        model_version: Task, round and hash of its weights; None where the exchanges do not say it.
         since: When the first request that counts arrived, ISO 8601 in UTC; empty without any.
         margin_points: By how much the model may be worse, in percentage points.
         scorer: What scored the answers.
-        overall: The verdict.
+        overall: The verdict; None where there is no pair of its answers and the service's.
         shadow_percent: Percentage of the requests that are copied to the model, and become pairs.
         tags: A verdict for each tag of the most similar coverage prompts; all of them together are
             wrong at most as often as the overall one.
         unscored: Pairs whose scores could not be had.
-        other_rounds: Pairs of models of other rounds, which do not count.
+        other_rounds: Pairs of other tuned models, which do not count: of other rounds, or of a run
+            that was repeated.
         service_versions: The models that the service answered with, by how often.
         other_versions: Pairs with models that it answered with before, which do not count.
         cost: What finding out costs.
@@ -143,11 +147,11 @@ class SwitchReport(Report):
 
     task: str
     created: str
-    round: int
+    round: int | None
     since: str
     margin_points: float
     scorer: str
-    overall: SwitchDecision
+    overall: SwitchDecision | None
     tags: Mapping[str, SwitchDecision]
     unscored: int
     other_rounds: int
@@ -158,9 +162,10 @@ class SwitchReport(Report):
     uncovered: Mapping[str, tuple[str, ...]] = {}
     shadow_percent: float = 100.0
     other_versions: Mapping[str, int] = {}
+    model_version: str | None = None
 
     @property
     def more_requests(self) -> int | None:
         """About how many more requests decide it; see `SwitchDecision.more_pairs`."""
-        more = self.overall.more_pairs
+        more = self.overall.more_pairs if self.overall else None
         return None if more is None else math.ceil(more * 100 / self.shadow_percent)

@@ -1,6 +1,6 @@
 """Coverage of the service and the model over time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.reports.report import Part, Report
 
@@ -10,7 +10,7 @@ class WatchRate(Part):
 
     Attributes:
         covered: Covered prompts.
-        total: All prompts that were answered and scored.
+        total: All prompts, but for those whose answers could not be scored.
     """
 
     covered: int
@@ -28,9 +28,10 @@ class WatchLook(Part):
     Attributes:
         time: When, ISO 8601 in UTC.
         service: The service's rate.
-        service_versions: The models that it answered with, sorted.
+        service_versions: The models that it answered with, sorted; empty where it named none.
         model: The tuned model's rate.
         round: The round that made it; None where it did not answer.
+        model_version: Task, round and hash of its weights; None where the gateway does not say it.
         cost_usd: What the look cost; None where a price is unknown.
         alarms: What was wrong, in words.
     """
@@ -42,6 +43,7 @@ class WatchLook(Part):
     round: int | None
     cost_usd: float | None
     alarms: tuple[str, ...]
+    model_version: str | None = None
 
 
 class WatchReport(Report):
@@ -58,9 +60,21 @@ class WatchReport(Report):
 
 def same_service(looks: Sequence[WatchLook]) -> list[WatchLook]:
     """Return the looks at the service that the newest look saw, by its models' names."""
-    return [look for look in looks if look.service_versions == looks[-1].service_versions]
+    return _same(looks, lambda look: look.service_versions)
 
 
 def same_model(looks: Sequence[WatchLook]) -> list[WatchLook]:
-    """Return the looks at the round that the newest look saw."""
-    return [look for look in looks if look.round == looks[-1].round]
+    """Return the looks at the tuned model that the newest look saw."""
+    return _same(looks, lambda look: look.round is not None and (look.round, look.model_version))
+
+
+def _same(looks: Sequence[WatchLook], name: Callable[[WatchLook], object]) -> list[WatchLook]:
+    """Return the looks at what the newest look saw.
+
+    One at which nobody gave a name, as where nothing was answered, saw what the look before saw:
+    else a failure would have no limits.
+    """
+    names: list[object] = []
+    for look in looks:
+        names.append(name(look) or (names[-1] if names else None))
+    return [look for look, own in zip(looks, names, strict=True) if own == names[-1]]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.reports.switch import NOT_YET, SAFE, SwitchDecision, SwitchReport
+from core.reports.switch import MAKE_PAIRS, NO_PAIRS, NOT_YET, SAFE, SwitchDecision, SwitchReport
 from reports.theme import render_page
 
 _TEMPLATE = Path(__file__).parent / "templates" / "verdict.html.j2"
@@ -17,9 +17,10 @@ def render_verdict(report: SwitchReport) -> str:
     """
     return render_page(
         _TEMPLATE,
+        make_pairs=MAKE_PAIRS,
         report=report,
         headline=headline(report),
-        scale=_scale(report.overall, report.margin_points),
+        scale=report.overall and _scale(report.overall, report.margin_points),
         pairs=report.differing[:_SHOWN_PAIRS],
         hidden=max(0, len(report.differing) - _SHOWN_PAIRS),
     )
@@ -28,6 +29,8 @@ def render_verdict(report: SwitchReport) -> str:
 def headline(report: SwitchReport) -> str:
     """Return the verdict as a sentence."""
     found, margin = report.overall, f"{report.margin_points:g} points"
+    if found is None:
+        return NO_PAIRS
     if found.state == SAFE:
         return f"Safe to switch: the model is less than {margin} worse than the service."
     if found.state != NOT_YET:

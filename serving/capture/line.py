@@ -76,7 +76,13 @@ def _service(answer: ServiceAnswer, text: str) -> CapturedService:
 
 
 def _model(tuned: TunedAnswer, text: str) -> CapturedModel:
-    return CapturedModel(text, _milliseconds(tuned.seconds), tuned.answer.confidence, tuned.round)
+    return CapturedModel(
+        text=text,
+        milliseconds=_milliseconds(tuned.seconds),
+        confidence=tuned.answer.confidence,
+        round=tuned.round,
+        model_version=tuned.model_version,
+    )
 
 
 def _milliseconds(seconds: float) -> float:

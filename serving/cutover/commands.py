@@ -46,7 +46,7 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
     """Judge the pairs of shadow mode and decide whether it is safe to switch.
 
     Raises:
-        UserError: There is no pair, or the judge cannot be used.
+        UserError: There is no captured exchange, or the judge cannot be used.
         SystemExit: With status 1 where the model is worse.
     """
     from reports.verdict_page.page import render_verdict
@@ -55,20 +55,32 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     with load([arguments.preset], arguments.overrides) as [preset]:
         with open_scorer(preset, "verdict") as scorer:
-            report = make_verdict(preset, scorer)
+            report = make_verdict(preset, scorer, _served(preset))
         replace_file(preset.output_dir / artifact_files.VERDICT, report.to_json())
         page = replace_file(preset.output_dir / artifact_files.VERDICT_PAGE, render_verdict(report))
         rows = make_candidates(preset, report)
         lines = "".join(f"{row.to_json()}\n" for row in rows)
         replace_file(preset.output_dir / artifact_files.CANDIDATES, lines)
-        print(f"{verdict_text(report)}\nThe pairs that differ: {page}")  # noqa: T201
+        print(f"{verdict_text(report)}\nThe pairs that differ, and the traffic: {page}")  # noqa: T201
         if rows:
             print(  # noqa: T201
                 f"{len(rows)} requests may become coverage rows: understudy label --preset "
                 f"{preset.preset}"
             )
-    if report.overall.state == WORSE:
+    if report.overall and report.overall.state == WORSE:
         sys.exit(1)
+
+
+def _served(preset: ServedPreset) -> str | None:
+    """Return the model that a gateway on this machine serves now; None where there is none."""
+    with contextlib.suppress(UserError):
+        status = RunningGateway(
+            preset.settings.port, preset.settings.key_env, preset.settings.host
+        ).status()
+        for task in status.get("tasks", ()):
+            if task["name"] == preset.task.name:
+                return str(task["version"])
+    return None
 
 
 def add_cutover_options(parser: argparse.ArgumentParser) -> None:

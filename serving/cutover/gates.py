@@ -9,7 +9,7 @@ from core.reports.switch import SAFE, WORSE
 from judging.anytime import ALPHA, Bounded, quantile_high, quantile_low
 from judging.pairs import PairScore
 from judging.switching import ScoredPair, decide
-from serving.cutover.pairs import is_healthy, is_pair
+from serving.cutover.pairs import is_healthy, is_pair, newest_version, of_version
 from serving.mode_settings import CutoverSettings
 
 _QUANTILE = 0.95
@@ -67,11 +67,16 @@ class Gates:
             percent: Share of the users that the step gives to the model.
         """
         step = [exchange for exchange in walk if exchange.time >= step_began]
+        pairs = [exchange for exchange in walk if is_pair(exchange)]
+        # What another model of the service did, before it was swapped, says nothing of this one.
+        version = newest_version(pairs)
+        own = of_version(pairs, version)
+        service = of_version([exchange for exchange in walk if is_healthy(exchange)], version)
         gates = (
-            self._quality(walk, step, scores, percent),
+            self._quality(own, step_began, scores, percent, left_out=len(pairs) - len(own)),
             self._errors(step),
             self._patience(step, walk),
-            self._latency(step, walk),
+            self._latency(step, service),
         )
         for wanted in ("go back", "wait"):
             for gate in gates:
@@ -106,11 +111,11 @@ class Gates:
         return StepGate("go on", text)
 
     def _latency(
-        self, step: Sequence[CapturedExchange], walk: Sequence[CapturedExchange]
+        self, step: Sequence[CapturedExchange], answered: Sequence[CapturedExchange]
     ) -> StepGate:
         own = [each.model.milliseconds for each in step if _is_models(each) and each.model]
-        # At 100 % the service answers nothing any more.
-        service = [each.service.milliseconds for each in walk if is_healthy(each) and each.service]
+        # Of the whole walk: at 100 % the service answers nothing any more.
+        service = [each.service.milliseconds for each in answered if each.service]
         if not own or not service:
             return StepGate("go on", "no latency to compare")
         ratio, alpha = self._settings.max_latency_ratio, self._step_alpha / 2
@@ -125,13 +130,16 @@ class Gates:
 
     def _quality(
         self,
-        walk: Sequence[CapturedExchange],
-        step: Sequence[CapturedExchange],
+        pairs: Sequence[CapturedExchange],
+        step_began: str,
         scores: Mapping[str, PairScore],
         percent: float,
+        *,
+        left_out: int,
     ) -> StepGate:
+        step = [pair for pair in pairs if pair.time >= step_began]
         of_step = decide(_scored(step, scores), self._margin, self._step_alpha)
-        of_walk = decide(_scored(walk, scores), self._margin, self._walk_alpha)
+        of_walk = decide(_scored(pairs, scores), self._margin, self._walk_alpha)
         for name, found in (("this step", of_step), ("the whole walk", of_walk)):
             if found.state == WORSE:
                 return StepGate(
@@ -140,6 +148,9 @@ class Gates:
                     f"{found.high_points:+g}) over the {found.pairs} pairs of {name}",
                 )
         text = f"{of_walk.state}: {of_walk.difference_points:+g} points over {of_walk.pairs} pairs"
+        if left_out:
+            now = newest_version(pairs)
+            text += f" since the service answers with {now} ({left_out:,} pairs before left out)"
         if of_walk.state != SAFE:
             more = "" if of_walk.more_pairs is None else f", about {of_walk.more_pairs:,} to come"
             return StepGate("wait", f"{text}{more}")
@@ -153,10 +164,8 @@ class Gates:
         return StepGate("go on", text)
 
 
-def _scored(
-    exchanges: Sequence[CapturedExchange], scores: Mapping[str, PairScore]
-) -> list[ScoredPair]:
-    found = (scores.get(exchange.id) for exchange in exchanges if is_pair(exchange))
+def _scored(pairs: Sequence[CapturedExchange], scores: Mapping[str, PairScore]) -> list[ScoredPair]:
+    found = (scores.get(pair.id) for pair in pairs)
     return [ScoredPair(each.reference, each.response) for each in found if each and each.scored]
 
 

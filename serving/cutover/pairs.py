@@ -1,17 +1,21 @@
 """Reads captured exchanges, and the pairs of answers among them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from core.captured import CapturedExchange
+from core.captured import CapturedExchange, CapturedModel
 from core.conversation import JOINED, Conversation, Message
 from core.errors import UserError
 from judging.requests import JudgedResponse
 from serving.cutover.tail import CaptureTail
+from serving.gateway.faults import Fault
 from serving.model.gguf import SERVING_DIR
 from serving.preset import ServedPreset
 
+UNKNOWN = "unknown"
 _CAPTURE = "capture"
 _OK = "ok"
+_FAULTS = frozenset(Fault)
 _MISSED = ("model_failed", "unsure")
 
 
@@ -49,16 +53,21 @@ def is_pair(exchange: CapturedExchange) -> bool:
     return is_healthy and model is not None and service is not None and bool(service.text)
 
 
-def is_missed(exchange: CapturedExchange, round: int) -> bool:
-    """Whether the service answered because the model of a round failed or was unsure."""
-    own = exchange.model is None or exchange.model.round == round
+def is_missed(exchange: CapturedExchange, model: CapturedModel | None) -> bool:
+    """Whether the service answered because a model, which gave this answer, failed or was unsure.
+
+    None is any model.
+    """
+    own = exchange.model is None or model is None or exchange.model.identity == model.identity
     return is_healthy(exchange) and exchange.reason in _MISSED and own
 
 
 def is_healthy(exchange: CapturedExchange) -> bool:
     """Whether the service answered, and well."""
     service = exchange.service
-    return exchange.served_by == "service" and service is not None and service.text is not None
+    is_answered = service is not None and service.text is not None
+    # Where the model failed, too, a faulty answer was better than none.
+    return exchange.served_by == "service" and is_answered and exchange.reason not in _FAULTS
 
 
 def prompt_of(exchange: CapturedExchange) -> str:
@@ -80,3 +89,33 @@ def judged_pair(exchange: CapturedExchange) -> JudgedResponse:
     assert exchange.service is not None
     assert exchange.model is not None
     return JudgedResponse(prompt_of(exchange), exchange.service.text or "", exchange.model.text)
+
+
+def version_of(exchange: CapturedExchange) -> str:
+    """Return the model that the service answered with, in its words, or `UNKNOWN`."""
+    return (exchange.service and exchange.service.model_version) or UNKNOWN
+
+
+def newest_version(exchanges: Sequence[CapturedExchange]) -> str:
+    """Return the model that the service answers with now, or `UNKNOWN`."""
+    named = (version_of(exchange) for exchange in reversed(exchanges))
+    return next((version for version in named if version != UNKNOWN), UNKNOWN)
+
+
+def of_version(exchanges: Sequence[CapturedExchange], version: str) -> list[CapturedExchange]:
+    """Return the exchanges that the service answered with a model.
+
+    One that does not say its model counts from the first that names this one on.
+
+    Args:
+        exchanges: With an answer of the service, the oldest first.
+        version: See `newest_version`; every exchange is of `UNKNOWN`.
+    """
+    if version == UNKNOWN:
+        return list(exchanges)
+    found: list[CapturedExchange] = []
+    for exchange in exchanges:
+        own = version_of(exchange)
+        if own == version or (found and own == UNKNOWN):
+            found.append(exchange)
+    return found

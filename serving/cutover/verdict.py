@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from core.candidates import CandidateRow
 from core.captured import CapturedExchange, CapturedModel
-from core.errors import UserError
 from core.records import CoverageRow
 from core.reports.switch import (
+    MAKE_PAIRS,
+    NO_PAIRS,
     NOT_YET,
     SAFE,
     WORSE,
@@ -26,41 +27,43 @@ from serving.cutover.pairs import (
     is_missed,
     is_pair,
     judged_pair,
+    newest_version,
+    of_version,
     prompt_of,
     read_exchanges,
     user_text_of,
+    version_of,
 )
 from serving.cutover.scoring import PairScorer
 from serving.cutover.traffic import candidates, unlike_traffic
 from serving.preset import ServedPreset
 
 NO_TAG = "like no coverage prompt"
-_UNKNOWN = "unknown"
 _THOUSAND = 1000
 _SHOWN_TAGS = 12
 
 
-def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
-    """Judge the pairs so far, and decide.
+def make_verdict(
+    preset: ServedPreset, scorer: PairScorer, served: str | None = None
+) -> SwitchReport:
+    """Judge the pairs so far, and decide; without any, there is still the traffic to be shown.
 
     Args:
         preset: With the margin, and where its exchanges are captured.
         scorer: Scores both answers of a pair.
+        served: The `model_version` that the gateway serves now; None for the newest that answered.
 
     Raises:
-        UserError: There is no pair, or the judge fails.
+        UserError: There is no exchange, or the judge fails.
     """
     exchanges = read_exchanges(preset)
     pairs = [exchange for exchange in exchanges if is_pair(exchange)]
-    if not pairs:
-        raise UserError(
-            "No captured exchange has the answers of both. Let the tuned model answer copies of "
-            "the requests first: understudy serve mode shadow."
-        )
-    newest = _model(pairs[-1]).round
-    of_round = [exchange for exchange in pairs if _model(exchange).round == newest]
-    own = _of_newest_version(of_round)
-    scores = scorer.score([judged_pair(exchange) for exchange in own])
+    # Not of the pairs alone: those of a model before say nothing of one that has none yet.
+    models = (each.model for each in reversed(exchanges) if each.model)
+    newest = next((each for each in models if served in (None, each.model_version)), None)
+    of_model = [pair for pair in pairs if newest and _model(pair).identity == newest.identity]
+    own = of_version(of_model, newest_version(of_model))
+    scores = scorer.score([judged_pair(exchange) for exchange in own]) if own else []
     tags = _tags(preset, own)
     scored = [
         ScoredPair(score.reference, score.response, tag)
@@ -69,21 +72,22 @@ def make_verdict(preset: ServedPreset, scorer: PairScorer) -> SwitchReport:
     ]
     margin = preset.settings.margin_points
     known = {tag for row in preset.coverage for tag in row.tags} | {NO_TAG}
-    overall = decide(scored, margin)
+    overall = decide(scored, margin) if own else None
     return SwitchReport(
         task=preset.task.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        round=newest,
-        since=own[0].time,
+        round=newest and newest.round,
+        model_version=newest.model_version if newest else served,
+        since=own[0].time if own else "",
         margin_points=margin,
         scorer=scorer.name,
         overall=overall,
         shadow_percent=preset.settings.shadow.percent,
         tags=decide_by_tag(scored, margin, tag_count=len(known)),
         unscored=len(scores) - len(scored),
-        other_rounds=len(pairs) - len(of_round),
-        other_versions=Counter(map(_version, of_round)) - Counter(map(_version, own)),
-        service_versions=Counter(_version(exchange) for exchange in own),
+        other_rounds=len(pairs) - len(of_model),
+        other_versions=Counter(map(version_of, of_model)) - Counter(map(version_of, own)),
+        service_versions=Counter(map(version_of, own)),
         cost=_cost(preset, scorer, own, overall),
         traffic=unlike_traffic(exchanges, _map(preset.coverage)),
         differing=tuple(_differing(own, scores, tags)),
@@ -103,6 +107,9 @@ def make_candidates(preset: ServedPreset, report: SwitchReport) -> list[Candidat
 def verdict_text(report: SwitchReport) -> str:
     """Return the verdict for the terminal."""
     found = report.overall
+    if found is None:
+        no_verdict = f"{report.task}: {NO_PAIRS} {MAKE_PAIRS}"
+        return "\n".join([no_verdict, *_left_out(report), *_unlike(report)])
     lines = [
         f"{report.task}, round {report.round}: {found.state}.",
         f"  Of {found.pairs:,} requests since {report.since} the service answers "
@@ -117,16 +124,7 @@ def verdict_text(report: SwitchReport) -> str:
         lines.append(f"  About {more} more requests decide it, if they are like these.")
     if report.unscored:
         lines.append(f"  {report.unscored} pairs could not be scored.")
-    if report.other_versions:
-        versions = ", ".join(f"{name} ({n:,})" for name, n in report.other_versions.items())
-        now = ", ".join(report.service_versions)
-        lines.append(f"  The service answers with {now}; left out are its pairs with {versions}.")
-    lines.append(f"  {_cost_text(report.cost, found)}")
-    if report.traffic.unlike:
-        lines.append(
-            f"  {report.traffic.unlike_percent:g} % of the last week's requests are like none of "
-            "your coverage prompts."
-        )
+    lines += [*_left_out(report), f"  {_cost_text(report.cost, found)}", *_unlike(report)]
     decided = [item for item in report.tags.items() if item[1].state != NOT_YET]
     shown = sorted(decided, key=lambda item: _order(item[1]))
     lines += [
@@ -137,6 +135,28 @@ def verdict_text(report: SwitchReport) -> str:
     if undecided := len(report.tags) - len(decided):
         lines.append(f"  {undecided} tags: not yet.")
     return "\n".join(lines)
+
+
+def _left_out(report: SwitchReport) -> list[str]:
+    """Say which pairs do not count."""
+    lines = []
+    if report.other_rounds:
+        lines.append(f"  Left out are {report.other_rounds:,} pairs with other tuned models.")
+    if report.other_versions:
+        versions = ", ".join(f"{name} ({n:,})" for name, n in report.other_versions.items())
+        now = ", ".join(report.service_versions)
+        lines.append(f"  The service answers with {now}; left out are its pairs with {versions}.")
+    return lines
+
+
+def _unlike(report: SwitchReport) -> list[str]:
+    """Say how much of the traffic the coverage dataset does not know."""
+    if not report.traffic.unlike:
+        return []
+    return [
+        f"  {report.traffic.unlike_percent:g} % of the last week's requests are like none of "
+        "your coverage prompts."
+    ]
 
 
 def _order(part: SwitchDecision) -> tuple[int, int]:
@@ -160,10 +180,10 @@ def _cost(
     preset: ServedPreset,
     scorer: PairScorer,
     pairs: Sequence[CapturedExchange],
-    overall: SwitchDecision,
+    overall: SwitchDecision | None,
 ) -> SwitchCost:
     of_pairs, to_come = scorer.pairs_cost_usd, None
-    if of_pairs is not None and overall.more_pairs is not None:
+    if of_pairs is not None and overall and overall.more_pairs is not None:
         to_come = of_pairs / len(pairs) * overall.more_pairs
     return SwitchCost(
         judged_usd=scorer.used().cost_usd,
@@ -227,12 +247,12 @@ def _uncovered(
     exchanges: Sequence[CapturedExchange],
     pairs: Sequence[CapturedExchange],
     scores: Sequence[PairScore],
-    round: int,
+    model: CapturedModel | None,
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tags of what a round's model did not cover, failed at or was unsure of, by id."""
+    """Return the tags of what a model did not cover, failed at or was unsure of, by id."""
     judged = zip(pairs, scores, strict=True)
     ids = {pair.id for pair, score in judged if score.scored and not score.covered}
-    found = [each for each in exchanges[::-1] if each.id in ids or is_missed(each, round)]
+    found = [each for each in exchanges[::-1] if each.id in ids or is_missed(each, model)]
     tags = _tags(preset, found)
     return {exchange.id: own for exchange, own in zip(found, tags, strict=True)}
 
@@ -240,23 +260,3 @@ def _uncovered(
 def _model(exchange: CapturedExchange) -> CapturedModel:
     assert exchange.model is not None
     return exchange.model
-
-
-def _of_newest_version(pairs: Sequence[CapturedExchange]) -> list[CapturedExchange]:
-    """Return the pairs with the model that the service answers with now.
-
-    One that does not say its model counts from the first that names the newest on.
-    """
-    versions = [_version(exchange) for exchange in pairs]
-    newest = next((version for version in versions[::-1] if version != _UNKNOWN), _UNKNOWN)
-    first = versions.index(newest)
-    return [
-        exchange
-        for exchange, version in zip(pairs[first:], versions[first:], strict=True)
-        if version in (newest, _UNKNOWN)
-    ]
-
-
-def _version(exchange: CapturedExchange) -> str:
-    assert exchange.service is not None
-    return exchange.service.model_version or _UNKNOWN

@@ -1,6 +1,7 @@
 """Walks a canary up, step by step, and goes back where a step does not hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+import datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,19 +9,19 @@ from core.captured import CapturedExchange
 from core.errors import UserError
 from core.reports.cutover import BACK, DONE, CutoverEvent, CutoverReport
 from core.whole_file import replace_file
-from judging.pairs import PairScore
-from judging.requests import JudgedResponse
 from serving.cutover.gates import Gates, StepGate
 from serving.cutover.heard import CapturedTraffic
 from serving.cutover.kept_walk import Now, stamp, utc_now
-from serving.cutover.pairs import capture_folder, is_pair, judged_pair
+from serving.cutover.pairs import capture_folder
 from serving.cutover.tail import CaptureTail
+from serving.cutover.walk_scores import JudgeFailedError, Scorer, WalkScores
 from serving.preset import ServedPreset
 from serving.running import RefusedError
 
 _SET_BY = "cutover"
 _CANARY, _FAILOVER, _PRIVATE = "canary", "failover", "private"
 
+_LONGEST_WITHOUT_GATE = datetime.timedelta(seconds=30)
 _GO_BACK_FIRST = (
     "It stays. To walk again, go back first (understudy cutover --back), and begin again."
 )
@@ -37,21 +38,6 @@ class Gateway(Protocol):
 
     def post(self, name: str, values: dict[str, object]) -> dict[str, Any]:
         """Ask for something."""
-
-
-class Scorer(Protocol):
-    """Scores pairs; `serving.cutover.scoring.PairScorer`."""
-
-    def score(self, pairs: Sequence[JudgedResponse]) -> list[PairScore]:
-        """Score pairs."""
-
-
-class _JudgeFailedError(Exception):
-    """The judge scored nothing; `error` says why."""
-
-    def __init__(self, error: UserError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class CutoverWalk:
@@ -82,10 +68,9 @@ class CutoverWalk:
         self._gates = Gates(settings.cutover, settings.margin_points, len(report.steps))
         self._tail = CaptureTail(capture_folder(preset), preset.task.name, report.began)
         self._walk: list[CapturedExchange] = []
-        self._scores: dict[str, PairScore] = {}
+        self._scores = WalkScores(scorer)
         self._file = file
         self._gateway = gateway
-        self._scorer = scorer
         self._say = say
         self._now = now
         self._said = ""
@@ -129,13 +114,11 @@ class CutoverWalk:
         """
         status = self._check_mode()
         try:
-            self._score(self._take_in())
-        except _JudgeFailedError as failed:
+            gate = self._judged()
+        except JudgeFailedError as failed:
             gate = self._gate()
             if gate.step != "go back":
                 raise failed.error from None
-        else:
-            gate = self._gate()
         report = self.report
         if gate.step != "go back" and (problem := self._traffic.problem(status)):
             gate = StepGate("wait", problem)
@@ -190,41 +173,48 @@ class CutoverWalk:
         update = {"step": self.report.step + 1, "step_began": stamp(self._now())}
         self.report = self.report.model_copy(update=update)
 
+    def _judged(self) -> StepGate:
+        """Score what came in since the last look, and return the gate.
+
+        A judge may take longer than the traffic; a model that fails meanwhile is not waited for.
+        """
+        self._take_in()
+        decided = self._now()
+        for _ in range(self._scores.parts):
+            self._scores.score_part()
+            if self._now() - decided >= _LONGEST_WITHOUT_GATE:
+                self._take_in()
+                decided, gate = self._now(), self._gate()
+                if gate.step == "go back":
+                    return gate
+        return self._gate()
+
     def _gate(self) -> StepGate:
         report = self.report
-        return self._gates.decide(self._walk, report.step_began, self._scores, report.percent)
+        return self._gates.decide(self._walk, report.step_began, self._scores.known, report.percent)
 
-    def _take_in(self) -> list[CapturedExchange]:
-        """Read what is new, and return its pairs."""
+    def _take_in(self) -> None:
+        """Read what is new."""
         new = self._tail.new()
         for exchange in new:
-            self._check_round(exchange)
+            self._check_model(exchange)
         if new:
             self._traffic.note_new()
         self._walk += new
-        return [exchange for exchange in new if is_pair(exchange)]
+        self._scores.add(new)
 
-    def _score(self, pairs: Sequence[CapturedExchange]) -> None:
-        if not pairs:
+    def _check_model(self, exchange: CapturedExchange) -> None:
+        model, report = exchange.model, self.report
+        if model is None:
             return
-        assert self._scorer is not None
-        try:
-            scores = self._scorer.score([judged_pair(exchange) for exchange in pairs])
-        except UserError as error:
-            raise _JudgeFailedError(error) from None
-        self._scores |= {pair.id: score for pair, score in zip(pairs, scores, strict=True)}
-
-    def _check_round(self, exchange: CapturedExchange) -> None:
-        if exchange.model is None:
-            return
-        known = self.report.round
-        if known is None:
-            self.report = self.report.model_copy(update={"round": exchange.model.round})
-        elif known != exchange.model.round:
+        if report.round is None:
+            update = {"round": model.round, "model_version": model.model_version}
+            self.report = report.model_copy(update=update)
+        elif model.identity != (report.round, report.model_version):
+            began = _name(report.round, report.model_version)
             raise UserError(
-                f"The walk began with the model of round {known}, and round "
-                f"{exchange.model.round} answers now. Go back (understudy cutover --back), and "
-                "begin again."
+                f"The walk began with {began}, and {_name(*model.identity)} answers now. Go back "
+                "(understudy cutover --back), and begin again."
             )
 
     def _check_mode(self) -> dict[str, Any]:
@@ -271,6 +261,10 @@ class CutoverWalk:
                 f"({error.strerror}). Free space, or make the folder writable, and run the same "
                 "command: it takes up the walk from the gateway's mode."
             ) from error
+
+
+def _name(round: int, version: str | None) -> str:
+    return version or f"the model of round {round}"
 
 
 def _expected(mode: str, percent: float) -> Mode:

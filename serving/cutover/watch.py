@@ -1,5 +1,6 @@
 """Looks at the service and the tuned model on a schedule: `understudy watch`."""
 
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -43,12 +44,13 @@ class Scorer(Protocol):
 
 
 class Answers(NamedTuple):
-    """What was answered, by the coverage row's id, and by whom."""
+    """What was answered, by the coverage row's id, and by whom; empty where there was no answer."""
 
     texts: dict[str, str]
     versions: tuple[str, ...] = ()
     cost_usd: float | None = 0.0
     round: int | None = None
+    model_version: str | None = None
 
 
 class Watch:
@@ -116,6 +118,7 @@ class Watch:
             service_versions=service.versions,
             model=rates[1],
             round=model.round,
+            model_version=model.model_version,
             cost_usd=(service.cost_usd or 0.0) + (judged or 0.0) if known else None,
             alarms=(),
         )
@@ -139,7 +142,8 @@ class Watch:
             dataclasses.replace(self._builder.answer(by_id[row.id], pool, tag=row.id), index=number)
             for row in rows
         ]
-        texts: dict[str, str] = {}
+        # What it refuses, or answers unreadably, covers nothing.
+        texts = dict.fromkeys((row.id for row in rows), "")
         versions: set[str] = set()
         cost: float | None = 0.0
         for result in self._service.map(requests):
@@ -152,23 +156,21 @@ class Watch:
         return Answers(texts, tuple(sorted(versions)), cost)
 
     def _ask_model(self, rows: Sequence[CoverageRow]) -> Answers:
-        texts: dict[str, str] = {}
-        answered_by: int | None = None
+        texts = dict.fromkeys((row.id for row in rows), "")
+        found: dict[str, Any] = {}
         for row in rows:
             values = {"task": self._preset.task.name, "text": row.prompt}
-            try:
-                answer = self._gateway.post("sample", values)
-            except RefusedError:
-                texts[row.id] = ""  # covers nothing
-            else:
-                texts[row.id], answered_by = str(answer["text"]), int(answer["round"])
-        return Answers(texts, round=answered_by)
+            with contextlib.suppress(RefusedError):
+                found = self._gateway.post("sample", values)
+                texts[row.id] = str(found["text"])
+        return Answers(texts, round=found.get("round"), model_version=found.get("model_version"))
 
     def _rate(self, rows: Sequence[CoverageRow], texts: Mapping[str, str]) -> WatchRate:
-        answered = [row for row in rows if row.id in texts]
+        answered = [row for row in rows if texts[row.id].strip()]
         pairs = [JudgedResponse(row.prompt, row.output, texts[row.id]) for row in answered]
         scores = [score for score in self._scorer.score(pairs) if score.scored]
-        return WatchRate(covered=sum(score.covered for score in scores), total=len(scores))
+        covered, missing = sum(score.covered for score in scores), len(rows) - len(answered)
+        return WatchRate(covered=covered, total=len(scores) + missing)
 
 
 def look_on(
@@ -225,7 +227,7 @@ def service_counts(looks: Sequence[WatchLook]) -> list[tuple[int, int]]:
 
 
 def model_counts(looks: Sequence[WatchLook]) -> list[tuple[int, int]]:
-    """Return covered and all prompts of each look at the round that answers now."""
+    """Return covered and all prompts of each look at the tuned model that answers now."""
     return [(look.model.covered, look.model.total) for look in same_model(looks)]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.records import HOLDOUT_SPLIT, CoverageRow
+from serving.capture.settings import CaptureSettings
 from serving.drill.cell import CellPlan, Tally, run_cell
 from serving.drill.clients import Application, Reply, open_application
 from serving.drill.faults import ADDRESS_ONLY, CONTRACT, STREAM_ONLY
@@ -85,7 +86,7 @@ class _Drill:
     ) -> None:
         assert preset.settings.service
         self._service = preset.settings.service
-        self._settings = _settings_of(preset.settings)
+        self._settings = rehearsed(preset.settings)
         self._options = options
         self._models = models
         self._task = task
@@ -219,11 +220,17 @@ class _Drill:
         return list(await asyncio.gather(*(ask(prompt) for prompt in prompts)))
 
 
-def _settings_of(settings: ServingSettings) -> ServingSettings:
-    """Return the settings of the preset with the shorter waits of a drill."""
+def rehearsed(settings: ServingSettings) -> ServingSettings:
+    """Return the settings of a drill: shorter waits, and no traffic that anybody would learn from.
+
+    Args:
+        settings: Of the preset.
+    """
     first = settings.first_byte_seconds
     return settings.model_copy(
         update={
+            "mode": "failover",
+            "capture": CaptureSettings(),
             # Nothing was learned yet; the lower bound is what healthy answers would make of it.
             "first_byte_seconds": settings.first_byte_bounds.min_seconds
             if first == "auto"

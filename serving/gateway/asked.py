@@ -58,14 +58,15 @@ class Asked:
         """
         account = self.account
         if account.tuned is None:
-            started = time.monotonic()
-            model = self.served.models[match.task.name]
+            started, task = time.monotonic(), match.task
+            model = self.served.models[task.name]
             try:
                 answer = await model.answer(self.ask, match.messages)
             except ModelFailedError as error:
                 account.tuned = error
             else:
-                account.tuned = TunedAnswer(answer, time.monotonic() - started, match.task.round)
+                seconds = time.monotonic() - started
+                account.tuned = TunedAnswer(answer, seconds, task.round, task.model_version)
         if isinstance(account.tuned, ModelFailedError):
             raise account.tuned
         return account.tuned.answer

@@ -12,7 +12,8 @@ class ServiceAnswer(NamedTuple):
     """What the service said.
 
     Attributes:
-        text: Its answer; None where there was none, or not all of it.
+        text: Its answer; None where there was none, where it is not all of it, or where the service
+            refused: nobody should learn from that, or be compared with it.
         status: HTTP status; 0 where there was no response.
         seconds: Until the answer was complete, or it was given up.
         first_byte_seconds: Until its first byte; None where there was none.
@@ -31,8 +32,10 @@ class ServiceAnswer(NamedTuple):
 
     def with_reading(self, reading: Reading, *, is_complete: bool) -> "ServiceAnswer":
         """Return the same with what was read in the answer."""
+        is_part = reading.is_cut or reading.is_refused or reading.has_more
+        is_whole = is_complete and reading.has_candidate and not is_part
         return self._replace(
-            text=reading.text if is_complete and reading.has_candidate else None,
+            text=reading.text if is_whole else None,
             prompt_tokens=reading.prompt_tokens,
             output_tokens=reading.output_tokens,
             model_version=reading.model_version,
@@ -46,11 +49,13 @@ class TunedAnswer(NamedTuple):
         answer: Its answer.
         seconds: Until it was complete.
         round: The round that made the model.
+        model_version: Tells its weights apart, too; see `ServedTask.model_version`.
     """
 
     answer: ModelAnswer
     seconds: float
     round: int
+    model_version: str
 
 
 class Content(NamedTuple):

@@ -191,7 +191,10 @@ async def _sample(request: Request, gateway: Gateway) -> Response:
         answer = await model.sample(asked.text)
     except ModelFailedError as error:
         return JSONResponse({"error": str(error)}, status_code=503)
-    return JSONResponse({"text": answer.text, "round": model.task.round})
+    task = model.task
+    return JSONResponse(
+        {"text": answer.text, "round": task.round, "model_version": task.model_version}
+    )
 
 
 async def _alarm(request: Request, gateway: Gateway) -> Response:

@@ -111,7 +111,7 @@ class Shadow:
             self._on_dropped()
             return exchange
         seconds = time.monotonic() - started
-        tuned = TunedAnswer(answer, seconds, model.task.round)
+        tuned = TunedAnswer(answer, seconds, model.task.round, model.task.model_version)
         return exchange._replace(content=content._replace(model=tuned))
 
     @staticmethod

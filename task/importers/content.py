@@ -44,6 +44,10 @@ _THOUGHTS = {"thinking", "reasoning", "redacted_thinking"}
 _FINISHES = ("finish_reason", "finishReason", "finish_reasons", "stop_reason", "done_reason")
 _WITH_FINISH = ("response_metadata", "generation_info", "kwargs")
 _CUT = {"length", "max_tokens", "max_output_tokens", "max_length"}
+_REFUSED = {
+    *("safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"),
+    *("content_filter", "content_filtered", "guardrail_intervened", "refusal"),
+}
 _TOOL_CALL_KEYS = ("tool_calls", "function_call", "tool_call_id")
 
 
@@ -198,7 +202,7 @@ def response(value: object) -> str:
         return plain(value)
     if not isinstance(value, Mapping) or not value:
         raise ValueError("the response is empty")
-    refuse_cut(value)
+    refuse_unfinished(value)
     for candidate in _candidates(value):
         return candidate
     return plain(value)
@@ -206,7 +210,7 @@ def response(value: object) -> str:
 
 def _last_answer(items: list[Any]) -> str:
     last = items[-1]
-    refuse_cut(last)
+    refuse_unfinished(last)
     if last.get("type") in _THOUGHTS and len(items) > 1:
         return _last_answer(items[:-1])
     if _is_message(last) or last.get("type") in _TOOL_ROLES:
@@ -224,17 +228,17 @@ def _candidates(value: Mapping[str, Any]) -> Iterator[str]:
         raise ValueError(f"the call failed: {repr(value['error'])[:60]}")
     for choice in value.get("choices") or ():
         if isinstance(choice, Mapping) and "message" in choice:
-            refuse_cut(choice)
+            refuse_unfinished(choice)
             yield message({"role": "assistant", **choice["message"]}).text
         elif isinstance(choice, Mapping) and isinstance(choice.get("text"), str):
-            refuse_cut(choice)
+            refuse_unfinished(choice)
             yield choice["text"]
     for candidate in value.get("candidates") or ():
-        refuse_cut(candidate)
+        refuse_unfinished(candidate)
         yield message({"role": "model", **candidate.get("content", {})}).text
     for generation in value.get("generations") or ():
         first = generation[0] if isinstance(generation, list) else generation
-        refuse_cut(first)
+        refuse_unfinished(first)
         yield message(first["message"]).text if first.get("message") else first["text"]
     if _is_message(value):
         yield message(value).text
@@ -244,8 +248,10 @@ def _candidates(value: Mapping[str, Any]) -> Iterator[str]:
             yield response(inner)
 
 
-def refuse_cut(fields: Mapping[str, Any]) -> None:
-    """Refuse an answer that ends where its tokens ran out: no model should learn to stop there.
+def refuse_unfinished(fields: Mapping[str, Any]) -> None:
+    """Refuse an answer that ends where its tokens ran out, or where the service refused to go on.
+
+    No model should learn to stop there.
 
     Args:
         fields: Of an answer, or of the row that it stands in; any API's or log's.
@@ -256,14 +262,17 @@ def refuse_cut(fields: Mapping[str, Any]) -> None:
     for key in _FINISHES:
         reason = fields.get(key)
         for one in reason if isinstance(reason, list) else [reason]:
-            if str(one).lower().rpartition(".")[2] in _CUT:
+            word = str(one).lower().rpartition(".")[2]
+            if word in _CUT:
                 raise ValueError(f"the answer is cut off (the service stopped it with {one!r})")
+            if word in _REFUSED:
+                raise ValueError(f"the service refused to answer (it stopped with {one!r})")
     for inner in (fields.get(key) for key in _WITH_FINISH):
         if isinstance(inner, Mapping):
-            refuse_cut(inner)
+            refuse_unfinished(inner)
     incomplete = fields.get("incomplete_details")
     if isinstance(incomplete, Mapping):
-        refuse_cut({"finish_reason": incomplete.get("reason")})
+        refuse_unfinished({"finish_reason": incomplete.get("reason")})
 
 
 def exchange_of(asked: list[Message], answer: str) -> Exchange:

@@ -1,5 +1,6 @@
 """Shapes of logged calls: exports of services, gateways, and this project's own captures."""
 
+import re
 from collections.abc import Mapping
 
 from task.importers.content import exchange_of, messages, request, response
@@ -8,6 +9,7 @@ from task.importers.shape import Fields, Pair, Shape, SkippedError, has, optiona
 from task.importers.values import mapping, parsed, parsed_list
 
 _HTTP_OK = 200
+_FAULT = re.compile(r"F\d+|refusal")  # reasons of the gateway
 
 
 def _is_capture(fields: Fields) -> bool:
@@ -17,11 +19,16 @@ def _is_capture(fields: Fields) -> bool:
 def _read_capture(fields: Fields) -> Pair:
     service = fields["service"]
     if not isinstance(service, Mapping) or not service.get("text"):
-        raise SkippedError("the service LLM did not answer")
+        raise SkippedError("the service LLM gave no whole answer: none, one cut off, or a refusal")
     if service.get("status", _HTTP_OK) != _HTTP_OK:
         raise SkippedError(f"the service LLM answered with status {service['status']}")
+    reason = str(fields.get("reason"))
     if fields.get("served_by") == "model":
-        raise SkippedError(f"the tuned model answered in its place ({fields.get('reason')})")
+        raise SkippedError(f"the tuned model answered in its place ({reason})")
+    if _FAULT.fullmatch(reason):
+        raise SkippedError(
+            f"the service LLM's answer was passed on although it is a fault ({reason})"
+        )
     return pair(fields, exchange_of(messages(fields["messages"]), service["text"]))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.conversation import Message
-from task.importers.content import exchange_of, messages, refuse_cut, request, response
+from task.importers.content import exchange_of, messages, refuse_unfinished, request, response
 from task.importers.shape import Fields, Pair, Shape, has, optional_text, tags_of
 from task.importers.values import parsed, parsed_list
 from task.messages import Exchange
@@ -75,7 +75,7 @@ def pair(fields: Fields, found: Exchange, **changes: Any) -> Pair:
     Raises:
         ValueError: The row says that its answer is cut off.
     """
-    refuse_cut(fields)
+    refuse_unfinished(fields)
     values: dict[str, Any] = {
         "id": optional_text(fields, "id"),
         "split": optional_text(fields, "split"),

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.conversation import Message
-from task.importers.content import exchange_of, messages, refuse_cut, request, response, text_of
+from task.importers.content import (
+    exchange_of,
+    messages,
+    refuse_unfinished,
+    request,
+    response,
+    text_of,
+)
 from task.importers.pairs import pair
 from task.importers.shape import Fields, Pair, Shape, SkippedError, has, optional_text, tags_of
 from task.importers.values import mapping, parsed_list
@@ -99,7 +106,7 @@ def _read_span(fields: Fields) -> Pair:
         answer = response(parsed_list(found.get("gen_ai.output.messages")) or {})
     if not asked:
         raise SkippedError("a span without its messages; turn on capturing of content")
-    refuse_cut({"finish_reasons": parsed_list(found.get("gen_ai.response.finish_reasons"))})
+    refuse_unfinished({"finish_reasons": parsed_list(found.get("gen_ai.response.finish_reasons"))})
     if system := found.get("gen_ai.system_instructions"):
         asked = [Message(role="system", text=text_of(parsed_list(system))), *asked]
     return pair(

@@ -28,6 +28,20 @@ def test_a_drop_is_seen_at_once_and_a_slow_one_by_its_run():
     assert drift([(36, 40)] * 5 + [(33, 40)] * 7) is None
 
 
+@pytest.mark.parametrize("covered", [0, 1, 20, 38, 39, 40])
+def test_a_rate_that_stays_the_same_never_raises_the_alarm(covered):
+    steady = [(covered, 40)] * 30
+    assert [drift(steady[:end]) for end in range(31)] == [None] * 31
+
+
+@pytest.mark.parametrize("usual", [37, 38, 39])
+def test_one_prompt_that_is_answered_now_so_and_now_so_raises_no_alarm(usual):
+    for first in range(5):
+        counts = [(usual + (number == first), 40) for number in range(30)]
+        assert drift(counts) is None
+    assert drift([(usual, 40)] * 5 + [(usual + 1, 40)] * 25) is None
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_limits_need_a_baseline(count):
     assert limits([(34, 40)] * count) is None
@@ -36,4 +50,9 @@ def test_limits_need_a_baseline(count):
 
 def test_a_perfect_baseline_leaves_room():
     low, center, high = limits([(40, 40)] * 6)
-    assert 0.9 < low < center < high == 1.0
+    assert 0.9 < low < center == high == 1.0
+
+
+def test_looks_without_an_answer_that_could_be_scored_give_no_limits():
+    assert drift([(0, 0)] * 6) is drift([(0, 0)] * 5 + [(38, 40)]) is None
+    assert drift([(38, 40)] * 6 + [(0, 0)]) is None

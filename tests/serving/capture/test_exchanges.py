@@ -9,6 +9,7 @@ import os
 import httpx
 import pytest
 
+from core.errors import UserError
 from serving.capture import folder as folder_module
 from serving.capture.captures import Captures
 from serving.capture.settings import CaptureSettings
@@ -94,6 +95,43 @@ def test_every_form_of_an_exchange_is_a_line_that_the_importer_reads(captured, t
     assert KEY not in "".join(file.read_text() for file in tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("protocol", "finish"),
+    [
+        ("gemini", "MAX_TOKENS"),
+        ("gemini", "SAFETY"),
+        ("openai", "length"),
+        ("openai", "content_filter"),
+    ],
+)
+def test_an_answer_cut_off_or_refused_is_passed_on_and_no_reference(
+    captured, tmp_path, protocol, finish, stream
+):
+    start, lines = captured
+    servers = start()
+    body, event = {
+        "gemini": (fakes.gemini_body, fakes.gemini_event),
+        "openai": (fakes.openai_body, fakes.openai_chunk),
+    }[protocol]
+
+    async def stop(request, reply):
+        if not stream:
+            await reply.whole(body(SERVICE_TEXT, finish))
+            return
+        await reply.begin_chunks()
+        await reply.chunk(event(SERVICE_TEXT, finish))
+        await reply.end_chunks()
+
+    servers.service.behavior = stop
+    assert servers.ask(protocol, stream=stream) == SERVICE_TEXT
+    [line] = lines(1)
+    assert (line["served_by"], line["reason"], line["service"]["text"]) == ("service", "ok", None)
+    assert line["service"]["status"] == 200
+    with pytest.raises(UserError, match="the service LLM gave no whole answer"):
+        read_pairs(str(tmp_path))
+
+
 def test_a_line_says_which_exchange_it_is_of_when_and_how_long_it_took(captured):
     start, lines = captured
     servers = start()
@@ -137,7 +175,12 @@ def test_in_an_outage_the_line_holds_the_tuned_models_answer(captured, tmp_path)
     assert first["service"]["text"] is None
     assert first["service"]["status"] == 200
     assert first["model"].pop("milliseconds") > 0
-    assert first["model"] == {"text": MODEL_TEXT, "confidence": None, "round": 3}
+    assert first["model"] == {
+        "text": MODEL_TEXT,
+        "confidence": None,
+        "round": 3,
+        "model_version": "triage/round-3@1f2e3d4c",
+    }
     assert second["service"]["text"] == ""
     servers.service.behavior = fakes.healthy(SERVICE_TEXT)
     servers.ask("gemini", stream=False)

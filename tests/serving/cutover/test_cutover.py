@@ -10,9 +10,11 @@ import pytest
 
 from core.errors import UserError
 from core.reports.cutover import BACK, DONE, CutoverReport
+from service_llm.settings import ServiceLLMSettings
 from serving.cutover import commands
 from serving.running import RefusedError, RunningGateway
 from standin.application import serve as serve_service
+from standin.server import serve as serve_judge
 from task.task import Task
 from tests.serving.gateway.fakes import openai_chunk
 from tests.serving.gateway.harness import harness
@@ -30,6 +32,7 @@ class Model:
     def __init__(self, url):
         self._url = url
         self.is_bad = lambda: False
+        self.layout = None
         self.asked = 0
         self._known = {}
 
@@ -45,6 +48,7 @@ class Model:
         text = self._known[prompt]
         if self.asked % 2 and self.is_bad():
             text = json.dumps({**json.loads(text), "category": "something else"})
+        text = json.dumps(json.loads(text), indent=self.layout)
         await reply.begin_chunks()
         await reply.chunk(openai_chunk(text))
         await reply.chunk(openai_chunk(None, "stop"))
@@ -86,9 +90,25 @@ def service():
         yield served
 
 
+@pytest.fixture(scope="module")
+def judge():
+    with serve_judge() as served:
+        yield served
+
+
 @pytest.fixture
-def run(service, preset_of, capsys):
-    """Runs the command while users ask; what it printed and its report."""
+def run(service, preset_of, capsys, request):
+    """Runs the command while users ask; what it printed and its report.
+
+    JSON fields are compared, unless the test has a judge.
+    """
+    scorer = {}
+    if "judge" in request.fixturenames:
+        url = request.getfixturevalue("judge").url
+        llm = ServiceLLMSettings(
+            provider="gemini", model="stand-in-demo", base_url=url, requests_per_minute=100_000
+        )
+        scorer = {"scorer": "judge", "judge": llm}
     with harness() as servers:
         settings = {
             "sticky_header": "x-user",
@@ -96,14 +116,18 @@ def run(service, preset_of, capsys):
             "cutover": {"min_requests": 10, "min_pairs": 20, "max_latency_ratio": 1000},
             "margin_points": 8,
         }
-        preset = preset_of(service_url=service.url, **settings)
+        preset = preset_of(service_url=service.url, **scorer, **settings)
         preset = preset.model_copy(
-            update={"task": Task(name="triage", instruction=INSTRUCTION), "coverage": ()}
+            update={"task": Task(name="support_triage", instruction=INSTRUCTION), "coverage": ()}
         )
         model = Model(service.url)
         servers.model.behavior = model
         task = servers.task(
-            instruction=INSTRUCTION, output_schema=None, samples=(), context_length=4096
+            name="support_triage",
+            instruction=INSTRUCTION,
+            output_schema=None,
+            samples=(),
+            context_length=4096,
         )
         state = preset.output_dir / "serving"
         servers.start(preset.settings, [task], state_dir=state)
@@ -132,6 +156,7 @@ def run(service, preset_of, capsys):
         command.mode = lambda: httpx.get(f"{servers.url}/understudy/status").json()["mode"]
         # Not over HTTP: the model asks from the very loop that would answer.
         command.percent = lambda: json.loads((state / "mode.json").read_text())["canary_percent"]
+        command.model = model
         command.file = preset.output_dir / "cutover.json"
         yield command
 
@@ -155,6 +180,24 @@ def test_a_bad_model_goes_back_by_itself_at_the_first_step(run):
     assert (report.status, report.step, run.mode()["mode"]) == (BACK, 0, "failover")
     assert "back to the service: worse" in run.said
     assert run.failed == 0
+
+
+def test_a_judge_sends_a_bad_model_back_too(run, judge):
+    with pytest.raises(SystemExit, match="1"):
+        run(is_bad=lambda: True)
+    report = CutoverReport.read(str(run.file))
+    assert (report.status, report.step, run.mode()["mode"]) == (BACK, 0, "failover")
+    assert "back to the service: worse" in run.said
+    assert run.failed == 0
+
+
+@pytest.mark.slow
+def test_a_judge_lets_a_model_pass_that_says_the_same_in_another_form(run, judge):
+    run.model.layout = 1
+    before = judge.stats()["answered"]
+    assert run().status == DONE
+    assert judge.stats()["answered"] > before  # other texts than the service's: each was judged
+    assert (run.mode()["mode"], run.mode()["canary_percent"], run.failed) == ("canary", 100, 0)
 
 
 @pytest.mark.slow

@@ -127,6 +127,45 @@ def test_a_model_that_turns_bad_is_found_by_the_pairs_of_the_step():
     assert (gate.step, "of this step" in gate.why) == ("go back", True)
 
 
+def swapped(exchanges, **changes):
+    """The same from another model of the service."""
+    lines = [json.loads(each.to_json()) for each in exchanges]
+    for line in lines:
+        line["service"] |= {"model_version": "gemini-x-002", **changes}
+    return read(json.dumps(line) for line in lines)
+
+
+def test_pairs_with_a_model_that_the_service_was_swapped_for_allow_no_step():
+    gate = decide(pairs(400) + canary(150, 1000) + swapped(pairs(30, 2000)))
+    assert gate.step == "wait"
+    assert "not yet: +0 points over 30 pairs since the service answers with gemini-x-002 (400" in (
+        gate.why
+    )
+    again = decide(pairs(400) + canary(150, 1000) + swapped(pairs(400, 2000)))
+    assert again.step == "go on", again.why
+
+
+def test_pairs_with_a_model_that_the_service_was_swapped_for_end_no_walk():
+    exchanges = pairs(400) + canary(150, 1000) + swapped(pairs(30, 2000))
+    assert decide(exchanges, range(200)).step == "wait"
+    exchanges = pairs(400) + canary(150, 1000) + swapped(pairs(120, 2000))
+    assert "of this step" in decide(exchanges, range(2000, 2080), step_began=pairs(1)[0].time).why
+
+
+def test_latency_is_compared_with_the_model_that_the_service_answers_with_now():
+    exchanges = pairs(400) + canary(150, 1000, milliseconds=300)
+    assert decide(exchanges).step == "go on"
+    fast = swapped(pairs(400, 2000), milliseconds=100.0)
+    gate = decide(exchanges + fast)
+    assert (gate.step, "of the service's 100 ms" in gate.why) == ("go back", True), gate.why
+
+
+def test_at_100_percent_few_answers_of_a_swapped_service_take_no_gate_away():
+    exchanges = pairs(400) + canary(150, 1000, milliseconds=1700)
+    later = [*exchanges, *swapped(canary(1, 2000, failed=1))]
+    assert decide(later, percent=100).step == "go back"
+
+
 def test_the_last_step_has_no_pairs_of_its_own():
     began = canary(1, 7000)[0].time
     exchanges = pairs(400) + canary(150, 7000)

@@ -5,9 +5,12 @@ import contextlib
 import json
 from typing import ClassVar
 
+import pytest
+
 from core.candidates import CandidateRow
 from core.captured import CapturedExchange
 from core.conversation import chat_messages, user_turns
+from core.reports.switch import SwitchReport
 from core.usage import Usage
 from judging.pairs import PairScore
 from serving.cutover import commands
@@ -72,6 +75,13 @@ def test_a_cluster_whose_most_typical_requests_the_model_answered_gives_a_candid
     assert not {row.id.removeprefix("traffic-") for row in rows} & set(typical)
 
 
+def test_an_answer_that_was_passed_on_although_it_is_out_of_form_is_no_candidate():
+    lines = [json.loads(line) | {"reason": "F11"} for line in strange(20, 0)]
+    traffic = [CapturedExchange.from_json(json.dumps(line)) for line in lines]
+    found = unlike_traffic(traffic, CoverageMap(ROWS))
+    assert (found.unlike, candidates(traffic, {}, found)) == (20, [])
+
+
 def test_only_the_last_week_counts():
     old = [json.loads(line) for line in strange(20, 0)]
     new = shadow_lines(10, 0.0)
@@ -101,6 +111,37 @@ def test_the_verdict_writes_the_candidates_that_label_asks_about(preset_of, caps
     assert (
         "Requests unlike your coverage prompts" in (preset.output_dir / "verdict.html").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "change"),
+    [
+        ("failover", {"model": None}),
+        ("cascade", {"reason": "unsure"}),
+        ("private, model, canary", {"served_by": "model", "reason": "canary", "service": None}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_loop_closes_in_modes_that_make_no_pairs(preset_of, capsys, mode, change):
+    lines = [json.dumps(json.loads(line) | change) for line in shadow_lines(30, 0.1)]
+    preset = preset_of([*lines, *strange(20, 5000)])
+
+    @contextlib.contextmanager
+    def load(names, overrides):
+        yield [preset]
+
+    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
+    said = capsys.readouterr().out
+    assert "40 % of the last week's requests are like none of your coverage prompts" in said
+    rows = (preset.output_dir / "candidates.jsonl").read_text().splitlines()
+    whys = [CandidateRow.from_json(row).why for row in rows]
+    unsure = 30 if mode == "cascade" else 0
+    assert (whys.count("unlike"), whys.count("not covered")) == (2, unsure)
+    written = SwitchReport.read(str(preset.output_dir / "verdict.json"))
+    assert (written.overall, written.traffic.unlike) == (None, 20)
+    page = (preset.output_dir / "verdict.html").read_text()
+    assert "Requests unlike your coverage prompts" in page
+    assert 'id="prompts"' not in page
 
 
 class Judged:

@@ -17,6 +17,8 @@ from serving.cutover.verdict import NO_TAG, make_verdict, verdict_text
 from standin.server import serve as serve_judge
 from tests.serving.cutover.conftest import ROWS, exchange, shadow_lines
 
+SINGLE = exchange(1, prompt="a", service="{}", model=None)
+
 
 def verdict(preset) -> SwitchReport:
     with open_scorer(preset, "verdict") as scorer:
@@ -85,7 +87,11 @@ def test_the_judge_costs_what_its_replies_took_and_goes_on_at_that_rate(preset_o
         line["model"]["round"] = 2
     with serve_judge() as judging:
         judge = ServiceLLMSettings(
-            provider="gemini", model="stand-in-demo", base_url=judging.url, price=price
+            provider="gemini",
+            model="stand-in-demo",
+            base_url=judging.url,
+            price=price,
+            requests_per_minute=100_000,
         )
         first, both = judged(older), judged(older + newer)
         again = judged(older + newer)  # from the journal
@@ -145,6 +151,18 @@ def test_pairs_of_another_round_and_with_another_service_model_do_not_count(pres
     assert "gemini-x-002. Its pairs with other models do not count: gemini-x-001 (10)." in page
 
 
+def test_pairs_of_a_run_that_was_repeated_do_not_count_though_its_round_is_the_same(preset_of):
+    lines = [json.loads(line) for line in shadow_lines(30, 0.0)]
+    for number, line in enumerate(lines):
+        version = "triage/round-3@0ld" if number < 20 else "triage/round-3@4ew"
+        line["model"]["model_version"] = version if number >= 10 else None
+    report = verdict(preset_of([json.dumps(line) for line in lines]))
+    assert (report.overall.pairs, report.other_rounds) == (10, 20)
+    assert (report.round, report.model_version) == (3, "triage/round-3@4ew")
+    assert "Left out are 20 pairs with other tuned models." in verdict_text(report)
+    assert "20 pairs with other tuned models do not count." in render_verdict(report)
+
+
 def test_answers_that_do_not_say_their_model_count_from_the_newest_one_on(preset_of):
     lines = [json.loads(line) for line in shadow_lines(30, 0.0)]
     for number, line in enumerate(lines):
@@ -160,9 +178,38 @@ def test_answers_that_do_not_say_their_model_count_from_the_newest_one_on(preset
 def test_without_pairs_it_says_what_to_do(preset_of):
     with pytest.raises(UserError, match=r"no captured exchange of triage.*serving\.capture"):
         verdict(preset_of())
-    single = exchange(1, prompt="a", service="{}", model=None)
-    with pytest.raises(UserError, match="understudy serve mode shadow"):
-        verdict(preset_of([single]))
+    report = verdict(preset_of([SINGLE]))
+    assert (report.overall, report.round, report.since) == (None, None, "")
+    for text in (verdict_text(report), render_verdict(report)):
+        assert "No verdict: no captured exchange has the answers of the service and of" in text
+        assert "understudy serve mode shadow" in text
+
+
+def test_a_model_that_has_answered_nothing_yet_gets_no_verdict_from_the_one_before(
+    preset_of, monkeypatch, capsys
+):
+    preset = preset_of(shadow_lines(60, 0.0))
+
+    @contextlib.contextmanager
+    def load(names, overrides):
+        yield [preset]
+
+    served = {"tasks": [{"name": "other", "version": "o"}, {"name": "triage", "version": "4ew"}]}
+    monkeypatch.setattr(commands.RunningGateway, "status", lambda gateway: served)
+    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
+    assert "Left out are 60 pairs with other tuned models." in capsys.readouterr().out
+    report = SwitchReport.read(str(preset.output_dir / "verdict.json"))
+    assert (report.overall, report.round, report.model_version) == (None, None, "4ew")
+
+
+def test_a_model_without_pairs_gets_no_verdict_from_those_of_the_model_before(preset_of):
+    newer = json.loads(exchange(99, prompt="a", service="{}", model="{}"))
+    newer |= {"service": None, "served_by": "model", "reason": "canary"}
+    newer["model"]["model_version"] = "triage/round-3@4ew"
+    report = verdict(preset_of([*shadow_lines(60, 0.0), json.dumps(newer)]))
+    assert (report.overall, report.model_version) == (None, "triage/round-3@4ew")
+    assert "Left out are 60 pairs with other tuned models." in verdict_text(report)
+    assert "60 pairs with other tuned models do not count." in render_verdict(report)
 
 
 def test_a_line_that_a_crash_cut_off_and_a_copied_file_change_no_verdict(preset_of):
@@ -194,7 +241,8 @@ def test_near_is_measured_on_the_coverage_prompts_themselves():
 
 
 @pytest.mark.slow
-def test_axe_finds_nothing_on_the_page(browser, preset_of, tmp_path):
+@pytest.mark.parametrize("lines", [shadow_lines(400, wrong=0.15), [SINGLE]], ids=["pairs", "none"])
+def test_axe_finds_nothing_on_the_page(browser, preset_of, tmp_path, lines):
     file = tmp_path / "verdict.html"
-    file.write_text(render_verdict(verdict(preset_of(shadow_lines(400, wrong=0.15)))), "utf-8")
+    file.write_text(render_verdict(verdict(preset_of(lines))), "utf-8")
     assert browser.audit(file.as_uri()) == []

@@ -215,6 +215,24 @@ def test_without_a_judge_a_model_that_fails_still_goes_back(walk):
     assert (walk.walk.report.status, walk.gateway.mode["mode"]) == (BACK, "failover")
 
 
+def test_a_model_that_fails_while_a_slow_judge_is_asked_goes_back_at_once(walk):
+    score = walk.scorer.score
+
+    def slowly(pairs):
+        failed = {"served_by": "service", "reason": "model_failed", "model": None}
+        with (walk.folder / "failed.jsonl").open("a") as file:
+            for _ in range(40):
+                walk.seconds += 1
+                line = json.loads(exchange(walk.seconds, prompt="p", service="s", model="m"))
+                file.write(json.dumps(line | failed) + "\n")
+        return score(pairs)
+
+    walk.scorer.score = slowly
+    walk.traffic(800)
+    assert walk.walk.look().step == "go back"
+    assert (walk.scorer.scored, walk.gateway.mode["mode"]) == (50, "failover")  # of 400 pairs
+
+
 def test_without_capture_no_step_is_taken_and_it_is_said_once(walk):
     walk.gateway.alarms = [{"name": "capture", "text": "the disk is full", "since": ""}]
     walk.traffic(800)  # enough for a step
@@ -283,14 +301,22 @@ def test_a_mode_that_is_set_while_the_walk_begins_stays(walk):
     assert walk.gateway.mode["mode"] == "private"
 
 
-def test_another_round_stops_the_walk(walk):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"round": 4}, "with the model of round 3, and the model of round 4 answers now"),
+        ({"model_version": "t/round-3@4ew"}, "round 3, and t/round-3@4ew answers now"),
+    ],
+    ids=["another round", "a run that was repeated"],
+)
+def test_another_model_stops_the_walk(walk, change, message):
     walk.traffic(10)
     walk.walk.look()
     line = json.loads(exchange(99, prompt="p", service="s", model="m"))
-    line["model"]["round"] = 4
+    line["model"] |= change
     with (walk.folder / "more.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    with pytest.raises(UserError, match="round 3, and round 4 answers now"):
+    with pytest.raises(UserError, match=message):
         walk.walk.look()
 
 

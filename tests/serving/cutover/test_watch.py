@@ -30,20 +30,22 @@ class Service:
     def __init__(self):
         self.version = "gemini-x-001"
         self.indices = []
+        self.error = None
 
     def map(self, requests):
         for request in requests:
             self.indices.append(request.index)
             row = next(row for row in ROWS if row.id == request.tag)
             usage = Usage(1, 10, 10, 0.25)
-            value = Answer(output=row.output)
-            yield Result(request, value, None, "", usage, False, self.version)
+            value = None if self.error else Answer(output=row.output)
+            yield Result(request, value, self.error, "", usage, False, self.version)
 
 
 class Scorer:
     """Compares texts."""
 
     def score(self, pairs):
+        assert all(pair.response for pair in pairs)  # no judge is paid for an empty one
         return [
             PairScore(1.0, float(p.output == p.response), p.output == p.response, True, "")
             for p in pairs
@@ -66,7 +68,7 @@ class Gateway:
             return {}
         if self.fails:
             raise RefusedError("the tuned model's server does not answer")
-        return {"text": OUTPUTS[values["text"]], "round": 3}
+        return {"text": OUTPUTS[values["text"]], "round": 3, "model_version": "triage/round-3@a"}
 
 
 @pytest.fixture
@@ -128,13 +130,29 @@ def test_a_model_that_does_not_answer_covers_nothing(watch):
     assert (look.model, look.round) == (WatchRate(covered=0, total=2), None)
 
 
-def look(service, model=36, version="v1", round=3):
+@pytest.mark.parametrize("error", ["refused", "bad_output", "truncated"])
+def test_a_service_whose_answers_cannot_be_read_covers_nothing(watch, error):
+    watch._service.error = error
+    look = watch.look()
+    assert (look.service, look.model.covered) == (WatchRate(covered=0, total=2), 2)
+
+
+def test_a_side_that_fails_at_every_prompt_has_drifted(watch):
+    looks = [look(36, model=36).model_copy(update={"model_version": "t/round-3@a"})] * 6
+    watch.report = WatchReport(task="triage", looks=tuple(looks))
+    watch._gateway.fails, watch._service.error, watch._service.version = True, "refused", ""
+    watch.look()
+    assert watch._gateway.alarms == {SWAPPED: False, SERVICE_DRIFT: True, MODEL_DRIFT: True}
+
+
+def look(service, model=36, version="v1", round=3, weights=None):
     return WatchLook(
         time="2026-11-01T00:00:00+00:00",
         service=WatchRate(covered=service, total=40),
         service_versions=(version,),
         model=WatchRate(covered=model, total=40),
         round=round,
+        model_version=weights,
         cost_usd=0.1,
         alarms=(),
     )
@@ -146,6 +164,9 @@ def test_drift_is_of_the_same_service_and_model():
     assert find_alarms([*usual, look(36, model=20)]).keys() == {MODEL_DRIFT}
     assert find_alarms([*usual, look(20, version="v2")]).keys() == {SWAPPED}
     assert find_alarms([*usual, look(36, model=20, round=4)]) == {}
+    assert find_alarms([*usual, look(36, model=20, weights="t/round-3@b")]) == {}
+    unknown = [look(36, round=0, weights="t/round-0@a") for _ in range(6)]  # behind a URL
+    assert find_alarms([*unknown, look(36, model=20, round=0, weights="t/round-0@b")]) == {}
 
 
 def test_the_limits_of_the_chart_are_those_of_the_alarm(preset_of, capsys):
@@ -193,7 +214,7 @@ def test_the_gateway_samples_the_model_and_shows_the_alarm(servers):
     servers.start()
     gateway = RunningGateway(int(servers.url.rpartition(":")[2]))
     assert gateway.post("sample", {"task": "triage", "text": "Hello"}) == {
-        "text": MODEL_TEXT, "round": 3,
+        "text": MODEL_TEXT, "round": 3, "model_version": "triage/round-3@1f2e3d4c",
     }  # fmt: skip
     with pytest.raises(RefusedError, match="No task 'other' is served"):
         gateway.post("sample", {"task": "other", "text": "Hello"})

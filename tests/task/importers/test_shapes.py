@@ -267,7 +267,12 @@ SKIPPED = {
     "langfuse": [{"type": "SPAN"}, {"level": "ERROR"}],
     "langsmith": [{"run_type": "chain"}, {"error": "timeout"}],
     "helicone": [{"response_status": 429}],
-    "capture": [{"service": None}, {"service": {"status": 503, "text": "busy"}}],
+    "capture": [
+        {"service": None},
+        {"service": {"status": 503, "text": "busy"}},
+        {"service": {"status": 200, "text": None}},  # cut off, or refused
+        {"reason": "F11"},  # out of form, and passed on because the model failed, too
+    ],
 }
 
 
@@ -467,6 +472,21 @@ CUT_ROWS = {
 def test_an_answer_that_a_log_calls_cut_off_is_refused(tmp_path, name):
     with pytest.raises(UserError, match=r"the answer is cut off \(the service stopped it with"):
         read(tmp_path, [CUT_ROWS[name]])
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("finishReason", "SAFETY"),
+        ("finish_reason", "FinishReason.RECITATION"),
+        ("finish_reason", "content_filter"),
+        ("stop_reason", "refusal"),
+    ],
+)
+def test_an_answer_that_a_log_calls_refused_is_none(tmp_path, key, reason):
+    row = {"prompt": "Hi", "response": "I cannot", key: reason}
+    with pytest.raises(UserError, match=r"the service refused to answer \(it stopped with"):
+        read(tmp_path, [row])
 
 
 @pytest.mark.parametrize("reason", ["stop", "end_turn", None, ["stop"]])
