@@ -56,10 +56,14 @@ async def ask_holdout(preset: ServedPreset, task: ServedTask) -> list[Answered]:
     )
     task = task.model_copy(update={"measures_confidence": True})
     session = open_session()
+    model = LocalModel(task, lambda: session, patient, preset.settings.breakers)
+    asking = [asyncio.create_task(_ask(model, row)) for row in rows]
     try:
-        model = LocalModel(task, lambda: session, patient, preset.settings.breakers)
-        return list(await asyncio.gather(*(_ask(model, row) for row in rows)))
+        return list(await asyncio.gather(*asking))
     finally:
+        for rest in asking:  # where one of them failed
+            rest.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
         await session.close()
 
 
