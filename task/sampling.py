@@ -41,6 +41,9 @@ class Sample:
         random_similarity: The same for a sample drawn at random from all texts.
         share_error: Largest difference, 0 to 1, between a cluster's share of the traffic and of
             the sample.
+        wanted: Rows asked for.
+        threshold: Jaccard similarity from which a text repeated another one.
+        by: What texts were compared by.
     """
 
     rows: tuple[int, ...]
@@ -50,15 +53,34 @@ class Sample:
     similarity: float
     random_similarity: float
     share_error: float
+    wanted: int
+    threshold: float
+    by: str
 
     def lines(self) -> list[str]:
         """Say what was picked and how like the whole it is."""
+        nearly = "exactly or nearly" if self.threshold < 1 else "but for case, marks and spaces"
         return [
             f"Sampled {len(self.rows)} of {self.total:,} pairs; {self.repeated:,} repeat another "
-            "one exactly or nearly.",
+            f"one {nearly}.",
+            *self._raised_lines(),
             f"Likeness to the whole: {self.clusters} clusters, whose shares differ by at most "
             f"{100 * self.share_error:.1f} points; a prompt has similarity {self.similarity:.2f} "
-            f"to the nearest sampled one (a random sample: {self.random_similarity:.2f}).",
+            f"to the nearest sampled one (a random sample: {self.random_similarity:.2f}), by "
+            f"{self.by}.",
+        ]
+
+    def _raised_lines(self) -> list[str]:
+        """Say where the sample is less distinct, or smaller, than was asked for."""
+        if len(self.rows) < self.wanted:
+            return [f"Fewer than the {self.wanted} asked for: no other pairs are distinct."]
+        usual = _NEAR_DUPLICATE_JACCARD[0]
+        if self.threshold == usual:
+            return []
+        return [
+            f"Fewer than {self.wanted} pairs are distinct at the usual threshold for near "
+            f"duplicates, {usual}; it was raised to {self.threshold}, so that the sample has pairs "
+            "that say nearly the same. Ask for fewer to have each once."
         ]
 
 
@@ -91,7 +113,7 @@ def sample(texts: Sequence[str], size: int, embed: Embed | None = None) -> Sampl
             weights[position[duplicate.of]] += 1
     kept = [texts[n] for n in distinct]
     vectors = _units(np.asarray(embed(kept), np.float32) if embed else _tfidf(kept))
-    size = min(size, len(distinct))
+    wanted, size = size, min(size, len(distinct))
     labels = _clusters(vectors, weights, size)
     rng = np.random.default_rng(_SEED)
     picked = _pick(labels, weights, size, rng)
@@ -104,6 +126,9 @@ def sample(texts: Sequence[str], size: int, embed: Embed | None = None) -> Sampl
         similarity=_mean_nearest(vectors, vectors[picked]),
         random_similarity=_mean_nearest(vectors, vectors[at_random]),
         share_error=_share_error(labels, weights, picked),
+        wanted=wanted,
+        threshold=threshold,
+        by="embeddings" if embed else "TF-IDF of their characters",
     )
 
 

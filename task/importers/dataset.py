@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING
 from core.conversation import Conversation
 from core.errors import UserError
 from core.records import COVERAGE_SPLITS, LOGGED_SPLIT, SEED_SPLIT, CoverageRow
+from task.importers.sessions import joined_sessions
 from task.importers.shape import Pair
-from task.splits import (
-    DEFAULT_HOLDOUT_PERCENT,
-    SplitRow,
-    assign_splits,
-    normalized,
-    share_of_test,
-    stable_id,
-)
+from task.splits import SplitRow, assign_splits, normalized, share_of_test, stable_id
 
 if TYPE_CHECKING:
     from task.sampling import Embed
@@ -43,7 +37,6 @@ def make_dataset(
     pairs: Sequence[Pair],
     *,
     size: int | None = None,
-    holdout_percent: int = DEFAULT_HOLDOUT_PERCENT,
     embed: "Embed | None" = None,
 ) -> Dataset:
     """Make rows of pairs: prompts once, sampled if asked for, each with a split.
@@ -51,8 +44,7 @@ def make_dataset(
     Args:
         pairs: The imported pairs.
         size: Rows to sample; None keeps all.
-        holdout_percent: Share of the holdout among rows that name no split.
-        embed: An embedding model for sampling.
+        embed: An embedding model, by which a sample is picked; None for TF-IDF.
 
     Raises:
         UserError: No pair can be used, or all distinct prompts are one.
@@ -61,6 +53,13 @@ def make_dataset(
     instruction, usable = _shared_system(pairs, notes)
     if several := sum(len(pair.conversation.turns) > 1 for pair in usable):
         notes.append(f"{several} of {len(usable)} pairs are conversations of several turns.")
+    sessions = joined_sessions(
+        [_key(pair) for pair in usable], [pair.session for pair in usable], notes
+    )
+    usable = [
+        pair if pair.session == session else pair.model_copy(update={"session": session})
+        for pair, session in zip(usable, sessions, strict=True)
+    ]
     distinct = _merged(usable, notes)
     others: list[Pair] = []
     if size is not None:
@@ -78,7 +77,7 @@ def make_dataset(
             f"{len(distinct)} distinct prompt is too few: at least one row is shown to the "
             "generator and one is held out. Give two pairs or more."
         )
-    rows = _rows(distinct, holdout_percent)
+    rows = _rows(distinct)
     return Dataset(
         tuple(rows), instruction, tuple(notes), _rest(others, _held_sessions(distinct, rows))
     )
@@ -156,7 +155,7 @@ def _rest(pairs: Sequence[Pair], held_sessions: set[str | None]) -> tuple[Covera
     )
 
 
-def _rows(pairs: Sequence[Pair], holdout_percent: int) -> list[CoverageRow]:
+def _rows(pairs: Sequence[Pair]) -> list[CoverageRow]:
     given = Counter(pair.id for pair in pairs)
     ids = [
         pair.id if pair.id and given[pair.id] == 1 else stable_id(pair.conversation.prompt)
@@ -172,7 +171,6 @@ def _rows(pairs: Sequence[Pair], holdout_percent: int) -> list[CoverageRow]:
     splits = assign_splits(
         [SplitRow(i, pair.tags, pair.session) for i, pair in zip(ids, pairs, strict=True)],
         named,
-        holdout_percent=holdout_percent,
         test_percent=share_of_test(len(pairs)),
     )
     return [

@@ -101,3 +101,25 @@ def test_every_script_is_sampled(script):
 def test_too_small_a_sample_is_refused(size):
     with pytest.raises(UserError, match="too small"):
         sample(["a", "b"], size)
+
+
+def test_a_raised_threshold_for_near_duplicates_is_said():
+    long = "My Nimbus Cam has been offline since this morning and I leave on a trip tonight, say {}"
+    texts = [long.format(n * 7919) for n in range(40)]
+    found = sample(texts, 30)
+    assert len(found.rows) == 30
+    assert found.threshold > 0.8
+    assert (
+        f"usual threshold for near duplicates, 0.8; it was raised to {found.threshold}"
+        in " ".join(found.lines())
+    )
+
+
+def test_a_usual_threshold_is_not_spoken_of():
+    texts, _ = traffic()
+    assert "threshold" not in " ".join(sample(texts, 40).lines())
+
+
+def test_a_sample_smaller_than_asked_for_is_said():
+    texts, _ = traffic()
+    assert "Fewer than the 50 asked for" in " ".join(sample(texts[:10] * 3, 50).lines())

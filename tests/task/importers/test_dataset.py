@@ -101,3 +101,52 @@ def test_the_answers_of_a_sample_are_the_most_frequent_ones():
     made = make_dataset(pairs, size=10)
     assert len(made.rows) == 10
     assert {row.output for row in made.rows} == {"y"}
+
+
+def test_sessions_that_share_a_prompt_stay_in_one_split_together():
+    pairs = [pair(f"p{n}", session=f"s{n // 4}") for n in range(40)]
+    pairs += [pair("p0", session="s5"), pair("p21", session="s9")]
+    made = make_dataset(pairs)
+    splits = {row.prompt: row.split for row in made.rows}
+    joined = {splits[f"p{n}"] for n in (*range(4), *range(20, 24), *range(36, 40))}
+    assert len(joined) == 1
+    assert list(splits.values()).count("holdout") == 20
+    assert any("2 prompts occur in several sessions" in note for note in made.notes)
+
+
+def test_a_prompt_of_most_sessions_joins_none_of_them():
+    pairs = [pair(f"p{n}", session=f"s{n // 4}") for n in range(40)]
+    pairs += [pair("Hello", session=f"s{n}") for n in range(10)]
+    made = make_dataset(pairs)
+    splits = [row.split for row in made.rows if row.prompt != "Hello"]
+    assert 18 <= splits.count("holdout") <= 22
+    for start in range(0, 40, 4):
+        assert len(set(splits[start : start + 4])) == 1
+    assert any("1 prompt occurs in sessions that hold more" in note for note in made.notes)
+
+
+def test_rest_of_a_session_that_shares_a_prompt_with_a_held_out_one_is_no_training_row():
+    """A row that stands for two sessions keeps the remaining rows of both out of training."""
+    pairs = [pair(f"question {n} on {n * 7919}", session=f"s{n // 4}") for n in range(200)]
+    pairs += [
+        pair(f"question {n} on {n * 7919}", session=f"s{n // 4 + 1}") for n in range(0, 200, 8)
+    ]
+    made = make_dataset(pairs, size=20)
+    group = {f"question {n} on {n * 7919}": n // 8 for n in range(200)}
+    held = {group[row.prompt] for row in made.rows if row.split != "seed"}
+    assert held
+    assert held.isdisjoint(group[row.prompt] for row in made.rest)
+
+
+def test_a_sample_is_picked_by_the_embedding_model_that_is_given():
+    pairs = [pair(f"question number {n} about {n * 7919}") for n in range(40)]
+    asked = []
+
+    def embed(texts):
+        asked.extend(texts)
+        return [[1.0, 0.0] if int(text.split()[2]) < 20 else [0.0, 1.0] for text in texts]
+
+    made = make_dataset(pairs, size=10, embed=embed)
+    assert len(asked) == 40
+    assert sum(int(row.prompt.split()[2]) < 20 for row in made.rows) == 5
+    assert any(note.endswith("by embeddings.") for note in made.notes)
