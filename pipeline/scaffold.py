@@ -7,7 +7,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
@@ -20,6 +20,9 @@ from task.coverage.reader import read_coverage
 from task.importers import read_pairs
 from task.importers.dataset import Dataset, make_dataset
 from task.task import Task
+
+if TYPE_CHECKING:
+    from task.sampling import Embed
 
 SERVICES = ("gemini", "gemini-vertex", "openai-compatible")
 COVERAGE_ROOT = Path("data") / "coverage"
@@ -92,13 +95,16 @@ class Created(NamedTuple):
     notes: list[str]
 
 
-def create_task(name: str, service: str, pairs: PairsSource | None) -> Created:
+def create_task(
+    name: str, service: str, pairs: PairsSource | None, embed: "Embed | None" = None
+) -> Created:
     """Write the coverage folder and the preset of a new task.
 
     Args:
         name: The task's name, as in `task.task.Task`.
         service: The preset that the new one extends, of `SERVICES`.
         pairs: The coverage pairs; None for two rows to be replaced.
+        embed: An embedding model that a sample is picked with; None for TF-IDF.
 
     Raises:
         UserError: The name or the pairs cannot be used, or something of that name exists already.
@@ -131,7 +137,7 @@ def create_task(name: str, service: str, pairs: PairsSource | None) -> Created:
             output_field=pairs.output_field,
         )
         try:
-            dataset = make_dataset(imported.pairs, size=pairs.sample)
+            dataset = make_dataset(imported.pairs, size=pairs.sample, embed=embed)
         except UserError as error:
             # Rows that were refused may be why there are too few.
             refused = imported.lines() if imported.refusals else []

@@ -83,10 +83,15 @@ def init(
     prompt_field: str | None,
     output_field: str | None,
     sample: int | None,
+    embedder: str | None,
     train_on_rest: bool,
     say: Say,
 ) -> str:
     """Scaffold a new task."""
+    if embedder and (sample is None or not pairs):
+        raise UserError(
+            f"--embedder {embedder} picks a sample; give --pairs PATH and --sample N with it."
+        )
     source = pairs and PairsSource(
         path=pairs,
         shape=shape,
@@ -95,7 +100,11 @@ def init(
         sample=sample,
         train_on_rest=train_on_rest,
     )
-    created = create_task(name, service, source or None)
+    # Imported here: it needs NumPy, and the other commands do not.
+    from pipeline.sample_embedder import sample_embedder
+
+    with sample_embedder(embedder, Path("output") / name, say) as embed:
+        created = create_task(name, service, source or None, embed)
     for line in (*created.notes, *(f"wrote {path}" for path in created.paths)):
         say(line)
     preset = created.paths[-1]

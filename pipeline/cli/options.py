@@ -78,6 +78,12 @@ def new_task(command: argparse.ArgumentParser) -> None:
         "--sample", type=int, metavar="N", help="pick N representative pairs (default: all)"
     )
     command.add_argument(
+        "--embedder",
+        metavar="PRESET",
+        help="with --sample, compare pairs by the embedder of this preset or YAML file, which "
+        "sends it the prompts (default: TF-IDF on this machine, which sends nothing)",
+    )
+    command.add_argument(
         "--train-on-rest",
         action="store_true",
         help="with --sample, train on the pairs that are not picked (default: leave them out)",

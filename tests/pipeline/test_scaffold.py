@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import re
+import shutil
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ import local_runner
 from pipeline.config import load_config
 from pipeline.scaffold import SERVICES
 from task.coverage.logged import read_logged, write_logged
+from tests.service_llm.conftest import ScriptedServer
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ROWS = [
@@ -136,6 +138,64 @@ def test_a_sample_of_many_pairs_is_taken(run, tmp_path):
     written = rows_written(tmp_path)
     assert len(written) == 20
     assert sum(row["split"] == "holdout" for row in written) == 10
+
+
+def test_a_sample_is_picked_by_the_embedder_of_a_preset(run, tmp_path):
+    rows = [{"prompt": f"Say {n} to ada{n}@example.org", "output": str(n)} for n in range(30)]
+    (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    served = ScriptedServer()
+    served.respond = lambda body, number: (
+        200,
+        {
+            "object": "list",
+            "model": "local",
+            "data": [{"object": "embedding", "index": 0, "embedding": [1.0, number]}],
+            "usage": {"prompt_tokens": 3, "total_tokens": 3},
+        },
+    )
+    (tmp_path / "by.yaml").write_text(
+        f"""extends: gemini
+privacy: {{redact: true}}
+embedder:
+  provider: openai
+  model: local
+  base_url: {served.url}/v1
+  requests_per_minute: 60000
+"""
+    )
+    sampled = ["--pairs", "many.jsonl", "--sample", "6", "--embedder", "by.yaml"]
+    status, said = run("init", "numbers", *sampled)
+    assert status == 0
+    assert "Embedding 30 prompts with local …" in said
+    assert "Embedded: 90 tokens, at an unknown price." in said
+    assert "by embeddings." in said
+    assert len(rows_written(tmp_path)) == 6
+    assert len(served.bodies) == 30
+    assert all("[EMAIL_1]" in body["input"][0] for body in served.bodies)
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "numbers.yaml").unlink()
+    assert run("init", "numbers", *sampled)[0] == 0
+    served.close()
+    assert len(served.bodies) == 30  # vectors are in the journal of output/numbers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--embedder", "gemini"], r"give --pairs PATH and --sample N with it"),
+        (
+            ["--pairs", "a.jsonl", "--sample", "2", "--embedder", "gemini"],
+            r"--embedder 'gemini' names a preset without an 'embedder' section",
+        ),
+    ],
+    ids=["no sample", "no embedder"],
+)
+def test_an_embedder_that_cannot_be_used_is_told(run, tmp_path, arguments, message):
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "output": "b"}\n')
+    status, said = run("init", "numbers", *arguments)
+    assert status == 2
+    assert re.search(message, said)
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(
