@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from core.conversation import has_turns, json_value
+from core.example_budget import fitting
 from core.records import SEED_SPLIT, Position, ResponseRow, VerdictRow
 from judging import templates
 from judging.schemas import Answer, Verdict
@@ -115,7 +116,7 @@ class RequestBuilder:
         """
         text = templates.ANSWER_CONVERSATION if _has_conversations(rows) else templates.ANSWER
         key = self._key(text, row.prompt)
-        shown = _examples(row, rows, self.settings.baseline_examples)
+        shown = _examples(row, rows, self.settings)
         prompt = templates.render(
             text,
             self.settings,
@@ -127,12 +128,20 @@ class RequestBuilder:
             prompt=prompt,
             schema=Answer,
             temperature=0.0,
-            max_output_tokens=self.settings.max_output_tokens,
+            max_output_tokens=max(self.settings.max_output_tokens, _answer_tokens(rows)),
             tag=tag,
         )
 
     def _key(self, kind: str, *parts: str) -> str:
         return block_key(self.salt, kind, *parts)
+
+
+def _answer_tokens(rows: Sequence[ResponseRow]) -> int:
+    """Return generous room for an answer as long as the longest seed: a token per half character.
+
+    It costs nothing unless it is used; the service's own limit caps it.
+    """
+    return max((2 * len(row.output) for row in rows if row.split == SEED_SPLIT), default=0)
 
 
 def _has_conversations(rows: Sequence[ResponseRow]) -> bool:
@@ -156,12 +165,15 @@ def example_pool(rows: Sequence[ResponseRow]) -> list[ResponseRow]:
     )
 
 
-def _examples(row: ResponseRow, rows: Sequence[ResponseRow], count: int) -> list[str]:
+def _examples(
+    row: ResponseRow, rows: Sequence[ResponseRow], settings: EvaluatorSettings
+) -> list[str]:
     seeds = {r.id: r for r in rows if r.split == SEED_SPLIT and r.prompt != row.prompt}
     ranked = sorted(
         seeds.values(), key=lambda s: hashlib.sha256(f"{row.id}\0{s.id}".encode()).digest()
     )
+    shown = fitting(ranked, count=settings.baseline_examples, tokens=settings.max_example_tokens)
     return [
         json.dumps({"prompt": json_value(seed.prompt), "output": seed.output}, ensure_ascii=False)
-        for seed in ranked[:count]
+        for seed in shown
     ]

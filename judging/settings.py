@@ -76,7 +76,9 @@ class EvaluatorSettings(
     """Sampling temperature of the judge."""
 
     max_output_tokens: int = Field(default=2048, ge=64, le=65536)
-    """Maximum tokens of one verdict, the judge's thinking included."""
+    """Maximum tokens of one verdict, the judge's thinking included. The service LLM's own answers
+    have room for twice as many tokens as the longest seed's output has characters, and at least
+    this."""
 
     similarity_threshold: float = Field(default=4.0, ge=1, le=5)
     """Similarity to the reference, 1 to 5, from which a response counts as similar; compared with
@@ -114,6 +116,10 @@ class EvaluatorSettings(
     baseline_examples: int = Field(default=6, ge=1, le=32)
     """Seed pairs shown to the baselines that are prompted with examples, `few_shot` and `service`.
     """
+
+    max_example_tokens: int = Field(default=8000, ge=100)
+    """Budget of tokens for these pairs in one prompt, at four characters a token; one pair is shown
+    whatever its length."""
 
     labels_uri: str = ""
     """CSV with human labels, made with `python -m judging.sample_labels`; empty for none."""

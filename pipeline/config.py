@@ -154,6 +154,7 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docs
         return self.generation.model_copy(
             update={
                 "few_shot": self.evaluator.baseline_examples,
+                "max_example_tokens": self.evaluator.max_example_tokens,
                 "instruction": self.task.instruction.strip(),
             }
         )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from core.conversation import transcript
+from core.example_budget import fitting
 from core.records import SEED_SPLIT, CoverageRow
 
 _MESSAGE = "Message: "
@@ -12,7 +13,12 @@ _BETWEEN = "\n\n"
 
 
 def few_shot_prompt(
-    row: CoverageRow, rows: Sequence[CoverageRow], count: int, instruction: str = ""
+    row: CoverageRow,
+    rows: Sequence[CoverageRow],
+    count: int,
+    instruction: str = "",
+    *,
+    tokens: int = 8000,
 ) -> str:
     """Return the row's prompt after an instruction and `count` seed pairs.
 
@@ -21,6 +27,7 @@ def few_shot_prompt(
         rows: All coverage rows; only seeds are shown.
         count: Pairs to show; fewer if there are fewer seeds.
         instruction: What a good answer is; empty for none.
+        tokens: Budget for the pairs; see `fitting`.
 
     Returns:
         A text that ends where the answer has to begin. The pairs are chosen by a hash of their ids
@@ -28,7 +35,8 @@ def few_shot_prompt(
         it, whose shared prefix a generator computes once.
     """
     seeds = [seed for seed in rows if seed.split == SEED_SPLIT and seed.id != row.id]
-    shown = sorted(seeds, key=lambda seed: _rank(seed.id))[:count]
+    ranked = sorted(seeds, key=lambda seed: _rank(seed.id))
+    shown = fitting(ranked, count=count, tokens=tokens)
     pairs = [f"{_MESSAGE}{transcript(seed.prompt)}{_ANSWER}{seed.output}" for seed in shown]
     asked = f"{_MESSAGE}{transcript(row.prompt)}{_ANSWER}".rstrip(" ")
     return _BETWEEN.join([*([instruction] if instruction else []), *pairs, asked])

@@ -79,7 +79,9 @@ def respond(
 def _asked(row: CoverageRow, rows: Sequence[CoverageRow], settings: GenerationSettings) -> str:
     if not settings.few_shot:
         return row.prompt
-    return few_shot_prompt(row, rows, settings.few_shot, settings.instruction)
+    return few_shot_prompt(
+        row, rows, settings.few_shot, settings.instruction, tokens=settings.max_example_tokens
+    )
 
 
 def _longest_outputs(rows: Sequence[CoverageRow]) -> list[str]:

@@ -44,6 +44,10 @@ class GenerationSettings(
     few_shot: int = Field(default=0, ge=0, le=32)
     """Seed pairs put before each prompt, for a model that was not tuned; 0 for none."""
 
+    max_example_tokens: int = Field(default=8000, ge=100)
+    """Budget of tokens for these pairs, at four characters a token; one pair is shown whatever its
+    length."""
+
     instruction: str = ""
     """Put before the seed pairs; unused without them."""
 

@@ -124,3 +124,29 @@ def test_examples_come_from_a_fixed_part_of_very_many_seeds(response_row):
     assert set(pool) == set(example_pool(many[::-1]))
     # A seed that is added or removed moves one other.
     assert len(set(example_pool(many[:-1])) & set(pool)) >= 255
+
+
+def test_an_answer_has_room_for_outputs_as_long_as_the_longest_seed(builder, response_row):
+    short = [response_row("s", "", split="seed"), response_row("h", "", output="x" * 9000)]
+    assert builder().answer(short[1], short, tag="").max_output_tokens == 2048
+    long = [*short, response_row("l", "", split="seed", output="x" * 5000)]
+    assert builder().answer(long[1], long, tag="").max_output_tokens == 10_000
+    assert builder().judge(PARIS, 0, tag="").max_output_tokens == 2048
+
+
+def test_examples_of_an_answer_fit_their_budget_of_tokens(builder, blocks_of, response_row):
+    rows = [response_row("h", "")]
+    rows += [
+        response_row(f"s{n}", "", prompt=f"{n}" + "p" * 1000 * (1 + n % 3), split="seed")
+        for n in range(12)
+    ]
+
+    def shown(tokens):
+        request = builder(max_example_tokens=tokens).answer(rows[0], rows, tag="")
+        return blocks_of(request.prompt)["example"]
+
+    assert len(shown(8000)) == 6
+    fitting = shown(1000)
+    assert 2 <= len(fitting) < 6
+    assert sum(map(len, fitting)) <= 4 * 1000 + 60 * len(fitting)
+    assert len(shown(100)) == 1

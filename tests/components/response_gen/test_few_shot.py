@@ -68,3 +68,11 @@ def test_any_text_can_be_an_example(prompt, output):
     row = CoverageRow("2", prompt, output, "holdout")
     text = few_shot_prompt(row, [seed, row], 1)
     assert text == f"Message: {prompt}\nAnswer: {output}\n\nMessage: {prompt}\nAnswer:"
+
+
+def test_pairs_that_do_not_fit_the_budget_of_tokens_are_left_out():
+    rows = [CoverageRow(str(n), f"{n}" + "p" * 400, "o", "seed") for n in range(6)]
+    asked = CoverageRow("h", "last", "o", "holdout")
+    assert few_shot_prompt(asked, rows, 6).count("Message: ") == 7
+    assert few_shot_prompt(asked, rows, 6, tokens=250).count("Message: ") == 3
+    assert few_shot_prompt(asked, rows, 6, tokens=10).count("Message: ") == 2
