@@ -18,7 +18,7 @@ from task.form.schema import (
     infer_schema,
     max_chars,
 )
-from task.form.tidy import has_fence, has_lead_in, without_fence, without_lead_in
+from task.form.tidy import has_fence, has_lead_in, is_fenced, without_fence, without_lead_in
 from task.form.values import infer_style, loads
 from task.language import infer_languages
 
@@ -26,6 +26,7 @@ _MIN_JSON = 0.8  # of the seeds are JSON objects or arrays
 _MAX_LABEL_CHARS = 40
 _MIN_REPEATED = 3  # sightings of a label on average
 _LISTED = 5
+_MIN_FENCED = 10  # seeds, all of them in a fence, so that an output without one is not valid
 _MIN_CODE = 0.5  # of the seeds look like code
 _CODE = re.compile(
     r"^\s*(?:select|insert|update|delete|with|create)\b[\s\S]*\b(?:from|into|set|as|table)\b"
@@ -101,6 +102,7 @@ def _text_form(outputs: Sequence[str]) -> OutputForm:
         max_chars=max_chars([len(output) for output in outputs], len(outputs)),
         languages=infer_languages([] if is_code else outputs),
         keeps_fences=any(map(has_fence, outputs)),
+        needs_fence=len(outputs) >= _MIN_FENCED and all(map(is_fenced, outputs)),
         keeps_lead_ins=any(map(has_lead_in, outputs)),
         is_code=is_code,
     )

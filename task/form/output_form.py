@@ -6,7 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from task.form.tidy import without_blank_edges, without_fence, without_lead_in
+from task.form.tidy import (
+    is_fenced,
+    opens_fence,
+    without_blank_edges,
+    without_fence,
+    without_lead_in,
+)
 from task.form.values import JsonStyle, loads, texts_in
 from task.language import Languages, is_sentence
 
@@ -40,6 +46,7 @@ class OutputForm:
         max_chars: Longest legal free text, in characters.
         languages: Of free text, and of the sentences inside JSON.
         keeps_fences: Some seeds have code fences, so they are a part of outputs.
+        needs_fence: All seeds stand in a code fence, and so has free text.
         keeps_lead_ins: Some seeds begin with a line that announces the rest.
         is_code: Most seeds look like code.
     """
@@ -51,6 +58,7 @@ class OutputForm:
     max_chars: int = 0
     languages: Languages = dataclasses.field(default_factory=Languages)
     keeps_fences: bool = False
+    needs_fence: bool = False
     keeps_lead_ins: bool = False
     is_code: bool = False
 
@@ -58,10 +66,13 @@ class OutputForm:
         """Return the output without fence and lead-in, and JSON in the seeds' style.
 
         An output that cannot be read as JSON is returned without its fence: `problem` says why.
-        Indentation of free text and code stays.
+        Indentation of free text and code stays. Prose around a fence stays, too, and is refused:
+        what stands in the fence is not all of the answer.
         """
         text = output if self.keeps_lead_ins else without_lead_in(output)
-        if not self.keeps_fences:
+        is_prose = self.schema is None and not self.labels and not self.is_code
+        is_announced = text != output and opens_fence(text, at_start=True)
+        if not self.keeps_fences and (is_fenced(text) or is_announced or not is_prose):
             text = without_fence(text)
         if self.schema is None:
             return text.strip() if self.labels else without_blank_edges(text)
@@ -85,12 +96,19 @@ class OutputForm:
             return "the output is empty"
         if len(output) > self.max_chars:
             return f"{len(output)} characters, more than {self.max_chars}"
-        return self.languages.problem(output)
+        return self._fence_problem(output) or self.languages.problem(output)
 
     def misfits(self, outputs: Sequence[str]) -> list[Misfit]:
         """List the outputs that break the form, each tidied first."""
         problems = ((n, self.problem(self.tidy(output))) for n, output in enumerate(outputs))
         return [Misfit(n, problem) for n, problem in problems if problem is not None]
+
+    def _fence_problem(self, output: str) -> str | None:
+        if not self.keeps_fences and opens_fence(output):
+            return "a code fence, which no seed output has"
+        if self.needs_fence and not is_fenced(output):
+            return "not in a code fence, as all seed outputs are"
+        return None
 
     def _json_problem(self, output: str) -> str | None:
         try:

@@ -32,6 +32,16 @@ def has_fence(text: str) -> bool:
     return _FENCE.search(text) is not None
 
 
+def opens_fence(text: str, *, at_start: bool = False) -> bool:
+    """Whether a code fence begins in a text, closed or, at its start, not."""
+    return text.lstrip().startswith("```") or (not at_start and has_fence(text))
+
+
+def is_fenced(text: str) -> bool:
+    """Whether all of a text stands in one code fence."""
+    return len(_FENCE.findall(text)) == 1 and _FENCE.fullmatch(text.strip()) is not None
+
+
 def has_lead_in(text: str) -> bool:
     """Whether a text begins with a line that announces what follows."""
     return _lead_in(text) is not None

@@ -231,6 +231,39 @@ def test_fences_and_lead_ins_that_no_seed_has_are_removed(around, seeds):
     assert infer_form(seeds).tidy(around.format(seeds[0])) == seeds[0]
 
 
+ADVICE = [f"Take {n} grams of flour and wait, then turn it once." for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "Run this first, then wait:\n```sh\nls\n```\nIt is done when it ends.",
+        "Take it.\n\n```\nflour\n```\nOr:\n```\noats\n```",
+        "```sh\nls and no end of the fence",
+    ],
+    ids=["within", "several", "not closed"],
+)
+def test_a_fence_within_prose_is_refused_where_no_seed_has_one(output):
+    form = infer_form(ADVICE)
+    assert form.misfits([output, ADVICE[0]])[0].problem == "a code fence, which no seed output has"
+    assert [misfit.row for misfit in form.misfits([output, ADVICE[0]])] == [0]
+
+
+@pytest.mark.parametrize("seeds", [SQL + SQL, ADVICE], ids=["code", "prose"])
+def test_an_output_without_the_fence_of_all_seeds_is_refused(seeds):
+    fenced = [f"```\n{seed}\n```" for seed in seeds]
+    form = infer_form(fenced)
+    assert form.misfits(fenced) == []
+    (misfit,) = form.misfits([seeds[0]])
+    assert misfit.problem == "not in a code fence, as all seed outputs are"
+
+
+def test_a_fence_of_few_seeds_or_of_some_is_not_asked_for():
+    fenced = [f"```\n{seed}\n```" for seed in ADVICE]
+    assert infer_form(fenced[:9]).misfits(ADVICE[:9]) == []
+    assert infer_form([*fenced[:11], ADVICE[11]]).misfits(ADVICE) == []
+
+
 def test_fences_and_lead_ins_that_seeds_have_are_kept():
     fenced = [f"```sql\n{query}\n```" for query in SQL]
     assert infer_form(fenced).tidy(fenced[0]) == fenced[0]
