@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from components.hf_pusher.credentials import describe_push
-from core.conversation import has_turns, transcript, user_turns
+from core.conversation import has_turns, user_turns
 from core.errors import UserError
 from core.records import HOLDOUT_SPLIT, SEED_SPLIT, TEST_SPLIT, CoverageRow
 from judging.judged_rows import judged_rows
 from judging.rates import wilson
 from pipeline.check_lengths import length_lines, model_view
+from pipeline.check_privacy import privacy_lines
 from pipeline.config import Config
 from pipeline.lengths import measure, raise_if_cut
 from pipeline.local.standin_server import STANDIN_URL_VARIABLE
@@ -28,7 +29,6 @@ from service_llm.terms import terms_line
 from task.coverage.reader import persist_splits, read_coverage, read_dataset
 from task.coverage.redaction import redacted_rows
 from task.form import describe_fields, infer_form, what_labels_lack
-from task.privacy import PrivacySettings, find
 
 _FEW_HOLDOUT_ROWS = 40  # the 95 % interval of 80 % is wider than 24 points
 _ASSUMED_RATE = 0.8
@@ -37,11 +37,12 @@ _LISTED_TAGS = 12
 _YAML_WIDTH = WIDTH - 28  # lines end after the word that passes it, and stand indented
 
 
-def check_task(config: Config) -> str:
+def check_task(config: Config, listed: int | None = _LISTED) -> str:
     """Report what was understood of a task: its rows, their form, and where they would go.
 
     Args:
         config: The configuration of a run.
+        listed: Rows that a list names at most; None for all.
 
     Returns:
         A line for each finding, of any length.
@@ -53,14 +54,14 @@ def check_task(config: Config) -> str:
     rows, merged = read_dataset(config.coverage_dir)
     raise_if_to_replace(config, rows)
     logged = logged_rows(config)
-    personal = _privacy_lines([*rows, *logged], config)
+    personal = privacy_lines([*rows, *logged], config, listed)
     rows = redacted_rows(rows, config.privacy)  # as the run reads them
     lengths = measure(config, rows)
     paragraphs = [
         *_row_lines(rows, config.evaluator.max_prompts),
         *_answer_lines(rows, merged),
         *([logged_line(logged)] if logged else []),
-        *_form_lines(rows, config),
+        *_form_lines(rows, config, listed),
         *length_lines(config, rows, lengths),
         *model_view(config, rows, lengths),
         *personal,
@@ -168,7 +169,7 @@ def _answer_lines(rows: Sequence[CoverageRow], merged: int) -> list[str]:
     return lines
 
 
-def _form_lines(rows: Sequence[CoverageRow], config: Config) -> list[str]:
+def _form_lines(rows: Sequence[CoverageRow], config: Config, listed: int | None) -> list[str]:
     """Return the form that the seeds show, and the rows that do not have it."""
     given = config.task.output_schema
     seeds = [row.output for row in rows if row.split == SEED_SPLIT]
@@ -187,9 +188,9 @@ def _form_lines(rows: Sequence[CoverageRow], config: Config) -> list[str]:
     if misfits:
         verb = "does" if len(misfits) == 1 else "do"
         lines.append(f"{_rows(len(misfits))} that {verb} not fit the form:")
-        lines += [f"  {rows[misfit.row].id}: {misfit.problem}" for misfit in misfits[:_LISTED]]
-    if len(misfits) > _LISTED:
-        lines.append(f"  … and {len(misfits) - _LISTED} more")
+        lines += [f"  {rows[misfit.row].id}: {misfit.problem}" for misfit in misfits[:listed]]
+    if more := len(misfits) - len(misfits[:listed]):
+        lines.append(f"  … and {more} more; understudy check --all lists every one")
     return lines
 
 
@@ -199,42 +200,6 @@ def _yaml(schema: Mapping[str, Any]) -> str:
     return yaml.safe_dump(
         plain, width=_YAML_WIDTH, sort_keys=False, allow_unicode=True, default_flow_style=None
     )
-
-
-def _privacy_lines(rows: Sequence[CoverageRow], config: Config) -> list[str]:
-    """Return what personal data was found, without quoting it, and what happens to it."""
-    settings = config.privacy
-    in_task = sorted({finding.kind for finding in find(config.task.instruction, settings)})
-    told = [
-        f"Personal data in task.instruction: {', '.join(in_task)}, sent as it is with every "
-        "request; take it out."
-    ]
-    return [*_row_privacy_lines(rows, settings), *(told if in_task else [])]
-
-
-def _row_privacy_lines(rows: Sequence[CoverageRow], settings: PrivacySettings) -> list[str]:
-    kinds: Counter[str] = Counter()
-    places = []
-    for row in rows:
-        texts = (transcript(row.prompt), row.output, *row.references)
-        found = [finding for text in texts for finding in find(text, settings)]
-        kinds.update(finding.kind for finding in found)
-        if found:
-            places.append(row.id)
-    if not places:
-        blind = "" if settings.presidio_models else " (names and addresses are not looked for)"
-        return [f"Personal data: none found{blind}."]
-    counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    more = ", …" if len(places) > _LISTED else ""
-    fate = (
-        "replaced with placeholders (privacy.redact)"
-        if settings.redact
-        else "sent to the service LLM as it is; privacy.redact=true replaces it with placeholders"
-    )
-    return [
-        f"Personal data: {counts} in {_rows(len(places))} ({', '.join(places[:_LISTED])}{more}), "
-        f"{fate}."
-    ]
 
 
 def _rows(count: int) -> str:

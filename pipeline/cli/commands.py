@@ -63,7 +63,7 @@ LOCAL_COMMANDS = (
         "the confidence interval will be. It sends nothing, except with --online: one small "
         "request of each kind that a run would send, for a fraction of a cent.",
         "check --preset my_task.yaml --online",
-        (_LOCAL_CONFIGURATION, options.online),
+        (_LOCAL_CONFIGURATION, options.checks),
     ),
     Command(
         "estimate",

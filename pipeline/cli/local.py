@@ -58,10 +58,10 @@ def estimate(*, preset: str, overrides: Sequence[str], say: Say) -> str:
     return estimate_text(settings)
 
 
-def check(*, preset: str, overrides: Sequence[str], online: bool, say: Say) -> str:
+def check(*, preset: str, overrides: Sequence[str], online: bool, all_rows: bool, say: Say) -> str:
     """Check the coverage dataset and the credentials, and on request the services themselves."""
     settings, to_set = load_draft(preset, overrides)
-    say(wrapped(check_task(settings)))
+    say(wrapped(check_task(settings, None) if all_rows else check_task(settings)))
     check_lengths(settings)
     # A shipped preset is looked at before anything is set up; a file of one's own has to be ready.
     if lacking := "\n".join(missing(settings, to_set)):

@@ -153,8 +153,15 @@ def cron(command: argparse.ArgumentParser) -> None:
     )
 
 
-def online(parser: argparse.ArgumentParser) -> None:
-    """Add the option of `check`."""
+def checks(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `check`."""
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        dest="all_rows",
+        help="list every row that does not fit the form or has personal data (default: the first "
+        "20)",
+    )
     parser.add_argument(
         "--online",
         action="store_true",

@@ -11,6 +11,7 @@ from core.errors import UserError
 from pipeline.check import check_task
 from pipeline.cli.main import main
 from pipeline.config import load_config
+from pipeline.draft import load_draft
 from pipeline.preset_files import preset_names
 from pipeline.terminal import wrapped
 
@@ -205,3 +206,32 @@ def test_the_form_ready_to_paste_is_not_wrapped_again(checked):
     block = said.partition("put this into the preset:\n")[2].partition("\nToken lengths")[0]
     assert yaml.safe_load(block)["task"]["output_schema"]["properties"]["to"]["enum"] == names
     assert wrapped(block) == block
+
+
+def test_every_row_that_does_not_fit_is_listed_on_request(checked, capsys, tmp_path):
+    bad = [row | {"output": "no JSON", "split": "holdout"} for row in JSON_ROWS[:25]]
+    good = [
+        row | {"id": f"g{n}", "prompt": f"Good {n}", "split": "seed"}
+        for n, row in enumerate(JSON_ROWS)
+    ]
+    said = checked([*bad, *good])
+    assert said.count(": not JSON") == 20
+    assert "… and 5 more; understudy check --all lists every one" in said
+    rows = ["--preset", "gemini", "--set", f"coverage_dir={tmp_path / 'rows'}"]
+    assert main(["check", "--all", *rows]) == 0
+    said = capsys.readouterr().out
+    assert all(f"r{n}: not JSON" in said for n in range(25))
+    assert " more; understudy" not in said
+
+
+def test_rows_on_vertex_are_said_to_lie_in_the_bucket_as_they_are(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in JSON_ROWS), encoding="utf-8"
+    )
+
+    def said(*overrides):
+        return check_task(load_draft("vertex", [f"coverage_dir={tmp_path}", *overrides]).config)
+
+    line = f"in the bucket or the image ({tmp_path}) the rows lie as they are"
+    assert line in said("privacy.redact=true")
+    assert line not in said()
