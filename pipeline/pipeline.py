@@ -185,6 +185,7 @@ def create_pipeline(
         settings=config.push_settings.model_dump_json(),
         task=config.task.model_dump_json(),
         round=round,
+        privacy=config.privacy.model_dump_json(),
         code_version=_version(HFPusher),
     )
     return pipeline_of(*until_export, pusher)

@@ -19,6 +19,7 @@ import page
 from answering import Answerer, NoModelError
 from evaluation import Evaluation, VerdictRow, read_evaluation, turns_of
 from gguf_answering import GgufAnswerer
+from personal_data import NOTE, PersonalData
 
 _HERE = Path(__file__).resolve().parent
 _EVALUATION_FOLDER = "evaluation"
@@ -33,7 +34,13 @@ _FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
 
 
-def build(answerer: Answerer, evaluation: Evaluation | None, title: str, name: str) -> gr.Blocks:
+def build(
+    answerer: Answerer,
+    evaluation: Evaluation | None,
+    title: str,
+    name: str,
+    personal: PersonalData | None = None,
+) -> gr.Blocks:
     """Build the page.
 
     Args:
@@ -41,13 +48,15 @@ def build(answerer: Answerer, evaluation: Evaluation | None, title: str, name: s
         evaluation: The coverage figures; None where there are none.
         title: The task's name.
         name: The model and its revision, as shown below the title.
+        personal: Hides personal data from the model; None to hide nothing.
     """
+    personal = personal or PersonalData()
     rows = {page.label(row): row for row in evaluation.rows} if evaluation else {}
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(page.header(title, name, evaluation), padding=False)
         status = gr.HTML(_status(answerer), elem_id="status", padding=False)
         with gr.Tab("Ask", id="ask"):
-            _ask_tab(answerer, rows, evaluation.base_responses if evaluation else {})
+            _ask_tab(answerer, personal, rows, evaluation.base_responses if evaluation else {})
         with gr.Tab(f"Coverage prompts ({len(rows)})", id="prompts"):
             _prompts_tab(evaluation)
         gr.HTML(page.figures(evaluation), elem_id="figures", padding=False)
@@ -57,7 +66,10 @@ def build(answerer: Answerer, evaluation: Evaluation | None, title: str, name: s
 
 
 def _ask_tab(
-    answerer: Answerer, rows: dict[str, VerdictRow], base_responses: dict[str, str]
+    answerer: Answerer,
+    personal: PersonalData,
+    rows: dict[str, VerdictRow],
+    base_responses: dict[str, str],
 ) -> None:
     def compare(row: VerdictRow | None, reply: str | None = None) -> str:
         return page.comparison(row, reply, base_responses.get(row.id, "") if row else "")
@@ -82,7 +94,7 @@ def _ask_tab(
         reply = ""
         try:
             # As it was written: the evaluation strips nothing either.
-            for reply in _replies(answerer, message, earlier):
+            for reply in _replies(answerer, personal, message, earlier):
                 yield [*history, {"role": "assistant", "content": reply}], "", beside
         except NoModelError as error:
             failure = {"role": "assistant", "content": f"{_NO_RESPONSE} {error}"}
@@ -95,7 +107,7 @@ def _ask_tab(
             message = gr.Textbox(
                 placeholder="Write a message as a user of the task would",
                 label="Message",
-                info=_INFO[has_conversations],
+                info=f"{_INFO[has_conversations]} {NOTE if personal.is_hidden else ''}".strip(),
                 lines=1,  # with more, Enter would not send
                 max_lines=8,
                 submit_btn="Ask",
@@ -163,10 +175,14 @@ def _prompts_tab(evaluation: Evaluation | None) -> None:
     )
 
 
-def _replies(answerer: Answerer, message: str, earlier: Sequence[str]) -> Iterator[str]:
+def _replies(
+    answerer: Answerer, personal: PersonalData, message: str, earlier: Sequence[str]
+) -> Iterator[str]:
     if not answerer.is_ready and not answerer.error:
         yield "The model is still loading; the response follows."
-    yield from answerer.stream(message, earlier)
+    (*before, asked), originals = personal.hide([*earlier, message])
+    for reply in answerer.stream(asked, before):
+        yield personal.restore(reply, originals)
 
 
 def _status(answerer: Answerer) -> str:
@@ -186,6 +202,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--evaluation", type=Path, help="folder with coverage_report.json")
     parser.add_argument("--title", help="the task's name")
+    parser.add_argument("--privacy", type=json.loads, help="JSON of the preset's section privacy")
     parser.add_argument("--host", default=None, help="address to listen on")
     parser.add_argument("--port", type=int, default=None, help="default: the first free from 7860")
     return parser.parse_args(argv)
@@ -207,7 +224,8 @@ def main(argv: list[str] | None = None) -> None:
     answerer.start()
     title = arguments.title or space.get("title") or "Understudy"
     name = f"{model} @ {revision}" if revision else model
-    build(answerer, evaluation, title, name).launch(
+    personal = PersonalData(arguments.privacy or space.get("privacy"))
+    build(answerer, evaluation, title, name, personal).launch(
         server_name=arguments.host,
         server_port=arguments.port,
         theme=gr.themes.Base(primary_hue="indigo", radius_size="lg", font=_FONT, font_mono=_MONO),

@@ -17,6 +17,7 @@ from components.hf_pusher.credentials import has_token
 from components.hf_pusher.executor import (
     CODE_VERSION_KEY,
     EXPORTS_KEY,
+    PRIVACY_KEY,
     REPORT_KEY,
     ROUND_KEY,
     SETTINGS_KEY,
@@ -33,6 +34,7 @@ class HFPusherSpec(PusherSpec):
         **PusherSpec.PARAMETERS,
         SETTINGS_KEY: ExecutionParameter(type=str),
         TASK_KEY: ExecutionParameter(type=str),
+        PRIVACY_KEY: ExecutionParameter(type=str),
         ROUND_KEY: ExecutionParameter(type=int),
         CODE_VERSION_KEY: ExecutionParameter(type=str),
     }
@@ -69,6 +71,7 @@ class HFPusher(Pusher):
         settings: str,
         task: str,
         round: int | RuntimeParameter,
+        privacy: str = "{}",
         code_version: str = "",
     ) -> None:
         """Construct the component.
@@ -82,6 +85,7 @@ class HFPusher(Pusher):
             settings: JSON of PushSettings.
             task: JSON of Task.
             round: Number of the round, from 1.
+            privacy: JSON of PrivacySettings; by default nothing is redacted.
             code_version: Hash of the component's code; only there for TFX's cache.
         """
         spec = HFPusherSpec(
@@ -96,6 +100,7 @@ class HFPusher(Pusher):
             settings=_settled(settings),
             task=task,
             round=round,
+            privacy=privacy,
             code_version=code_version,
             pushed_model=Channel(type=standard_artifacts.PushedModel),
         )

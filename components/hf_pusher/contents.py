@@ -1,4 +1,4 @@
-"""Assembles what the model, dataset and Space repositories hold; transfers nothing."""
+"""Assembles what the model and dataset repositories hold; transfers nothing."""
 
 import dataclasses
 import functools
@@ -22,10 +22,9 @@ from core.reports.training import ExportsRecord, PromptFormat, TrainingRecord
 from core.synthetic_records import LOGGED
 from reports.cards.dataset_card import complete_card
 from reports.cards.model_card import ModelCard, render_model_card
-from reports.cards.space_card import space_card
+from task.privacy import PrivacySettings
 from task.task import Task
 
-SPACE_DIR = Path(__file__).resolve().parents[2] / "apps" / "space"
 EVALUATION_FOLDER = "evaluation"
 
 _CONFIG_FILE = f"{artifact_files.PRESET_FOLDER}/config.json"
@@ -38,7 +37,6 @@ _EXPORTS = {
     "gguf": "gguf",
 }
 _NEEDED_FILES = (artifact_files.TRAINING, artifact_files.GENERATION, _CONFIG_FILE)
-_SPACE_SUFFIXES = (".py", ".css", ".txt")
 # The order of the dataset's columns; others follow by name.
 _COLUMNS = ("id", "prompt", "output", "provenance", "round")
 
@@ -57,6 +55,7 @@ class Source:
         synthesis: The generation of the data.
         dataset_card: The card next to the rows.
         rows: The synthetic rows by split.
+        privacy: What was done about personal data in the coverage rows.
     """
 
     task: Task
@@ -68,6 +67,7 @@ class Source:
     synthesis: SynthesisRecord
     dataset_card: str
     rows: Mapping[str, Sequence[Features]]
+    privacy: PrivacySettings = dataclasses.field(default_factory=PrivacySettings)
 
     @property
     def has_logged(self) -> bool:
@@ -126,8 +126,8 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
         files[artifact_files.EXPORTS] = source.exports_dir / artifact_files.EXPORTS
     for name in source.training.exports:
         files.update(_export(source.paths[name], name))
-    files.update(_evaluation(source))
-    files.update(_marker("model", source))
+    files.update(evaluation_files(source))
+    files.update(marker_file("model", source))
     base = _base_model(settings, source)
     if base.license and base.license.notice:
         files["NOTICE"] = f"{base.license.notice}\n".encode()
@@ -208,7 +208,7 @@ def dataset_content(settings: PushSettings, source: Source, names: Names) -> Con
         f"data/{split}-00000-of-00001.parquet": content
         for split, content in _parquet(source.rows).items()
     }
-    files.update(_marker("dataset", source))
+    files.update(marker_file("dataset", source))
     files[artifact_files.SYNTHESIS] = source.synthesis.to_json().encode()
     files[artifact_files.CARD] = complete_card(
         source.dataset_card,
@@ -220,39 +220,18 @@ def dataset_content(settings: PushSettings, source: Source, names: Names) -> Con
     return Content("dataset", names.dataset or names.model, files)
 
 
-def space_content(source: Source, names: Names, *, revision: str) -> Content:
-    """Assemble the application, with the model's id and revision and the evaluation filled in."""
-    files: dict[str, Path | bytes] = {
-        path.relative_to(SPACE_DIR).as_posix(): path.read_bytes()
-        for path in sorted(SPACE_DIR.rglob("*"))
-        if path.suffix in _SPACE_SUFFIXES
-    }
-    files.update(_evaluation(source))
-    files.update(_marker("space", source))
-    files[artifact_files.SPACE] = _json(
-        {
-            "title": source.task.title,
-            "model": names.model,
-            "revision": revision,
-            "round": source.round,
-        }
-    )
-    template = (SPACE_DIR / artifact_files.CARD).read_text(encoding="utf-8")
-    card = space_card(template, title=source.task.title, model_id=names.model)
-    files[artifact_files.CARD] = card.encode()
-    return Content("space", names.model, files)
-
-
-def _evaluation(source: Source) -> dict[str, bytes]:
+def evaluation_files(source: Source) -> dict[str, bytes]:
+    """Return the report and the verdicts, which model and Space hold."""
     return {
         f"{EVALUATION_FOLDER}/{artifact_files.COVERAGE_REPORT}": source.report.to_json().encode(),
         f"{EVALUATION_FOLDER}/{artifact_files.VERDICTS}": source.verdicts,
     }
 
 
-def _marker(kind: RepoKind, source: Source) -> dict[str, bytes]:
+def marker_file(kind: RepoKind, source: Source) -> dict[str, bytes]:
+    """Return the file by which a later push knows a repository as its own."""
     value = {"pushed_by": "understudy", "kind": kind, "task": source.task.name}
-    return {artifact_files.MARKER: _json({**value, "round": source.round})}
+    return {artifact_files.MARKER: json_bytes({**value, "round": source.round})}
 
 
 def _folder(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
@@ -261,7 +240,8 @@ def _folder(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
             yield prefix + path.relative_to(folder).as_posix(), path
 
 
-def _json(value: Mapping[str, str | int]) -> bytes:
+def json_bytes(value: Mapping[str, object]) -> bytes:
+    """Write an object as the content of a JSON file."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -21,6 +21,7 @@ from core.reports.coverage import CoverageReport
 from core.reports.loop import PushRecord
 from core.reports.synthesis import SynthesisRecord
 from core.storage import read_text
+from task.privacy import PrivacySettings
 from task.task import Task
 
 EXPORTS_KEY = "exports"
@@ -28,6 +29,7 @@ REPORT_KEY = "report"
 SYNTHETIC_KEY = "synthetic"
 SETTINGS_KEY = "settings"
 TASK_KEY = "task"
+PRIVACY_KEY = "privacy"
 ROUND_KEY = "round"
 CODE_VERSION_KEY = "code_version"
 
@@ -89,6 +91,7 @@ def _source(
         synthesis=SynthesisRecord.read(f"{synthetic.uri}/{artifact_files.SYNTHESIS}"),
         dataset_card=read_text(f"{synthetic.uri}/{artifact_files.CARD}"),
         rows={split: read_examples(synthetic.uri, split) for split in sorted(splits)},
+        privacy=PrivacySettings.model_validate_json(exec_properties.get(PRIVACY_KEY) or "{}"),
     )
 
 

@@ -4,17 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from components.hf_pusher.contents import (
-    Names,
-    Source,
-    dataset_content,
-    model_content,
-    space_content,
-)
+from components.hf_pusher.contents import Names, Source, dataset_content, model_content
 from components.hf_pusher.credentials import find_token, missing_token
 from components.hf_pusher.hub import Commit, Content, Hub
 from components.hf_pusher.local_hub import LocalHub
 from components.hf_pusher.settings import PushSettings
+from components.hf_pusher.space import space_content
 from core.progress import progress
 from core.reports.loop import PushRecord
 

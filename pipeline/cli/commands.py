@@ -112,7 +112,7 @@ LOCAL_COMMANDS = (
     ),
     Command(
         "space",
-        f"{_LOCAL}:space",
+        "pipeline.cli.space:space",
         "serve the application with the best local model",
         "Serve the application that HFPusher pushes, with the best model of the run in output_dir.",
         "space --preset my_task.yaml",

@@ -1,7 +1,5 @@
 """The commands of a run on this machine; each returns the text to print at its end."""
 
-import importlib.util
-import os
 import shlex
 import sys
 import traceback
@@ -9,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from components.hf_pusher.credentials import check_token
-from core.artifact_files import CANDIDATES, SERVING_FOLDER
+from core.artifact_files import CANDIDATES
 from core.errors import UserError
 from core.reports.rates import SplitName
 from models.backend import choose_backend
@@ -32,13 +30,10 @@ from pipeline.rows import dropped_text, kept_text, synthetic_uri
 from pipeline.scaffold import PairsSource, create_task
 from pipeline.terminal import wrapped
 from service_llm.secrets import check_environment
-from serving.model.gguf import find_gguf
-from serving.model.kept_round import KeptRound
 from task.coverage.reader import persist_splits, read_coverage
 
 Say = Callable[[str], None]
 
-_APPLICATION = Path(__file__).parents[2] / "apps" / "space" / "app.py"
 _EXIT_FAILED = 1
 
 
@@ -110,31 +105,6 @@ def init(
     preset = created.paths[-1]
     todo = f"Complete {preset}" if source else "Fill them in"
     return f"{todo}, then: understudy check --preset {preset}"
-
-
-def space(*, preset: str, overrides: Sequence[str], say: Say) -> None:
-    """Serve the application with the best local model; this process becomes its server."""
-    del say
-    settings = load_config(preset, overrides)
-    output_dir = Path(settings.output_dir)
-    best = read_summary(output_dir, preset).best
-    if importlib.util.find_spec("gradio") is None:
-        raise UserError("Gradio is not installed. Run: pip install '.[serve,space]'")
-    engine: list[str] = []
-    if importlib.util.find_spec("keras_hub") is None:  # an installation that serves only
-        engine = [f"--gguf={find_gguf(KeptRound.find(output_dir), output_dir).path}"]
-    # In a process of its own: the application imports nothing of this repository.
-    os.execv(
-        sys.executable,
-        [
-            sys.executable,
-            str(_APPLICATION),
-            f"--model={best.artifacts.model}/{SERVING_FOLDER}",
-            f"--evaluation={best.artifacts.report}",
-            f"--title={settings.task.title}",
-            *engine,
-        ],
-    )
 
 
 def label(

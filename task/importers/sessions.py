@@ -26,7 +26,7 @@ def joined_sessions(
     """
     of_prompt: defaultdict[Hashable, set[str]] = defaultdict(set)
     for prompt, session in zip(prompts, sessions, strict=True):
-        of_prompt[prompt] |= {session} - {None}
+        of_prompt[prompt] |= {session} if session is not None else set()
     roots = {session: session for session in sessions if session is not None}
     sizes = Counter(session for several in of_prompt.values() for session in several)
     shared = [prompt for prompt, several in of_prompt.items() if len(several) > 1]

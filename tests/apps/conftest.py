@@ -18,7 +18,7 @@ def space_modules(monkeypatch):
     """The Space's modules import each other by their bare names, as they do on the Hub."""
     monkeypatch.syspath_prepend(str(SPACE))
     yield SPACE
-    for name in ("answering", "gguf_answering", "evaluation", "page", "app"):
+    for name in ("answering", "gguf_answering", "evaluation", "page", "personal_data", "app"):
         sys.modules.pop(name, None)
 
 

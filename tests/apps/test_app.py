@@ -18,10 +18,10 @@ class Echo:
         yield "yes"
 
 
-def ask(answerer, message, history=(), evaluation=None):
+def ask(answerer, message, history=(), evaluation=None, personal=None):
     import app
 
-    blocks = app.build(answerer, evaluation, "Triage", "a model")
+    blocks = app.build(answerer, evaluation, "Triage", "a model", personal)
     [function] = [known.fn for known in blocks.fns.values() if known.name == "ask"]
     return list(function(message, list(history)))
 
@@ -65,3 +65,45 @@ def test_a_task_of_conversations_sends_the_turns_that_were_answered(evaluation):
     assert (answerer.asked, answerer.earlier) == (["c"], ["a", "b"])
     assert history[-1] == {"role": "assistant", "content": "yes"}
     assert "the reference" in beside, "the coverage prompt is found by its turns"
+
+
+class Parrot(Echo):
+    """Answers with the message, as JSON."""
+
+    def stream(self, prompt, earlier=()):
+        for _ in super().stream(prompt, earlier):
+            yield json.dumps({"said": prompt})
+
+
+def test_personal_data_is_hidden_from_the_model_and_put_back_where_the_task_redacts(evaluation):
+    from personal_data import PersonalData
+
+    answerer = Parrot()
+    personal = PersonalData({"redact": True})
+    *_, (history, *_) = ask(answerer, "I am Ada@example.org", personal=personal)
+    assert answerer.asked == ["I am [EMAIL_1]"]
+    assert history[-1]["content"] == '{"said": "I am Ada@example.org"}'
+    answerer = Parrot()
+    ask(answerer, "I am Ada@example.org", personal=PersonalData({"redact": False}))
+    assert answerer.asked == ["I am Ada@example.org"]
+
+
+def test_a_placeholder_stands_for_the_same_in_all_turns(evaluation):
+    from personal_data import PersonalData
+
+    turns = [("user", "a"), ("assistant", "b"), ("user", "c")]
+    prompt = json.dumps([{"role": role, "content": text} for role, text in turns])
+    rows = [dataclasses.replace(evaluation.rows[0], prompt=prompt)]
+    answerer = Echo()
+    ask(
+        answerer,
+        "To ben@example.org, and a copy to ada@example.org",
+        [
+            {"role": "user", "content": "I am ada@example.org"},
+            {"role": "assistant", "content": "Hello ada@example.org"},
+        ],
+        dataclasses.replace(evaluation, rows=rows),
+        PersonalData({"redact": True}),
+    )
+    assert answerer.earlier == ["I am [EMAIL_1]", "Hello [EMAIL_1]"]
+    assert answerer.asked == ["To [EMAIL_2], and a copy to [EMAIL_1]"]

@@ -1,5 +1,6 @@
 """The cards of the three repositories, as the hub's own classes read them."""
 
+import ast
 import dataclasses
 import json
 import re
@@ -10,9 +11,11 @@ import pytest
 from huggingface_hub import DatasetCard, ModelCard, RepoCard
 from markdown_it import MarkdownIt
 
-from components.hf_pusher.contents import Names, dataset_content, model_content, space_content
+from components.hf_pusher.contents import Names, dataset_content, model_content
 from components.hf_pusher.settings import PushSettings
+from components.hf_pusher.space import space_content
 from core.reports.last_look import LastLook
+from task.privacy import PrivacySettings
 from tests.records import rate
 
 NAMES = Names("me/support-triage", "me/support-triage")
@@ -255,3 +258,23 @@ def test_the_space_card_has_what_the_hub_needs_to_start_it(source):
     assert data["title"] == "Support triage"
     assert len(data["short_description"]) <= 60, "the Hub refuses longer ones"
     assert json.loads(content.files["space.json"])["revision"] == "round-2-abc"
+
+
+def test_the_space_of_a_task_that_redacts_brings_what_hides_personal_data(source):
+    plain = space_content(source, NAMES, revision="r")
+    assert "privacy" not in json.loads(plain.files["space.json"])
+    assert not [name for name in plain.files if name.startswith("task/")]
+    privacy = PrivacySettings(redact=True, phone_regions=("DE",))
+    content = space_content(dataclasses.replace(source, privacy=privacy), NAMES, revision="r")
+    told = json.loads(content.files["space.json"])["privacy"]
+    assert told == {"redact": True, "phone_regions": ["DE"]}
+    brought = {name for name in content.files if name.startswith("task/")}
+    assert {"task/privacy/detectors.py", "task/privacy/national_numbers.yaml"} < brought
+    # It stands alone there: nothing else of the repository is imported.
+    for name in (name for name in brought if name.endswith(".py")):
+        tree = ast.parse(content.files[name])
+        modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        own = {module for module in modules if module.startswith(("task", "core"))}
+        for module in own:
+            path = module.replace(".", "/")
+            assert {f"{path}.py", f"{path}/__init__.py"} & brought, module

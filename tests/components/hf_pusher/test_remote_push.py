@@ -112,15 +112,15 @@ def test_a_new_round_sends_what_changed_and_deletes_what_is_gone(
 def test_a_changed_application_gets_a_new_tag_everywhere(
     settings, source, hub_server, monkeypatch, tmp_path
 ):
-    from components.hf_pusher import contents
+    from components.hf_pusher import space
 
     first = push(settings, source)
-    for path in contents.SPACE_DIR.iterdir():
+    for path in space.SPACE_DIR.iterdir():
         if path.is_file():
             (tmp_path / "space").mkdir(exist_ok=True)
             (tmp_path / "space" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "space" / "style.css").write_text("/* another style */")
-    monkeypatch.setattr(contents, "SPACE_DIR", tmp_path / "space")
+    monkeypatch.setattr(space, "SPACE_DIR", tmp_path / "space")
     second = push(settings, source)
     assert second.tag != first.tag
     for (kind, _), repository in hub_server.repositories.items():
