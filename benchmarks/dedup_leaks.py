@@ -17,7 +17,6 @@ import random
 import socket
 import subprocess
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -137,14 +136,10 @@ def innocent_texts() -> dict[tuple[str, str], Innocent]:
 
 
 def too_many_innocents(found: Mapping[tuple[str, str], Innocent]) -> list[str]:
-    """List the coverage prompts against which more than 1 % of the innocent texts are dropped."""
-    totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for (prompts, _), counted in found.items():
-        totals[prompts][0] += counted.texts
-        totals[prompts][1] += counted.dropped
+    """List the cells, prompts and kind of text, of which more than 1 % is dropped."""
     return [
-        f"{prompts}: {dropped} of {texts}"
-        for prompts, (texts, dropped) in totals.items()
+        f"{prompts}, {kind}: {dropped} of {texts}"
+        for (prompts, kind), (texts, dropped) in found.items()
         if dropped > _MOST_INNOCENT * texts
     ]
 

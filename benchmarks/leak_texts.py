@@ -10,6 +10,7 @@ from collections.abc import Sequence
 _PROMPT_WORDS = 40
 _PASSAGES = 60  # of each length, at most
 _RUN = 6  # words
+_MOST_REPEATED = 0.01  # of a page's runs are on pages that prompts come from
 UNRELATED_WORDS = (5, 10, 20, 40, 100, 300, 1000, 3000)
 _PRODUCTS = (
     "Echo Lamp", "Terra Kettle", "Quill Lock", "Nimbus Cam", "Vista Blind", "Sonar Speaker",
@@ -38,10 +39,13 @@ _OTHER = (
 
 def help_words() -> list[str]:
     """Read all words of Python's help pages, one page after the other."""
+    return [word for page in _help_pages() for word in page]
+
+
+def _help_pages() -> list[list[str]]:
     from pydoc_data.topics import topics
 
-    text = " ".join(topics[name] for name in sorted(topics))
-    return re.findall(r"[A-Za-z][A-Za-z'-]*[.,;:?!]?", text)
+    return [re.findall(r"[A-Za-z][A-Za-z'-]*[.,;:?!]?", topics[name]) for name in sorted(topics)]
 
 
 def natural_texts() -> tuple[list[str], dict[int, list[str]]]:
@@ -50,17 +54,27 @@ def natural_texts() -> tuple[list[str], dict[int, list[str]]]:
     Returns:
         The prompts, and by number of words the texts.
     """
-    words = help_words()
-    half = len(words) // 2
-    prompts = passages(words[:half], _PROMPT_WORDS, _PASSAGES)
+    pages = _help_pages()
+    half = sum(map(len, pages)) // 2
+    first, others = [], []
+    for page in pages:
+        (first if sum(map(len, first)) < half else others).append(page)
+    known = set().union(*(_runs(" ".join(page)) for page in first))
+    # Some pages are made of others, in part in other words: they are related.
+    unrelated = [page for page in others if _repeated(page, known) <= _MOST_REPEATED]
+    words = [word for page in unrelated for word in page]
+    prompts = passages([word for page in first for word in page], _PROMPT_WORDS, _PASSAGES)
     quoted = set().union(*map(_runs, prompts))
     texts = {
-        length: [
-            text for text in passages(words[half:], length, _PASSAGES) if not _runs(text) & quoted
-        ]
+        length: [text for text in passages(words, length, _PASSAGES) if not _runs(text) & quoted]
         for length in UNRELATED_WORDS
     }
     return prompts, texts
+
+
+def _repeated(page: Sequence[str], known: set[tuple[str, ...]]) -> float:
+    runs = _runs(" ".join(page))
+    return len(runs & known) / max(1, len(runs))
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

@@ -41,12 +41,17 @@ def test_unrelated_texts_of_any_length_and_short_prompts_of_one_product_pass():
     found = dedup_leaks.innocent_texts()
     assert len(found) == 26
     assert all(counted.texts for counted in found.values())
+    assert sum(counted.texts for counted in found.values()) > 1000
     assert dedup_leaks.too_many_innocents(found) == []
 
 
-def test_innocent_texts_that_are_dropped_are_told():
-    found = {("a", "x"): dedup_leaks.Innocent(100, 2), ("b", "x"): dedup_leaks.Innocent(100, 1)}
-    assert dedup_leaks.too_many_innocents(found) == ["a: 2 of 100"]
+def test_each_kind_of_innocent_text_has_its_own_limit():
+    found = {
+        ("a", "x"): dedup_leaks.Innocent(100, 2),
+        ("a", "y"): dedup_leaks.Innocent(10_000, 0),
+        ("b", "x"): dedup_leaks.Innocent(100, 1),
+    }
+    assert dedup_leaks.too_many_innocents(found) == ["a, x: 2 of 100"]
 
 
 def test_innocent_prompts_pass():
