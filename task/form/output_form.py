@@ -100,8 +100,10 @@ class OutputForm:
 
     def misfits(self, outputs: Sequence[str]) -> list[Misfit]:
         """List the outputs that break the form, each tidied first."""
-        problems = ((n, self.problem(self.tidy(output))) for n, output in enumerate(outputs))
-        return [Misfit(n, problem) for n, problem in problems if problem is not None]
+        # Outputs repeat, and a schema takes long.
+        problems = {output: self.problem(self.tidy(output)) for output in dict.fromkeys(outputs)}
+        found = enumerate(problems[output] for output in outputs)
+        return [Misfit(n, problem) for n, problem in found if problem is not None]
 
     def _fence_problem(self, output: str) -> str | None:
         if not self.keeps_fences and opens_fence(output):

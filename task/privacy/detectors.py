@@ -92,10 +92,11 @@ def find(text: str, settings: PrivacySettings | None = None) -> list[Finding]:
     """
     settings = settings or PrivacySettings()
     found: list[Finding] = []
-    innocent = list(_innocent(text))
+    innocent: list[tuple[int, int]] | None = None  # looked for only where it is needed: it is slow
     for finding in _candidates(text, settings):
         taken = [(other.start, other.end) for other in found]
         if finding.kind in ("PHONE", "NATIONAL_ID"):
+            innocent = list(_innocent(text)) if innocent is None else innocent
             taken += innocent
         if all(finding.end <= start or end <= finding.start for start, end in taken):
             found.append(finding)

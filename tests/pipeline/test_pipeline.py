@@ -68,6 +68,13 @@ def test_one_embedding_model_serves_generation_and_evaluation(nodes):
         assert nodes()[node_id].exec_properties["embedder"] == ""
 
 
+def test_the_pushed_application_knows_what_is_redacted(nodes):
+    redacted = nodes("privacy.redact=true")
+    privacy = load_config("smoke", ["privacy.redact=true"], environ={}).privacy
+    for node_id in ("CoverageExampleGen", "HFPusher"):
+        assert redacted[node_id].exec_properties["privacy"] == privacy.model_dump_json()
+
+
 def test_only_the_few_shot_baseline_sees_examples_and_instruction(nodes):
     found = nodes("evaluator.baseline_examples=3")
     settings = {

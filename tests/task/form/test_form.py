@@ -231,6 +231,11 @@ def test_fences_and_lead_ins_that_no_seed_has_are_removed(around, seeds):
     assert infer_form(seeds).tidy(around.format(seeds[0])) == seeds[0]
 
 
+def test_every_one_of_equal_misfits_is_listed():
+    misfits = FORM.misfits(["{", ticket(), "{", "["])
+    assert [misfit.row for misfit in misfits] == [0, 2, 3]
+
+
 ADVICE = [f"Take {n} grams of flour and wait, then turn it once." for n in range(12)]
 
 
