@@ -56,9 +56,10 @@ def natural_texts() -> tuple[list[str], dict[int, list[str]]]:
     """
     pages = _help_pages()
     half = sum(map(len, pages)) // 2
-    first, others = [], []
-    for page in pages:
-        (first if sum(map(len, first)) < half else others).append(page)
+    first: list[list[str]] = []
+    while sum(map(len, first)) < half:
+        first.append(pages[len(first)])
+    others = pages[len(first) :]
     known = set().union(*(_runs(" ".join(page)) for page in first))
     # Some pages are made of others, in part in other words: they are related.
     unrelated = [page for page in others if _repeated(page, known) <= _MOST_REPEATED]
