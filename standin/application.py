@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from standin.errors import HttpError, bad_request
+from standin.published.google_types import check_google
+from standin.published.openai_types import check_openai
 from standin.triage import triage
 
 _GEMINI = re.compile(r"/v1(?:beta)?/models/([^/:]+):(generateContent|streamGenerateContent)")
@@ -79,24 +82,31 @@ def _handler(
     as_tuned_model: bool, spoil: Callable[[str], str]
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        gemini = _GEMINI.fullmatch(request.path)
+        is_openai = request.path in _OPENAI
         try:
+            if not gemini and not is_openai:
+                what = f"The stand-in does not serve {request.path}."
+                raise HttpError(404, "NOT_FOUND", what)
             body = await request.json()
-            gemini = _GEMINI.fullmatch(request.path)
             if gemini:
+                check_google("generativelanguage_v1beta", "GenerateContentRequest", body)
                 _check_model(gemini[1])
                 label = spoil(_triaged(*_read_gemini(body), is_known=as_tuned_model))
                 if gemini[2] == "generateContent":
                     return web.json_response(_gemini(label, is_last=True))
                 return await _stream_gemini(request, label)
-            if request.path in _OPENAI:
-                _check_model(str(body.get("model")).removeprefix("models/"))
-                label = spoil(_triaged(*_read_openai(body), is_known=as_tuned_model))
-                if not body.get("stream"):
-                    return web.json_response(_openai(label, "message", "chat.completion"))
-                return await _stream_openai(request, label)
+            check_openai("chat/completions", body)
+            _check_model(str(body["model"]).removeprefix("models/"))
+            label = spoil(_triaged(*_read_openai(body), is_known=as_tuned_model))
+            if not body.get("stream"):
+                return web.json_response(_openai(label, "message", "chat.completion"))
+            return await _stream_openai(request, label)
+        except HttpError as error:
+            told = error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            return _error(400, "INVALID_ARGUMENT", f"The request cannot be read: {error}")
-        return _error(404, "NOT_FOUND", f"The stand-in does not serve {request.path}.")
+            told = bad_request(f"The request cannot be read: {error}")
+        return web.json_response(told.openai() if is_openai else told.google(), status=told.code)
 
     return answer
 
@@ -200,8 +210,3 @@ async def _stream(
         await response.write(part.encode())
     await response.write_eof()
     return response
-
-
-def _error(code: int, status: str, message: str) -> web.Response:
-    body = {"error": {"code": code, "message": message, "status": status}}
-    return web.json_response(body, status=code)

@@ -95,9 +95,14 @@ class Batches:
             lines = self._files.read(file).decode("utf-8").split("\n")
             try:
                 given = [json.loads(line) for line in lines if line.strip()]
+                for line in given:
+                    if unknown := sorted(set(line) - {"key", "request"}):
+                        raise ValueError(f"there is no field {unknown[0]!r}")
                 return [_Item(str(line["key"]), line["request"]) for line in given]
             except (ValueError, KeyError, TypeError) as error:
-                raise bad_request(f"A line of {file} has no key and request: {error!r}.") from error
+                raise bad_request(
+                    f"A line of {file} is not a key and a request: {error!r}."
+                ) from error
         inline = (config.get("requests") or {}).get("requests") or []
         return [_Item(None, item.get("request")) for item in inline]
 

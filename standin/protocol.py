@@ -88,6 +88,8 @@ def read_openai(body: Mapping[str, Any]) -> Ask:
     Raises:
         HttpError: It is not one.
     """
+    if body.get("stream"):
+        raise bad_request("The stand-in answers whole; leave stream out.", param="stream")
     try:
         prompt = "\n\n".join(message["content"] for message in body["messages"])
         schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})

@@ -145,6 +145,7 @@ class StandIn:
             case "file":
                 return Answer(200, self._files.read(route.name))
             case "start upload":
+                check_google(_STUDIO, "CreateFileRequest", _read_json(call.raw or b"{}"))
                 return Answer(200, {}, self._files.start(call.headers))
             case "upload":
                 headers, body = self._files.upload(route.name, call.headers, call.raw)

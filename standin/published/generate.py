@@ -3,11 +3,11 @@
 The sources are packages on PyPI that the project itself does not need, so they are brought in for
 this run alone::
 
-    uv run --no-project --with google-ai-generativelanguage --with google-api-python-client \
-        --with openai --with pydantic python standin/published/generate.py
+    uv run --no-project --with google-ai-generativelanguage \
+        --with "google-api-python-client>=2.200" --with openai --with pydantic \
+        python -m standin.published.generate
 
-Only the messages that this project's requests are made of are followed; the fields of all others
-are kept by name, without their types.
+Every message that a request can hold is followed. What the packages do not have is in `additions`.
 """
 
 import datetime
@@ -16,21 +16,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-Fields = dict[str, dict[str, Any]]
+from standin.published.additions import (
+    BATCH,
+    LATER,
+    OPENAI_BOUNDS,
+    OPENAI_INNER_BOUNDS,
+    PREDICT,
+    Fields,
+)
+
 _FOLDER = Path(__file__).parent
-_FOLLOWED = {
-    "BatchEmbedContentsRequest",
-    "Content",
+_VERTEX_REQUESTS = (
+    "CountTokensRequest",
     "EmbedContentRequest",
     "GenerateContentRequest",
-    "GenerationConfig",
-    "Part",
-    "Schema",
-    "ThinkingConfig",
-}
+    "PredictRequest",
+)
 _SCALARS = {
-    "TYPE_INT32": (3, 5, 13, 15, 17),
-    "TYPE_INT64": (4, 6, 16, 18),
+    "TYPE_INT32": (5, 7, 13, 15, 17),
+    "TYPE_INT64": (3, 4, 6, 16, 18),
     "TYPE_DOUBLE": (1,),
     "TYPE_FLOAT": (2,),
     "TYPE_BOOL": (8,),
@@ -39,55 +43,22 @@ _SCALARS = {
 }
 _DISCOVERY_SCALARS = {
     ("string", "int64"): "TYPE_INT64",
+    ("string", "uint64"): "TYPE_INT64",
     ("string", "byte"): "TYPE_BYTES",
     ("integer", "int32"): "TYPE_INT32",
+    ("integer", "uint32"): "TYPE_INT32",
     ("number", "float"): "TYPE_FLOAT",
     ("number", "double"): "TYPE_DOUBLE",
     ("boolean", None): "TYPE_BOOL",
 }
-# No package on PyPI has the messages of the Batch API: https://ai.google.dev/api/batch-api
-_BATCH: dict[str, Fields] = {
-    "BatchGenerateContentRequest": {"batch": {"message": "GenerateContentBatch"}},
-    "GenerateContentBatch": {
-        "model": {"type": "TYPE_STRING"},
-        "name": {"type": "TYPE_STRING"},
-        "displayName": {"type": "TYPE_STRING"},
-        "inputConfig": {"message": "InputConfig"},
-        "priority": {"type": "TYPE_INT64"},
-    },
-    "InputConfig": {
-        "fileName": {"type": "TYPE_STRING"},
-        "requests": {"message": "InlinedRequests"},
-    },
-    "InlinedRequests": {"requests": {"message": "InlinedRequest", "repeated": True}},
-    "InlinedRequest": {"request": {"message": "GenerateContentRequest"}, "metadata": {}},
-}
-# What `instances` and `parameters` hold for a text embedding model; the document has `any` there:
-# https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
-_PREDICT: dict[str, Fields] = {
-    "PredictRequest": {
-        "instances": {"message": "TextEmbeddingInstance", "repeated": True},
-        "parameters": {"message": "TextEmbeddingParameters"},
-    },
-    "TextEmbeddingInstance": {
-        "content": {"type": "TYPE_STRING"},
-        "taskType": {"type": "TYPE_STRING"},
-        "title": {"type": "TYPE_STRING"},
-    },
-    "TextEmbeddingParameters": {
-        "autoTruncate": {"type": "TYPE_BOOL"},
-        "outputDimensionality": {"type": "TYPE_INT32"},
-    },
-}
-# In the API's reference, and not yet in the package:
-# https://ai.google.dev/api/generate-content#ThinkingConfig
-_LATER: dict[str, Fields] = {
-    "ThinkingConfig": {
-        "thinkingLevel": {
-            "enum": ["THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH"],
-            "type": "ThinkingLevel",
-        }
-    }
+# Messages that JSON has another form for: https://protobuf.dev/programming-guides/json
+_WELL_KNOWN: dict[str, dict[str, Any]] = {
+    "google.protobuf.Duration": {"type": "TYPE_STRING"},
+    "google.protobuf.ListValue": {"repeated": True},
+    "google.protobuf.Struct": {"type": "TYPE_STRUCT"},
+    "google.protobuf.Timestamp": {"type": "TYPE_STRING"},
+    "google.protobuf.Value": {},
+    "google.protobuf.Any": {},
 }
 
 
@@ -111,25 +82,25 @@ def _source(package: str, rest: str = "") -> str:
 def _generative_language() -> dict[str, Any]:
     from google.ai import generativelanguage_v1beta as api
 
-    messages: dict[str, Fields] = dict(_BATCH)
-    waiting = [
-        api.GenerateContentRequest.pb().DESCRIPTOR,
-        api.BatchEmbedContentsRequest.pb().DESCRIPTOR,
-    ]
+    package = "google.ai.generativelanguage.v1beta"
+    messages: dict[str, Fields] = dict(BATCH)
+    requests = (
+        api.BatchEmbedContentsRequest,
+        api.CountTokensRequest,
+        api.CreateFileRequest,
+        api.GenerateContentRequest,
+    )
+    waiting = [request.pb().DESCRIPTOR for request in requests]
     while waiting:
         descriptor = waiting.pop()
-        if descriptor.name in messages:
+        name = descriptor.full_name.removeprefix(f"{package}.")
+        if name in messages:
             continue
-        messages[descriptor.name] = fields = {}
-        for field in descriptor.fields:
-            name = _camel(field.name.rstrip("_"))
-            fields[name] = _described(field)
-            inner = field.message_type
-            if inner is not None and inner.GetOptions().map_entry:
-                inner = inner.fields_by_name["value"].message_type
-            if inner is not None and inner.name in _FOLLOWED:
-                waiting.append(inner)
-    for name, fields in _LATER.items():
+        messages[name] = {
+            _camel(field.name.rstrip("_")): _described(field, package, waiting)
+            for field in descriptor.fields
+        }
+    for name, fields in LATER.items():
         messages[name] |= fields
     return {
         "source": (
@@ -137,18 +108,25 @@ def _generative_language() -> dict[str, Any]:
             "https://ai.google.dev/api/batch-api; thinkingLevel: "
             "https://ai.google.dev/api/generate-content#ThinkingConfig"
         ),
-        "package": "google.ai.generativelanguage.v1beta",
+        "package": package,
         "messages": messages,
     }
 
 
-def _described(field: Any) -> dict[str, Any]:
+def _described(field: Any, package: str, waiting: list[Any]) -> dict[str, Any]:
+    """Describe a field; the messages that it leads to are added to `waiting`."""
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
-        return _described(inner.fields_by_name["value"]) | {"map": True}
+        return _described(inner.fields_by_name["value"], package, waiting) | {"map": True}
     described: dict[str, Any] = {"repeated": True} if field.is_repeated else {}
+    group = field.containing_oneof
+    if group is not None and not group.name.startswith("_"):  # those are of optional fields
+        described["oneof"] = group.name
     if inner is not None:
-        return described | ({"message": inner.name} if inner.name in _FOLLOWED else {})
+        if (known := _WELL_KNOWN.get(inner.full_name)) is not None:
+            return described | known
+        waiting.append(inner)
+        return described | {"message": inner.full_name.removeprefix(f"{package}.")}
     if field.enum_type is not None:
         values = [value.name for value in field.enum_type.values]
         return described | {"enum": values, "type": field.enum_type.name}
@@ -162,17 +140,17 @@ def _vertex(version: str) -> dict[str, Any]:
     folder = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
     document = json.loads((folder / f"aiplatform.{version}.json").read_text(encoding="utf-8"))
     prefix = f"GoogleCloudAiplatform{version.capitalize()}"
-    thinking = "GenerationConfigThinkingConfig"
-    embedding = "EmbedContentRequestEmbedContentConfig"
-    followed = _FOLLOWED - {"BatchEmbedContentsRequest", "ThinkingConfig"}
-    followed |= {thinking, embedding, "PredictRequest"}
     messages: dict[str, Fields] = {}
-    for name in sorted(followed):
-        properties = document["schemas"].get(prefix + name, {}).get("properties", {})
-        messages[name] = {
-            field: _of_discovery(value, prefix, followed) for field, value in properties.items()
-        }
-    for name, fields in _PREDICT.items():
+    waiting = list(_VERTEX_REQUESTS)
+    while waiting:
+        name = waiting.pop()
+        known = document["schemas"].get(prefix + name) or document["schemas"].get(name)
+        if name not in messages and known:
+            messages[name] = {
+                field: _of_discovery(value, prefix, waiting)
+                for field, value in known.get("properties", {}).items()
+            }
+    for name, fields in PREDICT.items():
         messages[name] = messages.get(name, {}) | fields
     return {
         "source": (
@@ -186,17 +164,18 @@ def _vertex(version: str) -> dict[str, Any]:
     }
 
 
-def _of_discovery(value: dict[str, Any], prefix: str, followed: set[str]) -> dict[str, Any]:
+def _of_discovery(value: dict[str, Any], prefix: str, waiting: list[str]) -> dict[str, Any]:
     if value.get("type") == "array":
-        return _of_discovery(value["items"], prefix, followed) | {"repeated": True}
+        return _of_discovery(value["items"], prefix, waiting) | {"repeated": True}
     if value.get("type") == "object" and "additionalProperties" in value:
-        return _of_discovery(value["additionalProperties"], prefix, followed) | {"map": True}
+        return _of_discovery(value["additionalProperties"], prefix, waiting) | {"map": True}
     if "$ref" in value:
         name = value["$ref"].removeprefix(prefix)
-        return {"message": name} if name in followed else {}
+        waiting.append(name)
+        return {"message": name}
     if "enum" in value:
         return {"enum": value["enum"], "type": "enum"}
-    if value["type"] == "any":
+    if value["type"] in ("any", "object"):
         return {}
     plain = _DISCOVERY_SCALARS.get((value["type"], value.get("format")), "TYPE_STRING")
     return {"type": plain}
@@ -212,12 +191,25 @@ def _openai() -> dict[str, Any]:
         "embeddings": embedding_create_params.EmbeddingCreateParams,
     }
     return {
-        "source": f"{_source('openai')} (written from https://github.com/openai/openai-openapi)",
+        "source": f"{_source('openai')} (written from https://github.com/openai/openai-openapi, "
+        "where the bounds are from)",
         "requests": {
-            path: _closed(pydantic.TypeAdapter(params).json_schema())
+            path: _bounded(path, _closed(pydantic.TypeAdapter(params).json_schema()))
             for path, params in types.items()
         },
     }
+
+
+def _bounded(path: str, schema: Any) -> Any:
+    """Return a request's JSON Schema with the bounds of its values; a reply may be streamed."""
+    if "stream" in schema["properties"]:
+        schema["properties"]["stream"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    for name, bounds in OPENAI_BOUNDS[path].items():
+        schema["properties"][name] |= bounds
+    for kind, properties in OPENAI_INNER_BOUNDS.items():
+        for name, bounds in properties.items() if kind in schema.get("$defs", {}) else ():
+            schema["$defs"][kind]["properties"][name] |= bounds
+    return schema
 
 
 def _closed(schema: Any) -> Any:

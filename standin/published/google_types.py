@@ -6,6 +6,7 @@ by name or number: https://protobuf.dev/programming-guides/json
 
 import functools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,9 +16,10 @@ from standin.errors import HttpError
 from standin.published.schema_rules import schema_violations
 
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
-_WHOLE = re.compile(r"-?\d+")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?|NaN|-?Infinity")
-_WHOLE_TYPES = {"TYPE_INT32", "TYPE_INT64"}
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN|-?Infinity")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_WHOLE_TYPES = {"TYPE_INT32": 2**31, "TYPE_INT64": 2**63}
 _NUMBER_TYPES = {"TYPE_FLOAT", "TYPE_DOUBLE"}
 
 
@@ -81,9 +83,11 @@ class _Walk:
 
     def message(self, name: str, path: str, value: Any) -> Iterator[Violation]:
         if not isinstance(value, dict):
-            yield self._invalid(path, f"type.googleapis.com/{self._package}.{name}", value)
+            full = name if name.startswith("google.") else f"{self._package}.{name}"
+            yield self._invalid(path, f"type.googleapis.com/{full}", value)
             return
         fields = self._messages[name]
+        taken: set[str] = set()
         for given, inner in value.items():
             field = fields.get(_camel(given))
             if field is None:
@@ -91,6 +95,11 @@ class _Walk:
                 text = f'Unknown name "{given}"{where}: Cannot find field.'
                 yield Violation(path, f"Invalid JSON payload received. {text}")
             elif inner is not None:
+                group = field.get("oneof", given)
+                if group in taken:
+                    text = f"oneof field '{group}' is already set. Cannot set '{_camel(given)}'"
+                    yield Violation(path, f"Invalid value at '{path}' (oneof), {text}")
+                taken.add(group)
                 yield from self._field(field, _join(path, _snake(given)), inner)
 
     def _field(self, field: Mapping[str, Any], path: str, value: Any) -> Iterator[Violation]:
@@ -120,9 +129,7 @@ class _Walk:
         if "message" in field:
             yield from self.message(field["message"], path, value)
         elif "enum" in field:
-            names = {name.upper() for name in field["enum"]}
-            known = isinstance(value, int) or (isinstance(value, str) and value.upper() in names)
-            if not known:
+            if not _is_one_of(field["enum"], value):
                 kind = f"type.googleapis.com/{self._package}.{field['type']}"
                 yield self._invalid(path, kind, value)
         elif "type" in field and not _is_of(field["type"], value):
@@ -133,16 +140,35 @@ class _Walk:
         return Violation(path, f"Invalid value at '{path}' ({kind}), {json.dumps(value)[:200]}")
 
 
+def _is_one_of(names: list[str], value: Any) -> bool:
+    if isinstance(value, str):
+        return value.upper() in {name.upper() for name in names}
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names)
+
+
 def _is_of(kind: str, value: Any) -> bool:
     if kind == "TYPE_BOOL":
         return isinstance(value, bool)
-    if kind in _WHOLE_TYPES | _NUMBER_TYPES:
-        if isinstance(value, str):
-            pattern = _WHOLE if kind in _WHOLE_TYPES else _NUMBER
-            return pattern.fullmatch(value) is not None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and (kind in _NUMBER_TYPES or float(value).is_integer())
+    if kind == "TYPE_STRUCT":
+        return isinstance(value, dict)
+    if kind in _WHOLE_TYPES or kind in _NUMBER_TYPES:
+        return _is_number(kind, value)
+    if kind == "TYPE_BYTES":
+        return isinstance(value, str) and _BASE64.fullmatch(value) is not None
     return isinstance(value, str)
+
+
+def _is_number(kind: str, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    bound = _WHOLE_TYPES.get(kind)
+    if isinstance(value, str):
+        if (_NUMBER if bound is None else _WHOLE).fullmatch(value) is None:
+            return False
+        value = float(value) if bound is None else int(value)
+    if bound is None:
+        return True
+    return math.isfinite(value) and value == int(value) and -bound <= value < bound
 
 
 def _camel(name: str) -> str:

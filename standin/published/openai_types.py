@@ -8,6 +8,11 @@ import jsonschema
 from standin.errors import HttpError, bad_request
 from standin.published.google_types import load
 
+_BOUNDS = {
+    "minimum": ("below minimum", "below_min", ">="),
+    "maximum": ("above maximum", "above_max", "<="),
+}
+
 
 def check_openai(path: str, body: Any) -> None:
     """Refuse a request with parameters that are not published, or of another type.
@@ -58,6 +63,15 @@ def _refusal(error: Any) -> HttpError:
             reason="missing_required_parameter",
         )
     name = ".".join(path)
+    if error.validator in _BOUNDS:
+        kind = "integer" if isinstance(error.instance, int) else "decimal"
+        where, code, sign = _BOUNDS[error.validator]
+        return bad_request(
+            f"Invalid '{name}': {kind} {where} value. Expected a value {sign} "
+            f"{error.validator_value}, but got {error.instance} instead.",
+            param=name,
+            reason=f"{kind}_{code}_value",
+        )
     reason = "invalid_type" if error.validator == "type" else "invalid_value"
     return bad_request(
         f"Invalid value for '{name}': {error.message[:200]}.", param=name, reason=reason

@@ -1,4 +1,4 @@
-"""Rules of the two schema fields of a Gemini request that their types do not say.
+"""Rules of a Gemini request that its types do not say: its contents, its bounds and its schemas.
 
 Sources: the fields' descriptions in google-ai-generativelanguage, and the services' answers in
 https://github.com/googleapis/python-genai/issues/1815 and
@@ -9,13 +9,24 @@ not supported, the stand-in refuses it; the service may ignore it.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_JSON_SCHEMA_PROPERTIES = {
-    "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items",
-    "prefixItems", "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties",
-    "additionalProperties", "required", "propertyOrdering",
+from standin.published.json_schema_rules import json_schema_violations
+
+_ROLES = {"user", "model", "", None}
+_BESIDE_DATA = {
+    "thought", "thoughtSignature", "partMetadata", "videoMetadata", "mediaResolution",
+    "speechMetadata",
 }  # fmt: skip
-_JSON = "application/json"
-_MOST_TEMPERATURE = 2.0
+_MIME_TYPES = (
+    "text/plain", "application/json", "application/xml", "application/yaml", "text/x.enum",
+)  # fmt: skip
+_OF_SCHEMAS = ("application/json", "text/x.enum")
+_BOUNDS = {
+    "temperature": (0.0, 2.0),
+    "topP": (0.0, 1.0),
+    "candidateCount": (1, 8),
+    "maxOutputTokens": (1, 2**31),
+}
+_MOST_STOP_SEQUENCES = 5
 
 
 def schema_violations(message: str, body: Mapping[str, Any]) -> Iterator[str]:
@@ -29,29 +40,56 @@ def schema_violations(message: str, body: Mapping[str, Any]) -> Iterator[str]:
         return
     if not body.get("contents"):
         yield f"{message}.contents: contents is not specified"
-    config = _get(body, "generationConfig") or {}
-    where = f"{message}.generation_config"
-    schema, json_schema = _get(config, "responseSchema"), _get(config, "responseJsonSchema")
-    if (schema or json_schema) and _get(config, "responseMimeType") != _JSON:
-        yield f"{where}.response_schema: only allowed with response_mime_type {_JSON}"
+    for number, content in enumerate(body.get("contents") or ()):
+        yield from _of_content(content, f"{message}.contents[{number}]")
+    yield from _of_config(get(body, "generationConfig") or {}, f"{message}.generation_config")
+
+
+def _of_content(content: Mapping[str, Any], where: str) -> Iterator[str]:
+    if content.get("role") not in _ROLES:
+        yield f"{where}.role: Please use a valid role: user, model."
+    if not content.get("parts"):
+        yield f"{where}.parts: contents.parts must not be empty."
+    for number, part in enumerate(content.get("parts") or ()):
+        given = {_camel(name) for name, value in part.items() if value is not None}
+        if not given - _BESIDE_DATA:
+            yield (
+                f"{where}.parts[{number}].data: required oneof field 'data' must have one "
+                "initialized field"
+            )
+
+
+def _of_config(config: Mapping[str, Any], where: str) -> Iterator[str]:
+    schema, json_schema = get(config, "responseSchema"), get(config, "responseJsonSchema")
+    mime_type = get(config, "responseMimeType")
+    if mime_type and mime_type not in _MIME_TYPES:
+        yield f"{where}.response_mime_type: allowed mimetypes are {', '.join(_MIME_TYPES)}."
+    if (schema or json_schema) and mime_type not in _OF_SCHEMAS:
+        yield (
+            f"{where}.response_schema: only allowed with response_mime_type "
+            f"{' or '.join(_OF_SCHEMAS)}"
+        )
     if schema and json_schema:
         yield f"{where}: response_schema and response_json_schema cannot both be set"
     if schema:
         yield from _of_schema(schema, f"{where}.response_schema")
-    if json_schema:
-        yield from _of_json_schema(json_schema, f"{where}.response_json_schema")
-    temperature = float(config.get("temperature") or 0)
-    if not 0 <= temperature <= _MOST_TEMPERATURE:
-        yield f"{where}.temperature: temperature must be in the range [0.0, {_MOST_TEMPERATURE}]"
-    thinking = _get(config, "thinkingConfig") or {}
-    if None not in (_get(thinking, "thinkingBudget"), _get(thinking, "thinkingLevel")):
+    if json_schema is not None:
+        yield from json_schema_violations(json_schema, f"{where}.response_json_schema")
+    for name, (least, most) in _BOUNDS.items():
+        value = get(config, name)
+        if value is not None and not least <= float(value) <= most:
+            yield f"{where}.{_snake(name)}: {_snake(name)} must be in the range [{least}, {most}]"
+    if len(get(config, "stopSequences") or ()) > _MOST_STOP_SEQUENCES:
+        yield f"{where}.stop_sequences: only up to {_MOST_STOP_SEQUENCES} are supported"
+    thinking = get(config, "thinkingConfig") or {}
+    if None not in (get(thinking, "thinkingBudget"), get(thinking, "thinkingLevel")):
         yield f"{where}.thinking_config: only one of thinking_budget and thinking_level may be set"
 
 
 def _of_schema(schema: Mapping[str, Any], where: str) -> Iterator[str]:
     kind = str(schema.get("type") or "").upper()
     properties = schema.get("properties") or {}
-    if kind == "OBJECT" and not properties and not _get(schema, "additionalProperties"):
+    if kind == "OBJECT" and not properties and not get(schema, "additionalProperties"):
         yield f"{where}.properties: should be non-empty for OBJECT type"
     if kind == "ARRAY" and not schema.get("items"):
         yield f"{where}.items: missing field."
@@ -62,29 +100,21 @@ def _of_schema(schema: Mapping[str, Any], where: str) -> Iterator[str]:
             yield f"{where}.required[{number}]: property is not defined"
     for name, inner in properties.items():
         yield from _of_schema(inner, f"{where}.properties[{name}]")
-    for number, inner in enumerate(_get(schema, "anyOf") or ()):
+    for number, inner in enumerate(get(schema, "anyOf") or ()):
         yield from _of_schema(inner, f"{where}.any_of[{number}]")
     if schema.get("items"):
         yield from _of_schema(schema["items"], f"{where}.items")
 
 
-def _of_json_schema(schema: Any, where: str) -> Iterator[str]:
-    if not isinstance(schema, dict):
-        return
-    for name in sorted(set(schema) - _JSON_SCHEMA_PROPERTIES):
-        yield f"{where}.{name}: property is not supported"
-    if "$ref" in schema and any(not name.startswith("$") for name in schema):
-        yield f"{where}: no other properties may be set beside $ref"
-    for keyword in ("properties", "$defs"):
-        for name, inner in (schema.get(keyword) or {}).items():
-            yield from _of_json_schema(inner, f"{where}.{keyword}[{name}]")
-    for keyword in ("anyOf", "oneOf", "prefixItems"):
-        for number, inner in enumerate(schema.get(keyword) or ()):
-            yield from _of_json_schema(inner, f"{where}.{keyword}[{number}]")
-    yield from _of_json_schema(schema.get("items"), f"{where}.items")
-
-
-def _get(values: Mapping[str, Any], name: str) -> Any:
+def get(values: Mapping[str, Any], name: str) -> Any:
     """Return a field by either of its two names."""
-    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-    return values.get(name, values.get(snake))
+    return values.get(name, values.get(_snake(name)))
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
