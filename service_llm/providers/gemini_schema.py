@@ -27,6 +27,7 @@ _JSON_SCHEMA = (
     "prefixItems", "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties",
     "additionalProperties", "required",
 )  # fmt: skip
+_BESIDE_REF = tuple(name for name in _JSON_SCHEMA if name.startswith("$"))
 
 
 class _NotSaidError(Exception):
@@ -97,10 +98,10 @@ def _alternatives(
 
 
 def _trimmed(schema: Any) -> Any:
-    """Return a JSON Schema with the properties that the API takes; beside a `$ref`, none."""
+    """Return a JSON Schema with the properties that the API takes; beside a `$ref`, few."""
     if not isinstance(schema, dict):
         return schema
-    kept = ("$ref",) if "$ref" in schema else _JSON_SCHEMA
+    kept = _BESIDE_REF if "$ref" in schema else _JSON_SCHEMA
     trimmed: dict[str, Any] = {}
     for name in kept:
         value = schema.get(name)

@@ -13,11 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from service_llm.client import open_service_llm
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
-from standin.errors import HttpError
-from standin.published.google_types import check_google
-from standin.published.openai_types import check_openai
-from standin.routes import find_route
-from standin.service import MESSAGES, OPENAI_PATHS
+from tests.published import refusal_of
 from tests.service_llm.google_cloud import GoogleCloud
 
 
@@ -76,19 +72,6 @@ def openai_reply(text, finish="stop"):
     }
 
 
-def _not_published(path, body):
-    """What the services would refuse in a request to a path of theirs; None where nothing."""
-    try:
-        route = find_route("POST", path.partition("?")[0])
-        if route.is_openai:
-            check_openai(OPENAI_PATHS[route.kind], body)
-        elif route.kind in MESSAGES:
-            check_google(route.api, MESSAGES[route.kind], body)
-    except HttpError as error:
-        return None if error.code == 404 else error.message
-    return None
-
-
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024  # a whole crowd may connect at once
@@ -97,6 +80,8 @@ class _HttpServer(ThreadingHTTPServer):
 class ScriptedServer:
     """Answers with `respond(body, number)`; keeps what it received.
 
+    Every request must be of the services' published types: `close` fails otherwise.
+
     An answer is a status, a body (JSON, or bytes as they are) and, where wanted, headers.
     """
 
@@ -104,7 +89,7 @@ class ScriptedServer:
         self.bodies = []
         self.headers = []
         self.paths = []
-        self.not_published = []
+        self._not_published = []
         self.respond = lambda body, number: gemini_reply(json.dumps({"word": prompt_of(body)}))
         self._lock = threading.Lock()
         outer = self
@@ -113,14 +98,15 @@ class ScriptedServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                raw = self.rfile.read(int(self.headers["Content-Length"]))
+                body = json.loads(raw)
                 with outer._lock:
                     outer.bodies.append(body)
                     outer.headers.append(dict(self.headers))
                     outer.paths.append(self.path)
                     number = len(outer.bodies)
-                    if (refusal := _not_published(self.path, body)) is not None:
-                        outer.not_published.append(refusal)
+                    if (refusal := refusal_of(self.path, raw)) is not None:
+                        outer._not_published.append(refusal)
                 status, reply, *more = outer.respond(body, number)
                 data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
                 headers = {"Content-Type": "application/json", "Content-Length": len(data)}
@@ -145,6 +131,7 @@ class ScriptedServer:
     def close(self):
         self._server.shutdown()
         self._server.server_close()
+        assert not self._not_published, "not of the services' published types"
 
 
 @pytest.fixture
@@ -152,7 +139,6 @@ def server():
     server = ScriptedServer()
     yield server
     server.close()
-    assert not server.not_published, "a request does not match the services' published types"
 
 
 @pytest.fixture
@@ -160,7 +146,6 @@ def other_server():
     server = ScriptedServer()
     yield server
     server.close()
-    assert not server.not_published, "a request does not match the services' published types"
 
 
 @pytest.fixture
