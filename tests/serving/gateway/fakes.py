@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import dataclasses
+import gzip
 import json
 import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
 
+from tests.published import refusal_of
+
 CRLF = b"\r\n"
+# What fake servers received that no service publishes; `tests/serving/conftest.py` looks at it.
+not_published: list[str] = []
 
 
 @dataclasses.dataclass
@@ -23,6 +28,12 @@ class Received:
 
     def header(self, name: str) -> str:
         return next((v for n, v in self.headers if n.lower() == name.lower()), "")
+
+    @property
+    def plain(self) -> bytes:
+        """The body as it was before it was packed."""
+        is_packed = self.header("content-encoding") == "gzip"
+        return gzip.decompress(self.body) if is_packed else self.body
 
     @property
     def json(self) -> dict:
@@ -142,6 +153,8 @@ class FakeServer:
         if request is None:
             return False
         self.received.append(request)
+        if request.method == "POST" and (refusal := refusal_of(request.target, request.plain)):
+            not_published.append(refusal)
         left = asyncio.Event()
         reply = Reply(writer, left, is_last=request.header("connection") == "close")
 
