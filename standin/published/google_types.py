@@ -6,7 +6,6 @@ by name or number: https://protobuf.dev/programming-guides/json
 
 import functools
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -168,7 +167,7 @@ def _is_number(kind: str, value: Any) -> bool:
         value = float(value) if bound is None else int(value)
     if bound is None:
         return True
-    return math.isfinite(value) and value == int(value) and -bound <= value < bound
+    return -bound <= value < bound and value == int(value)
 
 
 def _camel(name: str) -> str:

@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import struct
+import zlib
 from collections.abc import Awaitable, Callable
 
 from tests.published import refusal_of
@@ -29,11 +30,16 @@ class Received:
     def header(self, name: str) -> str:
         return next((v for n, v in self.headers if n.lower() == name.lower()), "")
 
-    @property
-    def plain(self) -> bytes:
-        """The body as it was before it was packed."""
+    def refusal(self) -> str | None:
+        """Why no service would take it; only what is posted has a published type."""
+        if self.method != "POST":
+            return None
         is_packed = self.header("content-encoding") == "gzip"
-        return gzip.decompress(self.body) if is_packed else self.body
+        try:
+            body = gzip.decompress(self.body) if is_packed else self.body
+        except (EOFError, OSError, zlib.error) as error:
+            return f"{self.target}: the body cannot be unpacked: {error}"
+        return refusal_of(self.target, body)
 
     @property
     def json(self) -> dict:
@@ -101,6 +107,10 @@ Behavior = Callable[[Received, Reply], Awaitable[None]]
 class FakeServer:
     """An HTTP server that behaves as it is told and counts what it sees.
 
+    Args:
+        behavior: See below.
+        is_service: Whether what it receives must be a request that the services publish.
+
     Attributes:
         behavior: How it answers; may be exchanged at any time.
         received: All requests.
@@ -108,8 +118,9 @@ class FakeServer:
         left_early: Requests whose client left before the answer was complete.
     """
 
-    def __init__(self, behavior: Behavior) -> None:
+    def __init__(self, behavior: Behavior, *, is_service: bool = True) -> None:
         self.behavior = behavior
+        self._is_service = is_service
         self.received: list[Received] = []
         self.open_connections = 0
         self.left_early = 0
@@ -153,7 +164,7 @@ class FakeServer:
         if request is None:
             return False
         self.received.append(request)
-        if request.method == "POST" and (refusal := refusal_of(request.target, request.plain)):
+        if self._is_service and (refusal := request.refusal()):
             not_published.append(refusal)
         left = asyncio.Event()
         reply = Reply(writer, left, is_last=request.header("connection") == "close")

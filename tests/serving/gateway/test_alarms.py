@@ -28,7 +28,7 @@ async def thanks(request, reply):
 
 @pytest.fixture
 def webhook(servers):
-    hook = fakes.FakeServer(thanks)
+    hook = fakes.FakeServer(thanks, is_service=False)
     servers.run(hook.start())
     yield hook
     servers.run(hook.stop())

@@ -98,7 +98,9 @@ ASKS_FOR_X = [
             },
         }
     ),
-    gemini_request(generationConfig={"responseJsonSchema": SCHEMA}),
+    gemini_request(
+        generationConfig={"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}
+    ),
     openai_request(
         response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
     ),
@@ -115,7 +117,12 @@ def test_the_schema_of_a_request_goes_on_and_is_checked_after_it(down, body):
 
 @pytest.mark.parametrize(
     "schema",
-    [{"$ref": "#"}, {"type": "nonsense"}, {"$ref": "#/nowhere"}, {"pattern": "("}],
+    [
+        {"$ref": "#"},
+        pytest.param({"type": "nonsense"}, marks=pytest.mark.unpublished),
+        pytest.param({"$ref": "#/nowhere"}, marks=pytest.mark.unpublished),
+        pytest.param({"pattern": "("}, marks=pytest.mark.unpublished),
+    ],
     ids=["endless", "no type", "no place", "no pattern"],
 )
 def test_a_schema_that_cannot_be_used_is_said(down, schema):
@@ -123,6 +130,7 @@ def test_a_schema_that_cannot_be_used_is_said(down, schema):
     assert "cannot be used" in refused(down, gemini_request(generationConfig=config))
 
 
+@pytest.mark.unpublished
 def test_a_schema_that_refers_elsewhere_makes_the_gateway_fetch_nothing(down):
     elsewhere = {"$ref": f"{down.service.url}/schema.json"}
     config = {"responseMimeType": "application/json", "responseJsonSchema": elsewhere}

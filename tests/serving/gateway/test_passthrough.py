@@ -56,10 +56,15 @@ def echo(body: bytes = b"{}", **headers: str) -> fakes.Behavior:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1beta/models/gemini-x:countTokens"),
-        ("POST", "/v1beta/models/e:batchEmbedContents?key=k"),
-        ("POST", "/v1beta/cachedContents"),
-        ("POST", "/v1beta/models/gemini-x:batchGenerateContent"),
+        pytest.param("POST", path, marks=pytest.mark.unpublished)
+        for path in (
+            "/v1beta/models/gemini-x:countTokens",
+            "/v1beta/models/e:batchEmbedContents?key=k",
+            "/v1beta/cachedContents",
+            "/v1beta/models/gemini-x:batchGenerateContent",
+        )
+    ]
+    + [
         ("GET", "/v1beta/files?pageSize=10&pageToken=a%2Fb%20c"),
         ("DELETE", "/v1beta/files/abc"),
         ("PATCH", "/v1beta/cachedContents/1?updateMask=ttl"),
@@ -80,6 +85,7 @@ def test_everything_else_passes_through_untouched(well, method, path):
     assert seen.header("x-a") == "1, 2"
 
 
+@pytest.mark.unpublished
 def test_unread_fields_and_headers_go_both_ways_as_they_are(well):
     said = b'{ "candidates": [ {"content": {"parts": [{"text": "{\\"category\\": \\"billing\\"}"'
     said += b'}]}, "finishReason":"STOP", "newField": [1.0, 1e3, "\\u00e9"]} ],   "x": null}'
@@ -172,6 +178,7 @@ def test_lines_have_no_limit(well):
     assert well.ask("gemini", stream=True) == long
 
 
+@pytest.mark.unpublished
 def test_large_bodies_pass_through(well):
     big = os.urandom(20 * 1024 * 1024)
     well.service.behavior = echo(big, Content_Type="application/octet-stream")
@@ -194,9 +201,14 @@ def test_a_large_request_for_an_answer_goes_to_the_service_alone(well):
     ("sent", "served_by"),
     [
         (gzip.compress(json.dumps(gemini_request()).encode()), "model"),
-        (gzip.compress(json.dumps(gemini_request()).encode())[:-9], "none"),
-        (gzip.compress(b"[" + b" " * 2**21 + b"]"), "none"),
-        (b"no gzip", "none"),
+        *(
+            pytest.param(sent, "none", marks=pytest.mark.unpublished)
+            for sent in (
+                gzip.compress(json.dumps(gemini_request()).encode())[:-9],
+                gzip.compress(b"[" + b" " * 2**21 + b"]"),
+                b"no gzip",
+            )
+        ),
     ],
     ids=["whole", "cut", "too large", "none"],
 )
@@ -526,11 +538,16 @@ def test_keys_appear_nowhere(servers, tmp_path, capfd):
     secrets = [servers.key, "a-secret-in-the-query", "a-secret-token"]
     for behavior in (fakes.healthy(SERVICE_TEXT), unavailable, reset):
         servers.service.behavior = behavior
-        for path in (GEMINI_PATH, "/v1beta/models", "/v1beta/models/x:countTokens"):
-            servers.post(f"{path}?key={secrets[1]}", gemini_request())
+        contents = gemini_request()["contents"]
+        for path, body in (
+            (GEMINI_PATH, gemini_request()),
+            ("/v1beta/models/x:embedContent", {"content": contents[0]}),
+            ("/v1beta/models/x:countTokens", {"contents": contents}),
+        ):
+            servers.post(f"{path}?key={secrets[1]}", body)
             httpx.post(
                 f"{servers.url}{path}",
-                json=gemini_request(),
+                json=body,
                 headers={"authorization": f"Bearer {secrets[2]}"},
             )
     assert any(f"key={secrets[1]}" in seen.target for seen in servers.service.received)
@@ -601,7 +618,7 @@ def test_websockets_pass_through(well):
 def test_a_service_of_openais_protocol(servers):
     servers.start(servers.settings(provider="openai"))
     assert servers.ask("openai", stream=True) == SERVICE_TEXT
-    servers.post("/v1/embeddings", {"input": "a"})
+    servers.post("/v1/embeddings", {"model": "e", "input": "a"})
     assert [seen.target for seen in servers.service.received] == [
         "/v1/chat/completions",
         "/v1/embeddings",
@@ -622,6 +639,7 @@ def test_no_answer_to_what_is_only_passed_through(servers):
     assert servers.model.received == []
 
 
+@pytest.mark.unpublished
 @pytest.mark.parametrize("number", ["1e400", "1" + "0" * 400, "-1e400"])
 def test_a_number_beyond_any_is_the_services_to_judge(well, number):
     body = json.dumps(gemini_request(generationConfig={"maxOutputTokens": 7}))
