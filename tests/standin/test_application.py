@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import openai
 import pytest
 from google import genai
@@ -71,3 +72,16 @@ def test_another_task_is_refused(gemini):
     config = types.GenerateContentConfig(system_instruction="Translate.")
     with pytest.raises(errors.ClientError, match="knows only the demonstration task"):
         gemini.models.generate_content(model="stand-in-demo", contents=MESSAGE, config=config)
+
+
+def test_requests_of_both_protocols_are_checked_as_published(server):
+    google = httpx.post(
+        f"{server.url}/v1beta/models/stand-in:streamGenerateContent",
+        json={"contents": [{"role": "user", "parts": [{"text": MESSAGE}]}], "bogus": 1},
+    )
+    messages = [{"role": "user", "content": MESSAGE}]
+    chat = {"model": "stand-in", "messages": messages, "best_of": 2}
+    refused = httpx.post(f"{server.url}/v1/chat/completions", json=chat)
+    assert (google.status_code, refused.status_code) == (400, 400)
+    assert 'Unknown name "bogus"' in google.json()["error"]["message"]
+    assert refused.json()["error"]["param"] == "best_of"
