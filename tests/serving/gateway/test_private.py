@@ -163,7 +163,8 @@ def test_in_private_mode_what_programs_write_is_no_personal_data(servers):
         "x-request-id": "1764430000123-5551234567",
     }
     schema = {"type": "object", "properties": {"image_url": {"type": "string"}}}
-    body = gemini_request("Hello", generationConfig={"responseSchema": schema})
+    config = {"responseMimeType": "application/json", "responseSchema": schema}
+    body = gemini_request("Hello", generationConfig=config)
     path = "/v1/projects/123456789012/locations/us-central1/publishers/google/models/gemini-x"
     for url in (GEMINI_PATH, f"{path}:generateContent"):
         reply = httpx.post(f"{servers.url}{url}", json=body, headers=headers)
