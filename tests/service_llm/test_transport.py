@@ -17,10 +17,12 @@ def small_pools(monkeypatch):
 
 
 def post_all(pooled, url, count):
+    url, body = f"{url}/v1/embeddings", {"model": "m", "input": "a"}
+
     async def run():
         async with httpx.AsyncClient(transport=pooled, timeout=20) as client:
-            first = await asyncio.gather(*(client.post(url, json={}) for _ in range(count)))
-            again = await client.post(url, json={})
+            first = await asyncio.gather(*(client.post(url, json=body) for _ in range(count)))
+            again = await client.post(url, json=body)
             return [reply.status_code for reply in (*first, again)]
 
     return asyncio.run(run())
