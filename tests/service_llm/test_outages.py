@@ -145,6 +145,38 @@ def test_an_outage_of_nine_minutes_is_sat_out_and_one_of_eleven_is_not(error, an
     assert waits.seconds_after(Trouble(), error) >= 1.0, "a next one begins anew"
 
 
+def fail_until_given_up(clock, waits, error):
+    """One request after the other, as where one may be in flight at a time."""
+    trouble = Trouble(successes=waits.successes)
+    while True:
+        clock.now += waits.seconds_after(trouble, error)
+
+
+@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+def test_a_few_rows_left_that_always_fail_are_set_aside_and_more_are_an_outage(error):
+    clock = Clock()
+    waits = patience(clock)
+    for _ in range(8):
+        waits.answered()
+        waits.known()
+    for _ in range(5):
+        with pytest.raises(RejectedError):
+            fail_until_given_up(clock, waits, error)
+    assert clock.now - START < 15 * 60, "the time of an outage is waited once"
+    with pytest.raises((QuotaError, UnreachableError)):
+        fail_until_given_up(clock, waits, error)
+
+
+def test_no_more_rows_are_set_aside_in_silence_than_were_answered():
+    clock = Clock()
+    waits = patience(clock)
+    waits.answered()
+    with pytest.raises(RejectedError):
+        fail_until_given_up(clock, waits, FAILURES["503"])
+    with pytest.raises(UnreachableError):
+        fail_until_given_up(clock, waits, FAILURES["503"])
+
+
 def test_what_happens_and_for_how_long_is_said(caplog):
     caplog.set_level("INFO", "understudy.progress")
     clock = Clock()
