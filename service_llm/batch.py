@@ -152,7 +152,11 @@ class Batches:
 
     def _raise_if_none_can_be_answered(self, job: BatchJob, found: Sequence[BatchReply]) -> None:
         """End a run in which no further request would be answered, in the service's words."""
-        ending = next((item.ends_run for item in found if item.ends_run), None)
+        others_answered = any(item.reply for item in found)
+        errors = [item.ends_run for item in found if item.ends_run]
+        if others_answered:  # a request may be what a filter refuses as forbidden
+            errors = [error for error in errors if not getattr(error, "reason", "")]
+        ending = next(iter(errors), None)
         if ending is None:
             if self._is_answered or not all(item.is_permanent for item in found):
                 return

@@ -10,7 +10,13 @@ from typing import Any
 
 from core.interruption import interruption
 from core.progress import progress
-from service_llm.errors import KEPT, BadRequestError, RejectedError, TransientError
+from service_llm.errors import (
+    KEPT,
+    BadRequestError,
+    NotAcceptedError,
+    RejectedError,
+    TransientError,
+)
 from service_llm.pacing.limiter import Limiter
 from service_llm.pacing.patience import Patience, Trouble
 from service_llm.providers.registry import open_provider
@@ -89,7 +95,7 @@ class Sender:
             sent_at = self._limiter.now()
             try:
                 reply = await self._permitted(request, expected, sent_at)
-            except BadRequestError as error:
+            except NotAcceptedError as error:
                 if not self._is_about_one_request(request, error):
                     raise
                 raise RejectedError(error.reason) from error
@@ -128,7 +134,7 @@ class Sender:
         self.patience.known()
         self._answered_schemas.add(request.schema)
 
-    def _is_about_one_request(self, request: Request, error: BadRequestError) -> bool:
+    def _is_about_one_request(self, request: Request, error: NotAcceptedError) -> bool:
         """Whether a refusal is about a prompt: others of its kind were answered.
 
         Services have too many words for it to know them all. A refusal that all requests get ends

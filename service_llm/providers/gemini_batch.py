@@ -21,7 +21,7 @@ from google.genai import errors as genai_errors
 from service_llm.batch_jobs import BatchReply, JobLostError
 from service_llm.errors import (
     AuthenticationError,
-    BadRequestError,
+    NotAcceptedError,
     QuotaError,
     TransientError,
 )
@@ -213,9 +213,9 @@ class GeminiBatches:
         if sent and self._client.parameters.learn(refusal, *sent):
             return BatchReply(key, None, refusal.text, is_adapted=True)
         meant = self._client.translated(refusal)
+        words = meant.reason if isinstance(meant, NotAcceptedError) and meant.reason else str(meant)
         if isinstance(meant, AuthenticationError | QuotaError):
-            return BatchReply(key, None, str(meant), ends_run=meant)
-        words = meant.reason if isinstance(meant, BadRequestError) and meant.reason else str(meant)
+            return BatchReply(key, None, words, is_permanent=True, ends_run=meant)
         return BatchReply(key, None, words, not isinstance(meant, TransientError))
 
 

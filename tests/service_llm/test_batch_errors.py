@@ -224,6 +224,25 @@ def test_what_no_request_would_get_past_ends_the_run_and_keeps_the_replies(
     assert usage.calls == 3
 
 
+def test_a_request_that_is_forbidden_while_others_are_answered_ends_as_its_own(ask, monkeypatch):
+    reply = Batches._reply
+    error = {"error": {"code": 7, "message": "Not for you."}}
+    monkeypatch.setattr(
+        Batches,
+        "_reply",
+        lambda self, model, request: (
+            error if "order 1?" in json.dumps(request) else reply(self, model, request)
+        ),
+    )
+    with serve() as server:
+        results, _ = ask(server, 3)
+        assert len(jobs(server)) == 1
+        with pytest.raises(AuthenticationError, match="Not for you"):
+            ask(server, ["What about order 1?"])
+    assert [result.error for result in results] == [None, "refused", None]
+    assert "Not for you." in results[1].raw
+
+
 def test_a_first_job_that_is_refused_as_a_whole_ends_the_run(ask, monkeypatch):
     error = {"error": {"code": 3, "message": "Batches of this model are not served."}}
     with serve() as server:

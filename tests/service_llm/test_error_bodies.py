@@ -229,6 +229,14 @@ MORE_REFUSED_ROWS = {
                    "param": None, "code": "rate_limit_exceeded"}},
         "Requested 14810",
     ),
+    # https://github.com/BerriAI/litellm/pull/28418
+    "LiteLLM's filter": (403, {"error": "Content blocked: keyword 'bomb' detected"}, "'bomb'"),
+    "LiteLLM's guardrail": (
+        400,
+        {"error": {"message": "Violated guardrail policy", "type": "None", "code": "400"}},
+        "guardrail policy",
+    ),
+    "legal reasons": (451, {"error": {"message": "The content was blocked."}}, "was blocked"),
     "a body that a proxy does not take": (413, b"<h1>413 Request Entity Too Large</h1>", "413"),
 }  # fmt: skip
 
@@ -254,6 +262,8 @@ UNKNOWN_REFUSALS = {
     "TEI": (422, {"error": "Input validation error: inputs must have less than 512 tokens"}),
     "Zhipu": (400, {"error": {"code": "1301", "message": "输入内容可能包含敏感内容"}}),
     "Gemini": gemini_error(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
+    "a filter of a gateway's owner": (403, {"error": "Not in this house."}),
+    "legal reasons": (451, {"error": {"message": "Unavailable."}}),
 }  # fmt: skip
 
 
