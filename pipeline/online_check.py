@@ -1,5 +1,6 @@
 """What `check --online` finds: one small request of each kind to each configured service."""
 
+import datetime
 from collections.abc import Iterator, Sequence
 
 from components.synth_data_gen.aim import uniform_weights
@@ -14,6 +15,7 @@ from judging.requests import JudgedResponse
 from judging.requests import RequestBuilder as JudgeRequests
 from pipeline.config import Config
 from service_llm.probe import Probe, ProbeResult, send_probes
+from service_llm.served import other_model
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 from service_llm.vector import Embedding
@@ -120,6 +122,8 @@ def _lines(result: ProbeResult, settings: ServiceLLMSettings) -> Iterator[str]:
             counted = f"{usage.prompt_tokens} + {usage.output_tokens} tokens"
         version = result.model_version
         answered = f", answered by {version}" if version and version != settings.model else ""
+        if other_model(settings.model, version, datetime.datetime.now(datetime.UTC).date()):
+            answered += ". Warning: this is another model than the one asked for; its price differs"
         adapted += f"; {counted}, {_cost(usage)}{answered}"
     yield f"  {result.kind}: {state}{adapted}"
     if result.problem:

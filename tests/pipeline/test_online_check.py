@@ -62,9 +62,15 @@ def test_every_kind_is_sent_once_priced_and_shown(config, server):
     told = check_online(config())
     assert [line.split(":")[0].strip() for line in told.splitlines() if ": works" in line] == KINDS
     assert len(server.bodies) == len(KINDS)
-    assert told.count("7 + 3 tokens, 0.00001 USD, answered by local-1") == len(KINDS)
+    assert told.count("7 + 3 tokens, 0.00001 USD, answered by local-1\n") == len(KINDS)
     assert '{"output": "a"}' in told
     assert told.endswith("6 replies, 0.00008 USD in all.")
+
+
+def test_a_model_that_another_one_answers_for_is_warned_of(config, server):
+    server.respond = lambda body, number: (200, good(body)[1] | {"model": "gpt-4o-mini"})
+    told = check_online(config("service_llm.model=gpt-4o"))
+    assert told.count("answered by gpt-4o-mini. Warning: this is another model") == len(KINDS)
 
 
 def test_the_cost_of_replies_whose_tokens_are_not_counted_is_estimated(config, server):
