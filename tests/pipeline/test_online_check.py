@@ -1,11 +1,13 @@
 """`check --online`: one request of each kind, and what had to be adapted, over HTTP."""
 
+import dataclasses
 import json
 
 import pytest
 
-from components.synth_data_gen.schemas import AttributeSets
+from components.synth_data_gen.schemas import AttributeSets, LeakVerdict, ProposedConversations
 from core.errors import UserError
+from judging.schemas import Verdict
 from pipeline.config import load_config
 from pipeline.local.standin_server import standin_if_wanted
 from pipeline.online_check import check_online, probes_of
@@ -172,6 +174,26 @@ def test_an_embedder_is_asked_for_one_vector(config, server):
     embedder = f"{{{values.removesuffix('/v1')}}}"
     with pytest.raises(UserError, match="embedding: FAILED"):
         check_online(config(f"embedder={embedder}"))
+
+
+def test_the_judge_is_asked_about_a_leak_where_a_run_would_ask_it(config):
+    asked = config("synth.leak_judge=true", "judge={provider: openai, model: big}")
+    rows = read_coverage(asked.coverage_dir)
+    schemas = {p.kind: p.request.schema for p in probes_of(asked, rows)["judge"]}
+    assert schemas == {"leak judge": LeakVerdict, "judge": Verdict}
+    assert not any("leak" in p.kind for some in probes_of(config(), rows).values() for p in some)
+
+
+def test_conversations_are_proposed_where_a_run_would_propose_them(config):
+    """However long they are beside the other rows."""
+    asked = config()
+    rows = read_coverage(asked.coverage_dir)
+    seed = max((row for row in rows if row.split == "seed"), key=lambda row: len(row.prompt))
+    turns = '{"role": "user", "content": "%s"}' % ("a" * 500)
+    turns = f'[{turns}, {{"role": "assistant", "content": "b"}}, {turns}]'
+    rows = [dataclasses.replace(row, prompt=turns) if row is seed else row for row in rows]
+    schemas = [probe.request.schema for probe in probes_of(asked, rows)["service_llm"]]
+    assert ProposedConversations in schemas
 
 
 def test_requests_are_small(config):
