@@ -11,8 +11,11 @@ from judging.schemas import Verdict
 from pipeline.config import load_config
 from pipeline.local.standin_server import standin_if_wanted
 from pipeline.online_check import check_online, probes_of
+from service_llm.probe import Probe, send_probes
+from service_llm.settings import ServiceLLMSettings
+from service_llm.types import Request
 from task.coverage.reader import read_coverage
-from tests.service_llm.conftest import ScriptedServer, openai_reply
+from tests.service_llm.conftest import ScriptedServer, Word, gemini_reply, openai_reply
 
 REPLIES = {
     "number": '{"messages": [{"number": 1, "message": "a"}]}',
@@ -107,6 +110,32 @@ def test_what_had_to_be_adapted_is_told(config, server):
     told = check_online(config())
     assert told.count(": works, without temperature and max_tokens and response_format") == 6
     assert len(server.bodies) == 3 + 6
+
+
+@pytest.mark.parametrize(
+    ("text", "told_of_it"),
+    [
+        (
+            "max_tokens is too large: this model supports at most 1000 completion tokens.",
+            "more than 1000 output tokens",
+        ),
+        (
+            "This model's maximum context length is 4000 tokens and your request has 3000 input "
+            "tokens.",
+            "more than 4000 tokens of prompt and reply",
+        ),
+    ],
+    ids=["output", "context"],
+)
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+def test_a_limit_of_tokens_that_was_learned_is_told(server, provider, text, told_of_it):
+    reply = {"gemini": gemini_reply, "openai": openai_reply}[provider]('{"word": "a"}')
+    server.respond = lambda body, number: (
+        (400, {"error": {"code": 400, "message": text}}) if number == 1 else reply
+    )
+    settings = ServiceLLMSettings(provider=provider, model="m", base_url=server.url)
+    (result,) = send_probes(settings, [Probe("word", Request("a", Word))])
+    assert (result.problem, result.adaptations) == ("", (told_of_it,))
 
 
 def test_a_wrong_address_fails_with_the_address_to_set(config, server):
