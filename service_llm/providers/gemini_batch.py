@@ -39,6 +39,7 @@ _LOST = {"FAILED", "CANCELLED", "EXPIRED"}
 _ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED"}
 _FILE_TYPE = "application/jsonl"
 _SERVER_ERROR = 500
+_MAY_PASS = {408, 429, *range(_SERVER_ERROR, 600)}
 _MOST_DOWNLOADS = 10  # of a file in which no reply can be read: some four minutes
 _WELL = {"", "OK", "SUCCEEDED"}
 
@@ -135,7 +136,8 @@ class GeminiBatches:
     def _check(self, response: httpx.Response) -> None:
         """Raise the error that a response of status 200 is as a whole.
 
-        A job has a name, and its error is the job's own; a line of a job's replies has a key.
+        A job has a name, and its error is the job's own; a line of a job's replies has a key. A file
+        of one line without a key is that line, unless it names a status that may pass.
         """
         try:
             body = json.loads(response.content)
@@ -144,6 +146,9 @@ class GeminiBatches:
         if {"name", "key"} & set(_fields(body)):
             self._operation = body
         elif refusal := error_in_reply(body):
+            is_file = response.request.url.path.endswith(":download")
+            if is_file and status_named(body) not in _MAY_PASS:
+                return
             raise genai_errors.APIError(refusal.status, refusal.body, response)
 
     def _refused_as_a_whole(
