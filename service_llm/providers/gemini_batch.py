@@ -136,8 +136,8 @@ class GeminiBatches:
     def _check(self, response: httpx.Response) -> None:
         """Raise the error that a response of status 200 is as a whole.
 
-        A job has a name, and its error is the job's own; a line of a job's replies has a key. A file
-        of one line without a key is that line, unless it names a status that may pass.
+        A job has a name, and its error is the job's own; a line of a job's replies has a key. An
+        error without a key as a whole file is such a line, unless it names a status that may pass.
         """
         try:
             body = json.loads(response.content)

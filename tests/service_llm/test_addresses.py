@@ -33,7 +33,16 @@ GOOD = openai_reply('{"word": "a"}')
         (404, {"error": {"message": "Invalid URL (POST /chat/completions)", "code": None}}),
         (404, b"<!DOCTYPE html><pre>Cannot POST /chat/completions</pre>"),
     ],
-    ids=["LM Studio", "Ollama", "vLLM", "llama.cpp", "empty", "another method", "OpenAI", "Express"],
+    ids=[
+        "LM Studio",
+        "Ollama",
+        "vLLM",
+        "llama.cpp",
+        "empty",
+        "another method",
+        "OpenAI",
+        "Express",
+    ],
 )
 def test_an_address_without_v1_is_told_with_the_address_to_set(ask, server, refusal):
     """LM Studio: https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/618"""

@@ -310,9 +310,7 @@ def test_a_service_that_begins_to_refuse_all_requests_ends_the_run(ask, server, 
 def test_rows_that_are_refused_one_after_the_other_end_no_run_and_no_resume(ask, server):
     """A fifth of what was answered may be refused in a row, earlier runs included."""
     refusal = UNKNOWN_REFUSALS["Gemini"]
-    server.respond = lambda body, number: (
-        refusal if "bad" in json.dumps(body) else GOOD["gemini"]
-    )
+    server.respond = lambda body, number: refusal if "bad" in json.dumps(body) else GOOD["gemini"]
     asked = [*words(60), *(Request(f"bad {number}", Word) for number in range(12))]
     for _ in range(2):
         results, _ = ask(asked)
