@@ -1,11 +1,13 @@
 """What `check --online` finds: one small request of each kind to each configured service."""
 
+import datetime
 from collections.abc import Iterator, Sequence
 
 from components.synth_data_gen.aim import uniform_weights
 from components.synth_data_gen.plan import make_plan
 from components.synth_data_gen.requests import RequestBuilder as GeneratorRequests
 from components.synth_data_gen.schemas import AttributeSets
+from core.conversation import has_turns
 from core.errors import UserError
 from core.records import SEED_SPLIT, CoverageRow, ResponseRow
 from core.reports.coverage import SERVICE
@@ -14,6 +16,7 @@ from judging.requests import JudgedResponse
 from judging.requests import RequestBuilder as JudgeRequests
 from pipeline.config import Config
 from service_llm.probe import Probe, ProbeResult, send_probes
+from service_llm.served import other_model
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 from service_llm.vector import Embedding
@@ -68,7 +71,11 @@ def probes_of(config: Config, rows: Sequence[CoverageRow]) -> dict[str, list[Pro
     """
     judge = "judge" if config.judge else "service_llm"
     probes: dict[str, list[Probe]] = {section: [] for section in config.services}
-    probes["service_llm"] += _generator_probes(config, rows)
+    requests = _generator_requests(config, rows)
+    probes["service_llm"] += _generator_probes(requests)
+    if config.synth.leak_judge:
+        request = requests.leak(requests.seeds[0].prompt, _shortest(rows), tag="")
+        probes[judge].append(Probe("leak judge", request))
     builder = JudgeRequests(config.task, config.evaluator, _SALT)
     shown = [
         ResponseRow(row.id, row.prompt, row.output, row.split, row.tags, row.output, "stop")
@@ -84,10 +91,14 @@ def probes_of(config: Config, rows: Sequence[CoverageRow]) -> dict[str, list[Pro
     return probes
 
 
-def _generator_probes(config: Config, rows: Sequence[CoverageRow]) -> Iterator[Probe]:
+def _generator_requests(config: Config, rows: Sequence[CoverageRow]) -> GeneratorRequests:
     seeds = _shortest([row for row in rows if row.split == SEED_SPLIT])
     settings = config.synth.model_copy(update={"samples": 1})
-    builder = GeneratorRequests(config.task, settings, _SALT, seeds)
+    return GeneratorRequests(config.task, settings, _SALT, seeds)
+
+
+def _generator_probes(builder: GeneratorRequests) -> Iterator[Probe]:
+    seeds, settings = builder.seeds, builder.settings
     if settings.attributes is None:
         yield Probe("attributes", builder.attributes())
     planned = make_plan(
@@ -106,8 +117,13 @@ def _generator_probes(config: Config, rows: Sequence[CoverageRow]) -> Iterator[P
 
 
 def _shortest(rows: Sequence[CoverageRow]) -> list[CoverageRow]:
+    """Return the shortest rows; one of them has several turns where any row has."""
     by_length = sorted(rows, key=lambda row: len(row.prompt) + len(row.output))
-    return by_length[:_SHOWN_ROWS]
+    conversations = [row for row in by_length if has_turns(row.prompt)]
+    shortest = by_length[:_SHOWN_ROWS]
+    if conversations and not any(has_turns(row.prompt) for row in shortest):
+        shortest[-1] = conversations[0]
+    return shortest
 
 
 def _lines(result: ProbeResult, settings: ServiceLLMSettings) -> Iterator[str]:
@@ -120,6 +136,8 @@ def _lines(result: ProbeResult, settings: ServiceLLMSettings) -> Iterator[str]:
             counted = f"{usage.prompt_tokens} + {usage.output_tokens} tokens"
         version = result.model_version
         answered = f", answered by {version}" if version and version != settings.model else ""
+        if other_model(settings.model, version, datetime.datetime.now(datetime.UTC).date()):
+            answered += ". Warning: this is another model than the one asked for; its price differs"
         adapted += f"; {counted}, {_cost(usage)}{answered}"
     yield f"  {result.kind}: {state}{adapted}"
     if result.problem:

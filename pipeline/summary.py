@@ -1,5 +1,6 @@
 """Makes the summary of a loop from what its components recorded; `reports.run_page` shows it."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import platform
@@ -143,13 +144,32 @@ def _verdicts(config: Config, result: RoundResult) -> list[VerdictRow]:
 def _warnings(config: Config, rounds: Sequence[RoundSummary]) -> tuple[str, ...]:
     """Return what is odd about the models that answered, and about what they counted."""
     today = datetime.datetime.now(datetime.UTC).date()
-    generator = sum((entry.synthesis.usage for entry in rounds), Usage())
-    judge = sum((entry.report.usage for entry in rounds), Usage())
-    warnings = (
-        *service_warnings(config.service_llm, generator, today),
-        *service_warnings(config.judge_llm, judge, today),
+    services = tuple(config.services.values())
+    warnings: list[str] = []
+    embeddings = Usage()
+    asked = (
+        (config.service_llm, [entry.synthesis for entry in rounds]),
+        (config.judge_llm, [entry.report for entry in rounds]),
     )
+    for settings, records in asked:
+        usage = sum((record.usage for record in records), Usage())
+        embedded = sum((record.embedding_usage for record in records), Usage())
+        embeddings += embedded
+        warnings += service_warnings(settings, _without(usage, embedded), today, services)
+    if config.embedder:
+        warnings += service_warnings(config.embedder, embeddings, today)
     return tuple(dict.fromkeys(warnings))
+
+
+def _without(usage: Usage, embedded: Usage) -> Usage:
+    """Return the calls of a usage that asked for texts, where it counts embeddings as well."""
+    names = set(usage.model_versions) - set(embedded.model_versions)
+    return dataclasses.replace(
+        usage,
+        calls=usage.calls - embedded.calls,
+        unknown_calls=usage.unknown_calls - embedded.unknown_calls,
+        model_versions=tuple(sorted(names)),
+    )
 
 
 def _seconds(loop: LoopResult, runs: Mapping[int, PipelineRun]) -> dict[int, dict[str, float]]:

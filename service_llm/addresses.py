@@ -54,7 +54,9 @@ def path_advice(base_url: str, endpoint: str) -> str:
             f"Nothing is served at {base_url}{endpoint}: compare base_url with the server's "
             "documentation."
         )
+    # Ollama's own API is below /api, next to /v1.
+    root = base_url.rstrip("/").removesuffix("/api")
     return (
         f"Nothing is served at {base_url}{endpoint}: base_url probably has to end in /v1, "
-        f"like {base_url}/v1."
+        f"like {root}/v1."
     )

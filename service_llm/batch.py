@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from core.usage import Usage
-from service_llm.batch_jobs import BatchJob, BatchReply, JobLostError
+from service_llm.batch_jobs import BatchJob, BatchReply, JobLostError, missing_reply
 from service_llm.batch_runner import JobRunner
 from service_llm.errors import KEPT, BadRequestError, BudgetError, ServiceLLMError
 from service_llm.parsing import BAD_OUTPUT, REFUSED
@@ -124,7 +124,7 @@ class Batches:
                 f"The batch job {name!r} brought no replies: {error}. Run the same command "
                 "again to resubmit its requests, or set service_llm.batch to false."
             ) from error
-        missing = BatchReply(None, None, "no reply came back with its key")
+        missing = missing_reply(job, replies)
         items = [
             (item, by_key.get(key, missing))
             for item, key in zip(part, job.sent_keys(), strict=True)
@@ -152,7 +152,11 @@ class Batches:
 
     def _raise_if_none_can_be_answered(self, job: BatchJob, found: Sequence[BatchReply]) -> None:
         """End a run in which no further request would be answered, in the service's words."""
-        ending = next((item.ends_run for item in found if item.ends_run), None)
+        others_answered = any(item.reply for item in found)
+        errors = [item.ends_run for item in found if item.ends_run]
+        if others_answered:  # a request may be what a filter refuses as forbidden
+            errors = [error for error in errors if not getattr(error, "reason", "")]
+        ending = next(iter(errors), None)
         if ending is None:
             if self._is_answered or not all(item.is_permanent for item in found):
                 return

@@ -111,3 +111,22 @@ def match_replies(
             place = f"{job.id}/{number}"
             unmatched[hashlib.sha256(place.encode()).hexdigest()] = item.reply
     return by_key, unmatched
+
+
+def missing_reply(job: BatchJob, replies: Sequence[BatchReply]) -> BatchReply:
+    """Return what is known of a request whose key came back with no reply.
+
+    It is not asked again where a reply or a refusal came back under no key of the job: that may be
+    its own, was paid for, and would come back in the same way.
+    """
+    known = set(job.sent_keys())
+    others = [item for item in replies if item.key not in known]
+    others = [item for item in others if item.reply is not None or item.is_permanent]
+    said = dict.fromkeys(item.error for item in others if item.error)
+    return BatchReply(
+        None,
+        None,
+        "; without a key: ".join(["no reply came back with its key", *said]),
+        is_permanent=bool(others),
+        ends_run=next((item.ends_run for item in others if item.ends_run), None),
+    )

@@ -9,12 +9,8 @@ class ServiceLLMError(UserError):
     """The service LLM cannot be used any further; what was answered so far is in the journal."""
 
 
-class AuthenticationError(ServiceLLMError):
-    """The key or the credentials are missing, wrong or not allowed."""
-
-
-class BadRequestError(ServiceLLMError):
-    """The provider does not accept the request; sending it again would not help.
+class NotAcceptedError(ServiceLLMError):
+    """The provider does not accept a request; sending it again would not help.
 
     Attributes:
         reason: The provider's own words, where the request itself may be at fault; else empty.
@@ -23,6 +19,14 @@ class BadRequestError(ServiceLLMError):
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class AuthenticationError(NotAcceptedError):
+    """The key or the credentials are missing, wrong or not allowed."""
+
+
+class BadRequestError(NotAcceptedError):
+    """The request, or the model or settings that it is for, is at fault."""
 
 
 class QuotaError(ServiceLLMError):
@@ -131,7 +135,9 @@ class TransientError(Exception):
 
 _UNAUTHENTICATED, _FORBIDDEN, _QUOTA = 401, 403, 429
 _OVERLOADS = {498, 503, 529}  # Groq's flex tier; HTTP's; Anthropic's
-_UNREADABLE = {400, 422}
+# What one prompt may be at fault for. 403: a gateway's content filter, in words of its owner
+# (https://github.com/BerriAI/litellm/pull/28418).
+_MAY_BE_THE_REQUEST = {400, 403, 422, 451}
 # And what is wrong with the server: 500 and above. 424: TGI and Bedrock, where the model fails;
 # 498: https://console.groq.com/docs/flex-processing; 499 CANCELLED, documented as the client's, is
 # often the server's: https://github.com/googleapis/python-genai/issues/2506
@@ -157,8 +163,9 @@ def error_of_status(
         sign_in: What to do where the provider does not let the caller in.
         advice: What to do where the request is refused for good.
     """
+    reason = message if status in _MAY_BE_THE_REQUEST else ""
     if status in (_UNAUTHENTICATED, _FORBIDDEN):
-        return AuthenticationError(f"{message} {sign_in} {KEPT}")
+        return AuthenticationError(f"{message} {sign_in} {KEPT}", reason=reason)
     if status in _TRANSIENT | {_QUOTA} or status >= 500:
         return TransientError(
             message,
@@ -171,5 +178,4 @@ def error_of_status(
             f"The endpoint redirects to {location}; nothing is sent but to the configured one. "
             "Set base_url to where it should go."
         )
-    reason = message if status in _UNREADABLE else ""
     return BadRequestError(f"{message} {advice} {KEPT}", reason=reason)

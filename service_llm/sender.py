@@ -10,15 +10,22 @@ from typing import Any
 
 from core.interruption import interruption
 from core.progress import progress
-from service_llm.errors import KEPT, BadRequestError, RejectedError, TransientError
+from service_llm.errors import (
+    KEPT,
+    BadRequestError,
+    NotAcceptedError,
+    RejectedError,
+    TransientError,
+)
 from service_llm.pacing.limiter import Limiter
 from service_llm.pacing.patience import Patience, Trouble
 from service_llm.providers.registry import open_provider
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
 
-_MAX_REJECTED_IN_A_ROW = 5  # more is no matter of single requests
-_MAX_REJECTED_AT_THE_START = 10  # while none was ever answered
+# Refusals in a row: more than these, and than this share of what was answered, are no matter of
+# single requests.
+_MAX_REJECTED, _MAX_REJECTED_SHARE = 10, 0.2
 _CROWDED_SECONDS = 1.0  # until a place that another user of the limiter freed is noticed
 _LOG = logging.getLogger(__name__)
 
@@ -88,7 +95,7 @@ class Sender:
             sent_at = self._limiter.now()
             try:
                 reply = await self._permitted(request, expected, sent_at)
-            except BadRequestError as error:
+            except NotAcceptedError as error:
                 if not self._is_about_one_request(request, error):
                     raise
                 raise RejectedError(error.reason) from error
@@ -127,7 +134,7 @@ class Sender:
         self.patience.known()
         self._answered_schemas.add(request.schema)
 
-    def _is_about_one_request(self, request: Request, error: BadRequestError) -> bool:
+    def _is_about_one_request(self, request: Request, error: NotAcceptedError) -> bool:
         """Whether a refusal is about a prompt: others of its kind were answered.
 
         Services have too many words for it to know them all. A refusal that all requests get ends
@@ -137,14 +144,15 @@ class Sender:
         if not (error.reason and answered):
             return False
         self._rejected_in_a_row += 1
-        return self._rejected_in_a_row <= _MAX_REJECTED_IN_A_ROW
+        most = max(_MAX_REJECTED, _MAX_REJECTED_SHARE * self.patience.answers)
+        return self._rejected_in_a_row <= most
 
     def _raise_if_all_are_rejected(self, request: Request, error: RejectedError) -> None:
         """End a run that has seen refusals alone, as of a server whose context is too short."""
         if self._answered_schemas or self._has_kind(request):
             return
         self._rejected_at_the_start += 1
-        if self._rejected_at_the_start >= _MAX_REJECTED_AT_THE_START:
+        if self._rejected_at_the_start >= _MAX_REJECTED:
             raise BadRequestError(
                 f"{error} The first {self._rejected_at_the_start} requests were all refused. Check "
                 f"the model and the settings of the service LLM. {KEPT}"

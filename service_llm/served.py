@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Iterable
 
 from core.usage import Usage
 from service_llm.cost import listed_price
@@ -37,8 +38,8 @@ def shutdown_warning(settings: ServiceLLMSettings, day: datetime.date) -> str | 
 def other_model(asked: str, answered: str, day: datetime.date) -> bool:
     """Whether a reply is of another model than the one asked for, as far as names tell.
 
-    A dated version of a model is that model. Of names that the price lists do not have, such as
-    those of local servers, nothing is known.
+    A dated version of a model is that model. Where the price lists have neither name, as of local
+    servers, nothing is known.
 
     Args:
         asked: The model's name in the settings.
@@ -46,10 +47,17 @@ def other_model(asked: str, answered: str, day: datetime.date) -> bool:
         day: Today.
     """
     asked, answered = (name.rsplit("/", 1)[-1] for name in (asked, answered))
-    listed = listed_price(asked, day)
-    if not answered or listed is None or _MOVING.search(asked):
+    is_known = listed_price(asked, day) or listed_price(answered, day)
+    if not answered or not is_known or _MOVING.search(asked):
         return False
-    return not listed.holds(answered, day) and not _is_dated(asked, answered)
+    return not same_model(asked, answered, day)
+
+
+def same_model(asked: str, answered: str, day: datetime.date) -> bool:
+    """Whether a reply is of the model asked for, by its name; see `other_model`."""
+    asked, answered = (name.rsplit("/", 1)[-1] for name in (asked, answered))
+    listed = listed_price(asked, day)
+    return _is_dated(asked, answered) or (listed is not None and listed.holds(answered, day))
 
 
 def _is_dated(asked: str, answered: str) -> bool:
@@ -57,22 +65,34 @@ def _is_dated(asked: str, answered: str) -> bool:
     return re.fullmatch(re.escape(asked) + r"([-@:]?\d[\d-]*)?", answered) is not None
 
 
-def service_warnings(settings: ServiceLLMSettings, usage: Usage, day: datetime.date) -> list[str]:
+def service_warnings(
+    settings: ServiceLLMSettings,
+    usage: Usage,
+    day: datetime.date,
+    others: Iterable[ServiceLLMSettings] = (),
+) -> list[str]:
     """Warn of what a service's replies show, and of what is known of its model.
 
     Args:
         settings: The service LLM.
         usage: What a run used of it.
         day: Today.
+        others: Services whose replies `usage` may count as well.
     """
     warnings = []
     if (shutdown := shutdown_warning(settings, day)) is not None:
         warnings.append(shutdown)
-    versions = usage.model_versions
-    others = [version for version in versions if other_model(settings.model, version, day)]
-    if others:
+    models = {other.model for other in others}
+    versions = [
+        version
+        for version in usage.model_versions
+        if same_model(settings.model, version, day)
+        or not any(same_model(model, version, day) for model in models)
+    ]
+    strange = [version for version in versions if other_model(settings.model, version, day)]
+    if strange:
         warnings.append(
-            f"{settings.model} was asked for, and {' and '.join(others)} answered: verdicts and "
+            f"{settings.model} was asked for, and {' and '.join(strange)} answered: verdicts and "
             "prices are of another model than the configured one."
         )
     elif len(versions) > 1:

@@ -11,8 +11,8 @@ _LONGEST_RETRY_SECONDS = 60.0
 LONGEST_ASKED_SECONDS = 600.0  # a service that wants a longer pause ends the run
 _REPORT_SECONDS = 15.0  # between two messages about the same outage
 # Requests that may fail for good at the end of a run, when nothing else is left that could show
-# whether the service answers: these, or this share of what was answered.
-_FEW, _FEW_SHARE = 2, 0.05
+# whether the service answers: these, or this share of what was answered, and no more than that.
+_FEW, _FEW_SHARE = 5, 0.05
 
 
 @dataclasses.dataclass(eq=False)
@@ -39,7 +39,8 @@ class Patience:
 
     While other requests are answered, one that fails `max_attempts` times is rejected with its
     reason: a server's error for one prompt must not end a run. While none is answered it may be an
-    outage, so all are sent again until `give_up_after_seconds` have passed without a reply.
+    outage, so all are sent again until `give_up_after_seconds` have passed without a reply. Where
+    no more than a few are left then, they are rejected, too.
 
     Args:
         model: The model, for messages.
@@ -65,7 +66,7 @@ class Patience:
         self._clock = clock
         self._successes = 0
         self._known = 0
-        self._failing: set[int] = set()  # requests that failed since the last reply
+        self._failing: set[Trouble] = set()  # requests that failed since the last reply
         self._silent_since: float | None = None
         self._reported_at = 0.0
 
@@ -73,6 +74,11 @@ class Patience:
     def successes(self) -> int:
         """Replies so far."""
         return self._successes
+
+    @property
+    def answers(self) -> int:
+        """Replies so far, those of earlier runs included."""
+        return self._successes + self._known
 
     def known(self) -> None:
         """Note a reply of an earlier run: the service has answered such requests before."""
@@ -108,7 +114,7 @@ class Patience:
             trouble.alone = 1 if trouble.is_silent else trouble.alone + 1
         trouble.is_silent = trouble.failures > 1 and not others_answered
         trouble.since = now if trouble.since is None else trouble.since
-        self._failing.add(id(trouble))
+        self._failing.add(trouble)
         if self._silent_since is None:
             self._silent_since = now
         silent = now - self._silent_since
@@ -117,10 +123,14 @@ class Patience:
             raise error.final(trouble.failures)
         if self._is_never_reached(trouble, error):
             raise error.final(trouble.failures, silent)
-        if self._blames_request(trouble, error, now, others_answered=others_answered):
+        lasts = now - (trouble.since or now) >= self._give_up_after_seconds
+        if others_answered and self._blames_request(trouble, error, lasts=lasts):
             raise RejectedError(str(error)) from error
         if silent >= self._give_up_after_seconds:
-            raise error.final(trouble.failures, silent) from error
+            if error.is_unreachable or not self._are_few_failing():
+                raise error.final(trouble.failures, silent) from error
+            if lasts or trouble.failures >= self._max_attempts:
+                raise RejectedError(str(error)) from error
         self._report(error, now, silent)
         doubled = self._retry_seconds * 2 ** min(trouble.failures - 1, 30)
         return max(min(doubled, _LONGEST_RETRY_SECONDS), asked) * random.uniform(1.0, 1.5)
@@ -131,17 +141,18 @@ class Patience:
             error.is_unreachable and self._successes == 0 and trouble.failures >= self._max_attempts
         )
 
-    def _blames_request(
-        self, trouble: Trouble, error: TransientError, now: float, *, others_answered: bool
-    ) -> bool:
-        if error.is_quota or error.is_unreachable:
-            return False
-        lasts = now - (trouble.since or now) >= self._give_up_after_seconds
-        if others_answered:
-            return lasts or (error.may_be_the_request and trouble.alone >= self._max_attempts)
-        answered = self._successes + self._known
-        few = max(_FEW, _FEW_SHARE * answered)
-        return lasts and error.may_be_the_request and answered > 0 and len(self._failing) <= few
+    def _blames_request(self, trouble: Trouble, error: TransientError, *, lasts: bool) -> bool:
+        """Whether a request is given up that fails while others are answered."""
+        is_alone = error.may_be_the_request and trouble.alone >= self._max_attempts
+        return is_alone or (lasts and not error.is_unreachable)
+
+    def _are_few_failing(self) -> bool:
+        """Whether what fails may be requests and not the service, although none is answered.
+
+        In an outage in the middle of a run, those that are sent next make them many.
+        """
+        few = max(_FEW, _FEW_SHARE * self.answers)
+        return len(self._failing) <= min(few, self.answers)
 
     def _report(self, error: TransientError, now: float, silent: float) -> None:
         if silent >= _REPORT_SECONDS and now - self._reported_at >= _REPORT_SECONDS:

@@ -23,6 +23,8 @@ class Rate:
 
     It falls once for each outage (additive increase, multiplicative decrease: Chiu and Jain 1989):
     what was on its way is of the same outage, and so is every refusal until a request is answered.
+    An outage in which some are answered all the time counts as another one each minute, so that the
+    rate settles below what the service refuses.
 
     Args:
         limit: The rate to return to.
@@ -59,6 +61,8 @@ class Rate:
         """
         self._accepted.append(now)
         self._forget(now)
+        if self._recovery and not self._refused:  # a minute: whatever slowed it down is over
+            self._recovery = 1.0
         if sent_at <= self._outage_since:
             return  # it was on its way before the outage, so it does not show that it is over
         self._outage_refusals = 0

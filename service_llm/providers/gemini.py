@@ -209,8 +209,8 @@ class Gemini:
 
     @property
     def adaptations(self) -> tuple[str, ...]:
-        """Parameters that the model was found to refuse."""
-        return self._client.parameters.refused
+        """What the model was found to refuse."""
+        return self._client.parameters.adaptations
 
     async def send(self, request: Request) -> Reply:
         """Return the model's reply; see `Provider`."""

@@ -21,7 +21,7 @@ from google.genai import errors as genai_errors
 from service_llm.batch_jobs import BatchReply, JobLostError
 from service_llm.errors import (
     AuthenticationError,
-    BadRequestError,
+    NotAcceptedError,
     QuotaError,
     TransientError,
 )
@@ -39,6 +39,7 @@ _LOST = {"FAILED", "CANCELLED", "EXPIRED"}
 _ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED"}
 _FILE_TYPE = "application/jsonl"
 _SERVER_ERROR = 500
+_MAY_PASS = {408, 429, *range(_SERVER_ERROR, 600)}
 _MOST_DOWNLOADS = 10  # of a file in which no reply can be read: some four minutes
 _WELL = {"", "OK", "SUCCEEDED"}
 
@@ -135,7 +136,8 @@ class GeminiBatches:
     def _check(self, response: httpx.Response) -> None:
         """Raise the error that a response of status 200 is as a whole.
 
-        A job has a name, and its error is the job's own; a line of a job's replies has a key.
+        A job has a name, and its error is the job's own; a line of a job's replies has a key. An
+        error without a key as a whole file is such a line, unless it names a status that may pass.
         """
         try:
             body = json.loads(response.content)
@@ -144,6 +146,9 @@ class GeminiBatches:
         if {"name", "key"} & set(_fields(body)):
             self._operation = body
         elif refusal := error_in_reply(body):
+            is_file = response.request.url.path.endswith(":download")
+            if is_file and status_named(body) not in _MAY_PASS:
+                return
             raise genai_errors.APIError(refusal.status, refusal.body, response)
 
     def _refused_as_a_whole(
@@ -213,9 +218,9 @@ class GeminiBatches:
         if sent and self._client.parameters.learn(refusal, *sent):
             return BatchReply(key, None, refusal.text, is_adapted=True)
         meant = self._client.translated(refusal)
+        words = meant.reason if isinstance(meant, NotAcceptedError) and meant.reason else str(meant)
         if isinstance(meant, AuthenticationError | QuotaError):
-            return BatchReply(key, None, str(meant), ends_run=meant)
-        words = meant.reason if isinstance(meant, BadRequestError) and meant.reason else str(meant)
+            return BatchReply(key, None, words, is_permanent=True, ends_run=meant)
         return BatchReply(key, None, words, not isinstance(meant, TransientError))
 
 

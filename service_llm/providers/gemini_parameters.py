@@ -48,8 +48,13 @@ class GeminiParameters:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """What has been learned."""
+        """Parameters that the model was found to refuse."""
         return self._parameters.refused
+
+    @property
+    def adaptations(self) -> tuple[str, ...]:
+        """What the model was found to refuse, its limit of output tokens included."""
+        return (*self.refused, *self._output_limit.refused)
 
     def of(self, request: Request) -> dict[str, Any]:
         """Return a request's `generationConfig`, with its schema as structured output."""

@@ -144,8 +144,8 @@ class OpenAICompatible:
 
     @property
     def adaptations(self) -> tuple[str, ...]:
-        """Parameters that the model was found to refuse."""
-        return self._parameters.refused
+        """What the model was found to refuse."""
+        return (*self._parameters.refused, *self._output_limit.refused)
 
     async def send(self, request: Request) -> Reply:
         """Return the model's reply; see `Provider`."""

@@ -57,6 +57,12 @@ class OutputLimit:
         self._context: int | None = None
         self._tokens_per_character = 0.0
 
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What has been learned, as what the model does not take."""
+        limits = ((self._most, "output tokens"), (self._context, "tokens of prompt and reply"))
+        return tuple(f"more than {most} {what}" for most, what in limits if most is not None)
+
     def of(self, request: Request) -> int:
         """Return the output tokens to ask for."""
         most = self._settings.most_output_tokens(request.max_output_tokens)

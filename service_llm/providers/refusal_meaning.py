@@ -25,7 +25,7 @@ from service_llm.providers.refusals import (
 )
 
 _BAD_REQUEST, _PAYMENT_REQUIRED, _FORBIDDEN = 400, 402, 403
-_TOO_LARGE, _UNREADABLE, _QUOTA = 413, 422, 429
+_TOO_LARGE, _UNREADABLE, _QUOTA, _ILLEGAL = 413, 422, 429, 451
 _KEY_REASONS = {"API_KEY_INVALID", "invalid_api_key"}
 # Whatever the status: services say it with 400, 403 and 429.
 _NO_MONEY_CODES = {
@@ -43,7 +43,8 @@ _FAILED_CODES = {"json_validate_failed"}
 _FAILED_TEXT = re.compile(r"\bmodel (has |was |is )?(crashed|unloaded)\b", re.IGNORECASE)
 _MODERATED_TEXT = re.compile(
     r"\b(moderation|flagged|inappropriate content|DataInspectionFailed|sensitive words)\b"
-    r"|content (management )?policy|usage (polic|guideline)|safety guideline|content exists risk",
+    r"|content (management )?policy|usage (polic|guideline)|safety guideline|content exists risk"
+    r"|content (was )?blocked|guardrail",
     re.IGNORECASE,
 )
 _TOO_LONG_TEXT = re.compile(
@@ -124,6 +125,7 @@ def _is_about_the_request(status: int, codes: set[str], text: str, body: object)
         _BAD_REQUEST: (_MODERATED_TEXT, _TOO_LONG_TEXT),
         _UNREADABLE: (_MODERATED_TEXT, _TOO_LONG_TEXT),
         _FORBIDDEN: (_MODERATED_TEXT,),
+        _ILLEGAL: (_MODERATED_TEXT,),
         _QUOTA: (_LARGER_THAN_THE_QUOTA,),
     }
     return any(pattern.search(text) for pattern in patterns.get(status, ()))

@@ -18,6 +18,7 @@ _SERVER_ERROR = 500
 # Why a choice ended before the model was done; its text is a piece of a reply:
 # https://github.com/genkit-ai/genkit/pull/6259
 _BROKEN_OFF = {"error", "network_error", "insufficient_system_resource"}
+_NO_REASON = {"None", "", "stop"}
 _OVERLOAD = 503
 MODERATED_CODES = {
     "content_filter",
@@ -39,7 +40,7 @@ NO_MONEY_TEXT = re.compile(
 )
 # What servers say of a path that they do not have. A model that they do not have is another 404.
 _NO_SUCH_PATH = re.compile(
-    r"unexpected endpoint or method|404 page not found|^not found$|cannot (post|get) /"
+    r"unexpected endpoint or method|404 page not found|^(file )?not found$|cannot (post|get) /"
     r"|no route|invalid url|unknown request url",
     re.IGNORECASE,
 )
@@ -138,13 +139,20 @@ def _error_at_the_top(body: object) -> Refusal | None:
 
 
 def _error_in_choice(body: object) -> Refusal | None:
-    """Return the error at which a model broke off, beside the text that it had written."""
+    """Return the error at which a model broke off, beside the text that it had written.
+
+    Without a reason, too, an error in place of a text is one:
+    https://openrouter.ai/docs/api/reference/errors-and-debugging
+    """
     choices = body.get("choices") if isinstance(body, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         return None
     reason, error = str(choice.get("finish_reason")), choice.get("error")
-    if reason not in _BROKEN_OFF:
+    message = choice.get("message")
+    has_text = isinstance(message, dict) and bool(message.get("content") or message.get("refusal"))
+    is_error = bool(error) and not _is_blank(error) and not has_text
+    if reason not in _BROKEN_OFF and not (is_error and reason in _NO_REASON):
         return None
     said = {"error": error or f"the reply broke off ({reason})"}
     return Refusal(status_named(error) or _OVERLOAD, said)

@@ -48,6 +48,8 @@ def status_named(error: object, *, has_rpc_codes: bool = False) -> int | None:
         if isinstance(value, str):
             named = value.strip()
             value = int(named) if re.fullmatch(r"\d{1,3}", named, re.ASCII) else _of_text(named)
+        if isinstance(value, float) and value.is_integer():  # as of JSON's own numbers
+            value = int(value)
         if type(value) is int:
             status = _OF_RPC.get(value, value) if has_rpc_codes else value
             if 400 <= status < 600:

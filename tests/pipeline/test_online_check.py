@@ -1,16 +1,21 @@
 """`check --online`: one request of each kind, and what had to be adapted, over HTTP."""
 
+import dataclasses
 import json
 
 import pytest
 
-from components.synth_data_gen.schemas import AttributeSets
+from components.synth_data_gen.schemas import AttributeSets, LeakVerdict, ProposedConversations
 from core.errors import UserError
+from judging.schemas import Verdict
 from pipeline.config import load_config
 from pipeline.local.standin_server import standin_if_wanted
 from pipeline.online_check import check_online, probes_of
+from service_llm.probe import Probe, send_probes
+from service_llm.settings import ServiceLLMSettings
+from service_llm.types import Request
 from task.coverage.reader import read_coverage
-from tests.service_llm.conftest import ScriptedServer, openai_reply
+from tests.service_llm.conftest import ScriptedServer, Word, gemini_reply, openai_reply
 
 REPLIES = {
     "number": '{"messages": [{"number": 1, "message": "a"}]}',
@@ -61,9 +66,15 @@ def test_every_kind_is_sent_once_priced_and_shown(config, server):
     told = check_online(config())
     assert [line.split(":")[0].strip() for line in told.splitlines() if ": works" in line] == KINDS
     assert len(server.bodies) == len(KINDS)
-    assert told.count("7 + 3 tokens, 0.00001 USD, answered by local-1") == len(KINDS)
+    assert told.count("7 + 3 tokens, 0.00001 USD, answered by local-1\n") == len(KINDS)
     assert '{"output": "a"}' in told
     assert told.endswith("6 replies, 0.00008 USD in all.")
+
+
+def test_a_model_that_another_one_answers_for_is_warned_of(config, server):
+    server.respond = lambda body, number: (200, good(body)[1] | {"model": "gpt-4o-mini"})
+    told = check_online(config("service_llm.model=gpt-4o"))
+    assert told.count("answered by gpt-4o-mini. Warning: this is another model") == len(KINDS)
 
 
 def test_the_cost_of_replies_whose_tokens_are_not_counted_is_estimated(config, server):
@@ -98,6 +109,32 @@ def test_what_had_to_be_adapted_is_told(config, server):
     told = check_online(config())
     assert told.count(": works, without temperature and max_tokens and response_format") == 6
     assert len(server.bodies) == 3 + 6
+
+
+@pytest.mark.parametrize(
+    ("text", "told_of_it"),
+    [
+        (
+            "max_tokens is too large: this model supports at most 1000 completion tokens.",
+            "more than 1000 output tokens",
+        ),
+        (
+            "This model's maximum context length is 4000 tokens and your request has 3000 input "
+            "tokens.",
+            "more than 4000 tokens of prompt and reply",
+        ),
+    ],
+    ids=["output", "context"],
+)
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+def test_a_limit_of_tokens_that_was_learned_is_told(server, provider, text, told_of_it):
+    reply = {"gemini": gemini_reply, "openai": openai_reply}[provider]('{"word": "a"}')
+    server.respond = lambda body, number: (
+        (400, {"error": {"code": 400, "message": text}}) if number == 1 else reply
+    )
+    settings = ServiceLLMSettings(provider=provider, model="m", base_url=server.url)
+    (result,) = send_probes(settings, [Probe("word", Request("a", Word))])
+    assert (result.problem, result.adaptations) == ("", (told_of_it,))
 
 
 def test_a_wrong_address_fails_with_the_address_to_set(config, server):
@@ -164,6 +201,26 @@ def test_an_embedder_is_asked_for_one_vector(config, server):
     embedder = f"{{{values.removesuffix('/v1')}}}"
     with pytest.raises(UserError, match="embedding: FAILED"):
         check_online(config(f"embedder={embedder}"))
+
+
+def test_the_judge_is_asked_about_a_leak_where_a_run_would_ask_it(config):
+    asked = config("synth.leak_judge=true", "judge={provider: openai, model: big}")
+    rows = read_coverage(asked.coverage_dir)
+    schemas = {p.kind: p.request.schema for p in probes_of(asked, rows)["judge"]}
+    assert schemas == {"leak judge": LeakVerdict, "judge": Verdict}
+    assert not any("leak" in p.kind for some in probes_of(config(), rows).values() for p in some)
+
+
+def test_conversations_are_proposed_where_a_run_would_propose_them(config):
+    """However long they are beside the other rows."""
+    asked = config()
+    rows = read_coverage(asked.coverage_dir)
+    seed = max((row for row in rows if row.split == "seed"), key=lambda row: len(row.prompt))
+    turns = '{"role": "user", "content": "%s"}' % ("a" * 500)
+    turns = f'[{turns}, {{"role": "assistant", "content": "b"}}, {turns}]'
+    rows = [dataclasses.replace(row, prompt=turns) if row is seed else row for row in rows]
+    schemas = [probe.request.schema for probe in probes_of(asked, rows)["service_llm"]]
+    assert ProposedConversations in schemas
 
 
 def test_requests_are_small(config):

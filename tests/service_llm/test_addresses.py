@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import UserError
 from pipeline.config import ConfigError, load_config
+from service_llm.addresses import path_advice
 from service_llm.errors import AuthenticationError, BadRequestError, UnreachableError
 from service_llm.providers.proxies import proxy_for
 from service_llm.secrets import check_environment
@@ -26,12 +27,22 @@ GOOD = openai_reply('{"word": "a"}')
         (200, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
         (404, b"404 page not found"),
         (404, {"detail": "Not Found"}),
+        (404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}),
         (404, b""),
         (405, {"detail": "Method Not Allowed"}),
         (404, {"error": {"message": "Invalid URL (POST /chat/completions)", "code": None}}),
         (404, b"<!DOCTYPE html><pre>Cannot POST /chat/completions</pre>"),
     ],
-    ids=["LM Studio", "Ollama", "vLLM", "empty", "another method", "OpenAI", "Express"],
+    ids=[
+        "LM Studio",
+        "Ollama",
+        "vLLM",
+        "llama.cpp",
+        "empty",
+        "another method",
+        "OpenAI",
+        "Express",
+    ],
 )
 def test_an_address_without_v1_is_told_with_the_address_to_set(ask, server, refusal):
     """LM Studio: https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/618"""
@@ -41,6 +52,11 @@ def test_an_address_without_v1_is_told_with_the_address_to_set(ask, server, refu
     assert len(server.bodies) == 1
     (result,), _ = ask([Request("word", Word)], base_url=f"{server.url}/v1/", **OPENAI)
     assert result.value == Word(word="a")
+
+
+def test_the_address_to_set_is_next_to_a_servers_own_api():
+    advice = path_advice("http://127.0.0.1:11434/api", "/chat/completions")
+    assert advice.endswith("like http://127.0.0.1:11434/v1.")
 
 
 def test_a_model_that_is_not_there_is_no_wrong_address(ask, server):

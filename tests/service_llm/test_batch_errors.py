@@ -224,6 +224,70 @@ def test_what_no_request_would_get_past_ends_the_run_and_keeps_the_replies(
     assert usage.calls == 3
 
 
+def test_a_request_that_is_forbidden_while_others_are_answered_ends_as_its_own(ask, monkeypatch):
+    reply = Batches._reply
+    error = {"error": {"code": 7, "message": "Not for you."}}
+    monkeypatch.setattr(
+        Batches,
+        "_reply",
+        lambda self, model, request: (
+            error if "order 1?" in json.dumps(request) else reply(self, model, request)
+        ),
+    )
+    with serve() as server:
+        results, _ = ask(server, 3)
+        assert len(jobs(server)) == 1
+        with pytest.raises(AuthenticationError, match="Not for you"):
+            ask(server, ["What about order 1?"])
+    assert [result.error for result in results] == [None, "refused", None]
+    assert "Not for you." in results[1].raw
+
+
+def lines_as(change):
+    """A job's output with each line changed."""
+    output = Batches._told
+
+    def told(self, job):
+        told = output(job)
+        if name := told["metadata"].get("output", {}).get("responsesFile"):
+            lines = map(json.loads, self._files.read(name).decode().splitlines())
+            text = "\n".join(json.dumps(change(line)) for line in lines)
+            told["metadata"]["output"] = {"responsesFile": self._files.create(text.encode())}
+        return told
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("asked", "change", "said"),
+    [
+        (2, lambda line: {"response": line["response"]}, "no reply came back with its key"),
+        (1, lambda line: {"error": {"code": 3, "message": "Forbidden."}}, "Forbidden."),
+        (
+            2,
+            lambda line: (
+                line
+                if line["key"].startswith("0-")
+                else {"error": {"code": 3, "message": "Forbidden."}}
+            ),
+            "Forbidden.",
+        ),
+    ],
+    ids=["replies", "one error", "an error beside a reply"],
+)
+def test_what_comes_back_without_a_key_is_not_asked_for_again(
+    ask, monkeypatch, asked, change, said
+):
+    """It would come back, and be paid for, in the same way."""
+    with serve() as server:
+        ask(server, ["How do I pair device 1?"])
+        monkeypatch.setattr(Batches, "_told", lines_as(change))
+        results, _ = ask(server, asked)
+        assert len(jobs(server)) == 2, "one for each call"
+    assert results[-1].error == "refused"
+    assert said in results[-1].raw
+
+
 def test_a_first_job_that_is_refused_as_a_whole_ends_the_run(ask, monkeypatch):
     error = {"error": {"code": 3, "message": "Batches of this model are not served."}}
     with serve() as server:

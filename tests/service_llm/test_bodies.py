@@ -14,6 +14,7 @@ from service_llm.errors import (
     UnreachableError,
 )
 from service_llm.probe import Probe, send_probes
+from service_llm.providers.refusals import error_in_reply
 from service_llm.providers.statuses import status_named
 from service_llm.settings import EmbedderSettings
 from service_llm.types import Request
@@ -128,6 +129,35 @@ def test_a_row_that_is_refused_by_name_in_a_200_is_set_aside(ask, server, provid
 )  # fmt: skip
 def test_what_names_no_status_is_none(error):
     assert status_named(error) is None
+
+
+def test_a_status_is_read_as_a_whole_number_with_a_point():
+    assert status_named({"code": 502.0}) == 502
+
+
+def choice(reason, text, **error):
+    message = {"role": "assistant", "content": text}
+    return {"choices": [{"finish_reason": reason, "message": message, "error": error}]}
+
+
+@pytest.mark.parametrize("reason", [None, "stop", ""])
+def test_an_error_in_place_of_a_text_is_that_error_whatever_its_reason(reason):
+    """https://openrouter.ai/docs/api/reference/errors-and-debugging"""
+    refusal = error_in_reply(choice(reason, "", code=502, message="Upstream overloaded"))
+    assert (refusal.status, refusal.text) == (502, "Upstream overloaded")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        choice("stop", "A text.", code=502, message="Upstream overloaded"),
+        choice("stop", "", code=None, message=""),
+        choice("content_filter", "", code=403, message="Filtered"),
+    ],
+    ids=["beside a text", "blank", "filtered"],
+)
+def test_a_reply_beside_an_error_stays_a_reply(body):
+    assert error_in_reply(body) is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

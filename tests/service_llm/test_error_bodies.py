@@ -229,6 +229,14 @@ MORE_REFUSED_ROWS = {
                    "param": None, "code": "rate_limit_exceeded"}},
         "Requested 14810",
     ),
+    # https://github.com/BerriAI/litellm/pull/28418
+    "LiteLLM's filter": (403, {"error": "Content blocked: keyword 'bomb' detected"}, "'bomb'"),
+    "LiteLLM's guardrail": (
+        400,
+        {"error": {"message": "Violated guardrail policy", "type": "None", "code": "400"}},
+        "guardrail policy",
+    ),
+    "legal reasons": (451, {"error": {"message": "The content was blocked."}}, "was blocked"),
     "a body that a proxy does not take": (413, b"<h1>413 Request Entity Too Large</h1>", "413"),
 }  # fmt: skip
 
@@ -254,6 +262,8 @@ UNKNOWN_REFUSALS = {
     "TEI": (422, {"error": "Input validation error: inputs must have less than 512 tokens"}),
     "Zhipu": (400, {"error": {"code": "1301", "message": "输入内容可能包含敏感内容"}}),
     "Gemini": gemini_error(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
+    "a filter of a gateway's owner": (403, {"error": "Not in this house."}),
+    "legal reasons": (451, {"error": {"message": "Unavailable."}}),
 }  # fmt: skip
 
 
@@ -294,7 +304,17 @@ def test_a_service_that_begins_to_refuse_all_requests_ends_the_run(ask, server, 
     server.respond = lambda body, number: GOOD[provider] if number <= 3 else refusal
     with pytest.raises(BadRequestError, match=text):
         ask(words(50), max_concurrency=1, **PROVIDERS[provider])
-    assert len(server.bodies) == 3 + 6
+    assert len(server.bodies) == 3 + 11
+
+
+def test_rows_that_are_refused_one_after_the_other_end_no_run_and_no_resume(ask, server):
+    """A fifth of what was answered may be refused in a row, earlier runs included."""
+    refusal = UNKNOWN_REFUSALS["Gemini"]
+    server.respond = lambda body, number: refusal if "bad" in json.dumps(body) else GOOD["gemini"]
+    asked = [*words(60), *(Request(f"bad {number}", Word) for number in range(12))]
+    for _ in range(2):
+        results, _ = ask(asked)
+        assert [result.error for result in results] == [None] * 60 + ["refused"] * 12
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -413,13 +433,15 @@ def test_a_row_at_which_the_server_always_fails_ends_no_run(
     assert "Internal error encountered." in results[position].raw
 
 
-def test_rows_left_over_at_which_the_server_fails_end_the_next_run_too(ask, server):
+@pytest.mark.parametrize(("status", "rows"), [(500, 3), (503, 1)])
+def test_rows_left_over_at_which_the_server_fails_end_no_later_run(ask, server, status, rows):
     """All others are in the journal by then, and nothing else shows whether it answers."""
-    broken = (500, {"error": {"code": 500, "message": "broken"}})
-    server.respond = lambda body, number: broken if "word 3" in json.dumps(body) else GOOD["gemini"]
+    broken = (status, {"error": {"code": status, "message": "broken"}})
+    server.respond = lambda body, number: broken if "bad" in json.dumps(body) else GOOD["gemini"]
+    asked = [*words(20 - rows), *(Request(f"bad {number}", Word) for number in range(rows))]
     for _ in range(2):
-        results, _ = ask(words(30), max_attempts=2, give_up_after_seconds=0.2)
-        assert [result.error for result in results].count("refused") == 1
+        results, _ = ask(asked, max_attempts=2, give_up_after_seconds=0.1)
+        assert [result.error for result in results] == [None] * (20 - rows) + ["refused"] * rows
 
 
 def test_an_outage_of_the_service_sets_no_row_aside(ask, server):

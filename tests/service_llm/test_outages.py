@@ -69,11 +69,13 @@ def test_one_outage_is_one_cut(length):
     assert server.refused < 40, "what was under way, and then one after each pause"
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("length", [5, 20, 60, 300])
-def test_the_rate_is_back_within_two_minutes(length, seed):
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("length", [5, 60, 300])
+def test_the_rate_is_back_within_two_minutes(length, share, seed):
+    """Also after an outage in which some requests were answered all the time."""
     end = 90 + length
-    answered, rates, _ = run((90, end), seconds=end + 240, seed=seed)
+    answered, rates, _ = run((90, end), seconds=end + 240, share=share, seed=seed)
     after = [rate for at, rate in rates if at >= end + 120]
     assert min(after) >= 0.85 * LIMIT
     minute = [at for at in answered if end + 120 <= at < end + 180]
@@ -141,6 +143,38 @@ def test_an_outage_of_nine_minutes_is_sat_out_and_one_of_eleven_is_not(error, an
         keep_trying(700)
     waits = patience(clock)
     assert waits.seconds_after(Trouble(), error) >= 1.0, "a next one begins anew"
+
+
+def fail_until_given_up(clock, waits, error):
+    """One request after the other, as where one may be in flight at a time."""
+    trouble = Trouble(successes=waits.successes)
+    while True:
+        clock.now += waits.seconds_after(trouble, error)
+
+
+@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+def test_a_few_rows_left_that_always_fail_are_set_aside_and_more_are_an_outage(error):
+    clock = Clock()
+    waits = patience(clock)
+    for _ in range(8):
+        waits.answered()
+        waits.known()
+    for _ in range(5):
+        with pytest.raises(RejectedError):
+            fail_until_given_up(clock, waits, error)
+    assert clock.now - START < 15 * 60, "the time of an outage is waited once"
+    with pytest.raises((QuotaError, UnreachableError)):
+        fail_until_given_up(clock, waits, error)
+
+
+def test_no_more_rows_are_set_aside_in_silence_than_were_answered():
+    clock = Clock()
+    waits = patience(clock)
+    waits.answered()
+    with pytest.raises(RejectedError):
+        fail_until_given_up(clock, waits, FAILURES["503"])
+    with pytest.raises(UnreachableError):
+        fail_until_given_up(clock, waits, FAILURES["503"])
 
 
 def test_what_happens_and_for_how_long_is_said(caplog):

@@ -72,6 +72,9 @@ def test_check_warns_before_anything_is_sent(monkeypatch):
         ("models/gemini-2.5-flash", "gemini-2.5-flash-001", False),
         ("gpt-5-mini", "gpt-5-mini-2025-08-07", False),
         ("openai/gpt-5-mini", "openai/gpt-5-nano", True),
+        ("gemini-2.0-flash", "gemini-3.1-flash-lite", True),
+        ("claude-sonnet-4-5", "gpt-4o-mini", True),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", False),
         ("gemini-flash-latest", "gemini-3.8-flash", False),
         ("default", "/models/gemma-3-4b.gguf", False),
         ("stand-in-demo", "stand-in-1", False),
@@ -100,6 +103,14 @@ def test_a_rerouted_model_and_unknown_counts_are_warned_of():
     assert "2026-12-01" in shutdown
     assert "gemini-2.5-flash was asked for, and gemini-3.5-flash-lite answered" in other
     assert "4 of 9 calls" in unknown
+
+
+def test_the_model_of_another_configured_service_is_not_warned_of():
+    versions = ("a-model-of-ours", "gpt-5-mini-2025-08-07")
+    usage = Usage(9, 1, 1, 0.1, model_versions=versions)
+    generator, judge = settings("gpt-5-mini"), settings("a-model-of-ours")
+    for asked in (generator, judge):
+        assert service_warnings(asked, usage, TODAY, (generator, judge)) == []
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ import pytest
 
 from core.reports.coverage import CoverageReport
 from core.reports.loop import LoopSummary
+from core.reports.synthesis import SynthesisRecord
 from core.storage import read_text
 from core.usage import Usage
+from pipeline.config import load_config
 from pipeline.rounds import LoopResult
 from pipeline.summary import make_summary
 
@@ -82,6 +84,24 @@ def test_a_loop_that_goes_on_has_no_stop_reason_and_may_lack_runs(config, two_ro
     assert found.stop_reason is None
     assert found.rounds[0].components == ()
     assert found.rounds[0].seconds == 0
+
+
+def test_an_embedding_model_is_warned_of_as_itself(artifacts, verdicts):
+    artifacts.add_round(verdicts(0.97))
+    uri = Path(artifacts.results[0].synthetic_uri) / "synthesis.json"
+    embedded = Usage(3, 9, 0, 0.0, 3, ("text-embedding-3-large",))
+    usage = Usage(5, 19, 9, 0.0, 3, ("gpt-5-mini", "text-embedding-3-large"))
+    record = SynthesisRecord.read(str(uri))
+    record = record.model_copy(update={"usage": usage, "embedding_usage": embedded})
+    uri.write_text(record.to_json(), encoding="utf-8")
+    overrides = [
+        "service_llm={provider: openai, model: gpt-5-mini, api_key_env: KEY}",
+        "embedder={provider: openai, model: text-embedding-3-small, api_key_env: KEY}",
+    ]
+    config = load_config("gemini", overrides, environ={})
+    other, unknown = make_summary(config, artifacts.loop(), artifacts.runs).warnings
+    assert other.startswith("text-embedding-3-small was asked for, and text-embedding-3-large")
+    assert "text-embedding-3-small did not say how many tokens 3 of 3 calls took" in unknown
 
 
 def test_only_a_blessed_round_has_a_push(summary):
