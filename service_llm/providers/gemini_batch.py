@@ -22,6 +22,7 @@ from service_llm.batch_jobs import BatchReply, JobLostError
 from service_llm.errors import (
     AuthenticationError,
     BadRequestError,
+    CreditError,
     QuotaError,
     TransientError,
 )
@@ -213,7 +214,7 @@ class GeminiBatches:
         if sent and self._client.parameters.learn(refusal, *sent):
             return BatchReply(key, None, refusal.text, is_adapted=True)
         meant = self._client.translated(refusal)
-        if isinstance(meant, AuthenticationError | QuotaError):
+        if isinstance(meant, AuthenticationError | CreditError | QuotaError):
             return BatchReply(key, None, str(meant), ends_run=meant)
         words = meant.reason if isinstance(meant, BadRequestError) and meant.reason else str(meant)
         return BatchReply(key, None, words, not isinstance(meant, TransientError))

@@ -12,10 +12,18 @@ import google.auth
 import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import TransportError
 from google.auth.transport.requests import AuthorizedSession
 
-from core.errors import UserError
+from components.hf_pusher import errors as hub_errors
+from components.hf_pusher.credentials import find_token
+from components.hf_pusher.settings import PushSettings
+from core.errors import OutageError, UserError
+from core.secret_manager import SecretOutageError
 from pipeline.vertex import entrypoint
+from service_llm import errors as service_errors
+from service_llm.secrets import api_key
+from service_llm.settings import ServiceLLMSettings
 from tests.pipeline.vertex import gcloud
 
 REPOSITORY = Path(__file__).parents[3]
@@ -136,6 +144,49 @@ def test_a_mistake_of_the_user_ends_the_job_and_not_only_this_attempt(tfx, monke
     assert posted == [f"https://europe-west4-aiplatform.googleapis.com/v1/{job}:cancel"]
 
 
+@pytest.mark.parametrize(
+    "outage",
+    [
+        service_errors.UnreachableError("503 The service is overloaded."),
+        service_errors.QuotaError("429 Too many requests."),
+        hub_errors.UnreachableError("The Hub is out of order. Try later."),
+        hub_errors.QuotaError("The Hub limits the rate of requests. Wait some minutes."),
+        SecretOutageError("The secret cannot be read now (status 503)."),
+    ],
+    ids=lambda outage: type(outage).__module__.partition(".")[0] + type(outage).__name__,
+)
+def test_an_outage_is_retried_and_leaves_the_job(tfx, monkeypatch, capsys, posted, outage):
+    def fail(module, argv):
+        raise outage
+
+    monkeypatch.setattr(entrypoint, "_run_module", fail)
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main(["--pipeline_job", "projects/1/locations/europe-west4/pipelineJobs/x"])
+    assert end.value.code == 1
+    assert not posted
+    assert capsys.readouterr().err.endswith(f"error: {outage}\n")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        service_errors.CreditError("402 Insufficient balance."),
+        service_errors.AuthenticationError("401 Wrong key."),
+        hub_errors.PlanError("The account's storage or plan is used up."),
+    ],
+    ids=lambda mistake: type(mistake).__name__,
+)
+def test_what_no_waiting_mends_is_not_retried(tfx, monkeypatch, posted, mistake):
+    def fail(module, argv):
+        raise mistake
+
+    monkeypatch.setattr(entrypoint, "_run_module", fail)
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main(["--pipeline_job", "projects/1/locations/europe-west4/pipelineJobs/x"])
+    assert end.value.code == 2
+    assert len(posted) == 1
+
+
 def test_a_job_that_cannot_be_cancelled_still_tells_the_mistake(tfx, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     monkeypatch.setattr(entrypoint, "_check_accelerator", fail_as_a_user)
@@ -204,6 +255,51 @@ def test_what_secret_manager_refuses_is_told_without_what_it_said(monkeypatch, s
     for command in re.findall(r"gcloud (.+)", str(told.value)):
         gcloud.check(command)
     assert "what may not be shown" not in str(told.value)
+
+
+def _answer(status):
+    answer = requests.Response()
+    answer.status_code = status
+    return answer
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda: _answer(503), id="out of order"),
+        pytest.param(lambda: _answer(429), id="too many requests"),
+        pytest.param(lambda: _raise(requests.ConnectionError("reset by peer")), id="reset"),
+        pytest.param(lambda: _raise(requests.ReadTimeout("read timed out")), id="no answer"),
+        pytest.param(lambda: _raise(TransportError("no metadata server")), id="no sign-in"),
+    ],
+)
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda: entrypoint.read_secret(NAME), id="of a task"),
+        pytest.param(
+            lambda: find_token(PushSettings(token_env="NONE", token_secret=NAME)), id="of the Hub"
+        ),
+        pytest.param(
+            lambda: api_key(
+                ServiceLLMSettings(
+                    provider="gemini", model="x", api_key_env=None, api_key_secret=NAME
+                )
+            ),
+            id="of the service",
+        ),
+    ],
+)
+def test_an_outage_of_secret_manager_is_none_of_the_roles(monkeypatch, read, answer):
+    monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), "team"))
+    monkeypatch.setattr(AuthorizedSession, "get", lambda self, url, timeout: answer())
+    with pytest.raises(OutageError, match="cannot be read now") as told:
+        read()
+    assert "gcloud" not in str(told.value), "no role is missing"
 
 
 @pytest.mark.slow
