@@ -166,19 +166,19 @@ def _check_failures(state: LoopState, jobs: Jobs, limit: int | None) -> None:
     failures = state.attempt - 1
     if limit is None or not failures:
         return
-    round, looks = state.next_round()
-    if jobs.find(state.job_id(round, looks)):
+    number, looks = state.next_round()
+    if jobs.find(state.job_id(number, looks)):
         return  # somebody has fixed the cause and run once without --max-failures
-    failed = jobs.find(state.before_failure().job_id(round, looks))
+    failed = jobs.find(state.before_failure().job_id(number, looks))
     if failed and failed.was_cancelled:
         raise UserError(
-            f"Round {round} was cancelled: by a task, for a mistake that you can fix or after "
+            f"Round {number} was cancelled: by a task, for a mistake that you can fix or after "
             "vertex.task_hours, or by a person. Fix the cause that the log of the task shows, and "
             f"run once without --max-failures. Logs: {failed.console_url}"
         )
     if failures >= limit:
         raise UserError(
-            f"Round {round} has failed {failures} times, and --max-failures is {limit}. Fix the "
+            f"Round {number} has failed {failures} times, and --max-failures is {limit}. Fix the "
             f"cause that the logs show, and run once without --max-failures."
             + (f" Logs: {failed.console_url}" if failed else "")
         )
