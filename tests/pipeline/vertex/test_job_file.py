@@ -168,6 +168,9 @@ def test_baselines_that_are_not_wanted_have_no_task():
         pytest.param(
             "vertex.accelerator_type=NVIDIA_L40", "no accelerator 'NVIDIA_L40'", id="an L40"
         ),
+        pytest.param(
+            "vertex.accelerator_type=NVIDIA_GB200", "no accelerator 'NVIDIA_GB200'", id="Arm"
+        ),
         pytest.param("vertex.accelerator_count=3", "to one of 1, 2, 4, 8", id="three of a kind"),
         pytest.param(
             "vertex.accelerator_count=4,vertex.spot_machine_type=g2-standard-8",
@@ -207,7 +210,18 @@ def test_baselines_that_are_not_wanted_have_no_task():
                 f"no machine '{machine}'",
                 id=machine,
             )
-            for machine in ("e2-standard-5", "foo-bar-9", "n1-standard-7", "n1-standard-0", "e2-8")
+            for machine in (
+                *("e2-standard-5", "foo-bar-9", "n1-standard-7", "n1-standard-0", "e2-8"),
+                # Machines of Compute Engine that Vertex AI does not train on.
+                *("e2-standard-2", "e2-highcpu-2", "e2-highcpu-8", "n1-standard-2", "n1-highcpu-8"),
+                *("n2-standard-2", "n2-standard-96", "n2-highcpu-8", "t2d-standard-1"),
+                *("n4-standard-2", "c2d-standard-8", "c3-highcpu-22", "c4d-standard-384"),
+            )
+        ),
+        pytest.param(
+            "vertex.accelerator_type=NVIDIA_TESLA_T4,vertex.spot_machine_type=n1-standard-1",
+            "no machine 'n1-standard-1': n1-standard has 4, 8",
+            id="a small n1 with a T4",
         ),
         pytest.param("vertex.pipeline_root=gs://Team/x", "vertex.pipeline_root", id="capitals"),
         pytest.param(
@@ -248,7 +262,7 @@ def test_an_image_with_its_registry_is_taken(image):
     assert vertex_config("vertex", f"vertex.image={image}").vertex_settings.image == image
 
 
-@pytest.mark.parametrize("machine", ["e2-standard-8", "n1-highmem-96", "c3-highcpu-22"])
+@pytest.mark.parametrize("machine", ["e2-standard-4", "n1-highmem-2", "n2-highcpu-16"])
 def test_a_machine_of_the_table_without_an_accelerator_is_taken(machine):
     overrides = ("vertex.accelerator_type=null", f"vertex.spot_machine_type={machine}")
     assert vertex_config("vertex", *overrides).vertex_settings.spot_machine_type == machine
