@@ -3,8 +3,9 @@
 Checked in 2026-11. Machines without an accelerator: stored copies of the list of
 https://cloud.google.com/vertex-ai/docs/training/configure-compute, which ends there at
 n1-highmem-64; what comes after it (n1-highcpu, c2, m1) is unconfirmed, and so is whether newer
-families were added. CPUs and memory of the others: what `gcloud compute machine-types list` printed on 2026-08-20
-(tools/machinetypes.csv of https://github.com/Cyclenerd/google-cloud-pricing-cost-calculator).
+families were added. CPUs and memory of the others: what `gcloud compute machine-types list` printed
+on 2026-08-20 (tools/machinetypes.csv of
+https://github.com/Cyclenerd/google-cloud-pricing-cost-calculator).
 Accelerators of a machine: build/gcp.yml there, but for A3 Ultra and A4, whose names say how
 many they have. Names of accelerators: `aiplatform_v1.AcceleratorType`. n1: SkyPilot's copy of
 https://cloud.google.com/compute/docs/gpus. Limits of a task:

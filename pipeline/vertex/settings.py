@@ -199,8 +199,8 @@ class VertexSettings(
         kind, count = self.accelerator_type, self.accelerator_count
         if kind and kind not in accelerators():
             raise ValueError(
-                f"Vertex AI has no accelerator {kind!r} beside processors that the image runs on; "
-                f"choose among {', '.join(accelerators())}"
+                f"Vertex AI has no accelerator {kind!r} on machines with x86 processors; choose "
+                f"among {', '.join(accelerators())}"
             )
         if self.spot_machine_type:
             if problem := machine_problem(self.spot_machine_type, kind, count):

@@ -141,8 +141,14 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
         pytest.param(
             "vertex",
             {"vertex.accelerator_count": "2"},
-            ["paid for and idle", "vertex.accelerator_count=1"],
+            ["paid for and idle", "vertex.accelerator_count=1", "generation.distribution=data"],
             id="an idle accelerator",
+        ),
+        pytest.param(
+            "vertex",
+            {"vertex.accelerator_type": "NVIDIA_B200", "vertex.accelerator_count": "8"},
+            ["or choose an accelerator that machines have singly, such as NVIDIA_L4."],
+            id="an accelerator that comes in eights",
         ),
         *(
             pytest.param(
