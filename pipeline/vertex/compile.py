@@ -165,6 +165,8 @@ def _beam_args(config: Config, vertex: VertexSettings) -> tuple[str, ...]:
     ]
     if vertex.service_account:
         args.append(f"--service_account_email={vertex.service_account}")
+    if vertex.encryption_key:
+        args.append(f"--dataflow_kms_key={vertex.encryption_key}")
     if vertex.dataflow_subnetwork:
         args += [f"--subnetwork={vertex.dataflow_subnetwork}", "--no_use_public_ips"]
     return tuple(args)

@@ -120,7 +120,7 @@ class VertexSettings(
     encryption_key: str | None = Field(
         None, pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
     )
-    """Customer-managed key of Cloud KMS for jobs and their metadata, as
+    """Customer-managed key of Cloud KMS for jobs, those of Dataflow too, and their metadata, as
     `projects/P/locations/REGION/keyRings/R/cryptoKeys/K`, in `region`; None for Google's keys."""
 
     network_attachment: str | None = Field(
@@ -166,9 +166,10 @@ class VertexSettings(
     def _one_way_into_a_network(self) -> Self:
         if self.network and self.network_attachment:
             raise ValueError("network and network_attachment exclude each other; set one of them")
-        for field in ("encryption_key", "network_attachment"):
+        places = {"encryption_key": "locations", "network_attachment": "regions"}
+        for field, place in places.items():
             name = getattr(self, field)
-            if name and f"/{self.region}/" not in name:
+            if name and f"/{place}/{self.region}/" not in name:
                 raise ValueError(
                     f"{field} {name!r} is not in {self.region}, where the job runs; give one of "
                     "that region"

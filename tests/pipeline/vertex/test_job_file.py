@@ -239,6 +239,16 @@ def test_baselines_that_are_not_wanted_have_no_task():
             id="a key elsewhere",
         ),
         pytest.param(
+            "vertex.encryption_key=projects/p/locations/us/keyRings/europe-west4/cryptoKeys/k",
+            "not in europe-west4",
+            id="a key ring named as the region",
+        ),
+        pytest.param(
+            "vertex.network_attachment=projects/europe-west4/regions/us-east1/networkAttachments/a",
+            "not in europe-west4",
+            id="an attachment elsewhere",
+        ),
+        pytest.param(
             "vertex.spot_machine_type=a2-highgpu-1g",
             "carries NVIDIA_TESLA_A100 and not NVIDIA_L4",
             id="a machine without an L4",
