@@ -224,6 +224,21 @@ def test_baselines_that_are_not_wanted_have_no_task():
             id="a small n1 with a T4",
         ),
         pytest.param("vertex.pipeline_root=gs://Team/x", "vertex.pipeline_root", id="capitals"),
+        *(
+            pytest.param(f"vertex.pipeline_root=gs://{bucket}/x", expected, id=bucket[:20])
+            for bucket, expected in (
+                ("a" * 64, "1 to 63 characters"),
+                (f"a.{'b' * 64}.c", "1 to 63 characters"),
+                ("a..b", "1 to 63 characters"),
+                ("goog-team", "Google keeps names"),
+                ("my-google-bucket", "Google keeps names"),
+                ("192.168.5.4", "it is an IP address"),
+            )
+        ),
+        *(
+            pytest.param(f"vertex.project={project}", "vertex.project", id=f"project {project}")
+            for project in ("My Team!", "team-", "-team", "123456789", "a/b", "a" * 31)
+        ),
         pytest.param(
             "vertex.spot_machine_type=g2-standard-48", "has 4 of NVIDIA_L4, not 1", id="four L4s"
         ),
@@ -270,6 +285,20 @@ def test_a_setting_that_google_cloud_would_refuse_is_refused_at_once(override, e
 )
 def test_an_image_with_its_registry_is_taken(image):
     assert vertex_config("vertex", f"vertex.image={image}").vertex_settings.image == image
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"vertex.pipeline_root=gs://{'a' * 63}.{'b' * 63}.example.com/x/",
+        "vertex.pipeline_root=gs://1_bucket-of.goo",
+        "vertex.project=my-team-123456",
+        "vertex.project=example.com:my-team",
+    ],
+)
+def test_a_possible_bucket_or_project_is_taken(override):
+    key, _, value = override.removeprefix("vertex.").partition("=")
+    assert getattr(vertex_config("vertex", override).vertex_settings, key) == value
 
 
 @pytest.mark.parametrize("machine", ["e2-standard-4", "n1-highmem-2", "n2-highcpu-16"])
