@@ -21,7 +21,7 @@ _PAYLOAD_FLAG = "--payload"
 # In the payload, the description of the execution is inside a JSON string.
 _PLACEHOLDER, _ESCAPED_PLACEHOLDER = "{{$}}", "{{$.json_escape[1]}}"
 _ACCOUNT_OF_THE_PIPELINE = "{{$.pipeline_service_account}}"
-# The task ends itself and its PipelineJob first: Vertex AI would only end the custom job, and retry.
+# The task ends itself and its job first: Vertex AI would only end the custom job, and retry it.
 _GRACE_HOURS = 0.5
 _STARTER = Path(__file__).with_name("spot_launcher.py")
 
