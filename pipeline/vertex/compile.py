@@ -19,6 +19,7 @@ from pipeline.pipeline import LOCAL_BEAM_ARGS, create_pipeline
 from pipeline.schema import SCHEMA_FILE
 from pipeline.vertex.settings import (
     ACCELERATOR_VARIABLE,
+    FAILURE_POLICY,
     JOB_FLAG,
     SECRETS_VARIABLE,
     TIME_LIMIT_FLAG,
@@ -88,6 +89,7 @@ def compile_job(config: Config) -> dict[str, Any]:
         )
     )
     job: dict[str, Any] = runner.run(pipeline, write_out=False)
+    job["runtimeConfig"]["failurePolicy"] = FAILURE_POLICY
     _set_defaults(job, parameters.defaults)
     _set_caching(job, vertex.enable_caching)
     _set_retries(job, vertex.task_retries)

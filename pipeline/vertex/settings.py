@@ -25,6 +25,8 @@ JOB_FLAG = "--pipeline_job"
 """Gives a task the resource name of its PipelineJob."""
 TIME_LIMIT_FLAG = "--time_limit_seconds"
 """Gives a task the seconds after which it is ended."""
+FAILURE_POLICY = "PIPELINE_FAILURE_POLICY_FAIL_FAST"
+"""Of every job: tasks that are still to start after a failure cost money and help nobody."""
 
 # https://cloud.google.com/resource-manager/docs/labels-overview; Google's own begin with goog.
 _LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"

@@ -30,6 +30,9 @@ def test_every_preset_compiles_to_a_valid_job(preset):
     returned = compile_job(vertex_config(preset))
     job = json.loads(job_text(returned))
     assert job == returned
+    runtime = aiplatform_v1.PipelineJob.RuntimeConfig.from_json(json.dumps(job["runtimeConfig"]))
+    assert runtime.failure_policy.name == "PIPELINE_FAILURE_POLICY_FAIL_FAST"
+    del job["runtimeConfig"]["failurePolicy"]  # Vertex AI's own, which KFP's message lacks
     parsed(job, pipeline_spec_pb2.PipelineJob())
     spec = parsed(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
     deployment = parsed(
