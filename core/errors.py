@@ -10,6 +10,13 @@ class UserError(Exception):
     """
 
 
+class OutageError(UserError):
+    """A service does not answer now: nothing has to be changed, and trying again later may help.
+
+    A marker: a task on Vertex AI that ends with it is retried, one with another `UserError` is not.
+    """
+
+
 class ModelError(UserError, ValueError):
     """A model, its files or its settings cannot be used."""
 

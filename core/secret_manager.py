@@ -2,14 +2,19 @@
 
 import base64
 
-from core.errors import UserError
+from core.errors import OutageError, UserError
 
 _URL = "https://secretmanager.googleapis.com/v1"
 _TIMEOUT_SECONDS = 30
+_PASSING = (408, 429)
 
 
 class SecretError(UserError):
     """A secret cannot be read."""
+
+
+class SecretOutageError(SecretError, OutageError):
+    """Secret Manager does not answer now."""
 
 
 def read_secret(name: str) -> str:
@@ -22,11 +27,13 @@ def read_secret(name: str) -> str:
 
     Raises:
         SecretError: There are no credentials, or they may not read it, or it does not exist.
+        SecretOutageError: Secret Manager, or the sign-in, does not answer now.
     """
     import google.auth
-    from google.auth.exceptions import GoogleAuthError
+    from google.auth.exceptions import GoogleAuthError, TransportError
     from google.auth.transport.requests import AuthorizedSession
-    from requests import RequestException
+    from requests import ConnectionError as NoConnectionError
+    from requests import RequestException, Timeout
 
     try:
         credentials, _ = google.auth.default(
@@ -39,7 +46,14 @@ def read_secret(name: str) -> str:
     except (GoogleAuthError, RequestException, KeyError, ValueError) as error:
         refusal = getattr(error, "response", None)
         reason = type(error).__name__ if refusal is None else f"status {refusal.status_code}"
+        status = None if refusal is None else refusal.status_code
+        is_away = isinstance(error, NoConnectionError | Timeout | TransportError)
         # The cause is left out: a traceback could show what was received.
+        if is_away or status in _PASSING or (status or 0) >= 500:
+            raise SecretOutageError(
+                f"The secret {name!r} cannot be read now ({reason}). Check the network, and run "
+                "the same command again."
+            ) from None
         raise SecretError(
             f"The secret {name!r} cannot be read ({reason}). {_remedy(name, reason)}"
         ) from None

@@ -1,6 +1,6 @@
 """What goes wrong with a service LLM; each error says what to do."""
 
-from core.errors import UserError
+from core.errors import OutageError, UserError
 
 KEPT = "The replies so far are in the journal: run the same command again to go on."
 
@@ -29,20 +29,30 @@ class BadRequestError(NotAcceptedError):
     """The request, or the model or settings that it is for, is at fault."""
 
 
-class QuotaError(ServiceLLMError):
+class QuotaError(ServiceLLMError, OutageError):
     """The quota is used up, and waiting did not help."""
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message} Lower requests_per_minute, raise the quota, or wait. {KEPT}")
 
 
-class UnreachableError(ServiceLLMError):
+class UnreachableError(ServiceLLMError, OutageError):
     """The endpoint did not answer."""
 
     def __init__(self, message: str) -> None:
         super().__init__(
             f"{message} Check the network and the service LLM's base_url, and that the service "
             f"runs. {KEPT}"
+        )
+
+
+class CreditError(ServiceLLMError):
+    """The account has no money left, so that no waiting helps."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            f"{message} The account's credit is used up. Add credit to it, or use another account. "
+            f"{KEPT}"
         )
 
 

@@ -8,7 +8,7 @@ import os
 
 from components.hf_pusher.errors import TokenError
 from components.hf_pusher.settings import PushSettings
-from core.secret_manager import SecretError, read_secret
+from core.secret_manager import SecretError, SecretOutageError, read_secret
 
 
 def has_token(settings: PushSettings) -> bool:
@@ -72,6 +72,7 @@ def find_token(settings: PushSettings) -> str | None:
 
     Raises:
         TokenError: Secret Manager was named and does not give the token.
+        SecretOutageError: It does not answer now.
     """
     if token := _variable(settings):
         return token
@@ -79,6 +80,8 @@ def find_token(settings: PushSettings) -> str | None:
         return _login(settings)
     try:
         return read_secret(settings.token_secret)
+    except SecretOutageError:
+        raise
     except SecretError as error:
         raise TokenError(f"push.token_secret: {error}") from error
 

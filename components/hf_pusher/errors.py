@@ -1,6 +1,6 @@
 """The errors of a push: what went wrong, with which repository, and what to do."""
 
-from core.errors import UserError
+from core.errors import OutageError, UserError
 
 
 class PushError(UserError):
@@ -15,8 +15,12 @@ class PermissionDeniedError(PushError):
     """The token is valid but may not write to the repository."""
 
 
-class QuotaError(PushError):
-    """The account's storage, plan or request rate is used up."""
+class PlanError(PushError):
+    """The account's storage or plan is used up."""
+
+
+class QuotaError(PushError, OutageError):
+    """The account's request rate is used up for some minutes."""
 
 
 class NameTakenError(PushError):
@@ -31,5 +35,5 @@ class TooLargeError(PushError):
     """The Hub refuses a file or a commit of this size."""
 
 
-class UnreachableError(PushError):
+class UnreachableError(PushError, OutageError):
     """The Hub does not answer, or answers that it is out of order."""

@@ -14,6 +14,7 @@ from components.hf_pusher.errors import (
     ConflictError,
     NameTakenError,
     PermissionDeniedError,
+    PlanError,
     PushError,
     QuotaError,
     TokenError,
@@ -31,7 +32,7 @@ _CONFLICT = (
 )
 _BY_STATUS: dict[int, tuple[type[PushError], str]] = {
     402: (
-        QuotaError,
+        PlanError,
         "The account's storage or plan is used up. Delete what is no longer needed, upgrade the "
         "plan, or push to another owner with push.owner=OWNER. {again}",
     ),
@@ -115,7 +116,7 @@ def _unauthorized(*, hidden: bool) -> tuple[type[PushError], str]:
 
 def _other(error: Exception, endpoint: str) -> tuple[type[PushError], str]:
     if isinstance(error, OfflineModeIsEnabled):
-        return UnreachableError, (
+        return PushError, (
             "The client is offline by HF_HUB_OFFLINE. Unset it, or push to a folder with "
             "push.destination=local."
         )

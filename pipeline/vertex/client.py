@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import UserError
 from pipeline.vertex.run import Job
-from pipeline.vertex.settings import VertexSettings
+from pipeline.vertex.settings import FAILURE_POLICY, VertexSettings
 
 _TYPES: dict[str, type] = {"NUMBER_INTEGER": int, "STRING": str}  # of a PipelineSpec
 _TYPE_NAMES: dict[type, str] = {int: "a whole number", str: "a text"}
@@ -164,8 +164,7 @@ class Jobs:
             "runtimeConfig": {
                 "gcsOutputDirectory": self._vertex.root,
                 "parameterValues": dict(parameters),
-                # Tasks that are still to start cost money and help nobody.
-                "failurePolicy": "PIPELINE_FAILURE_POLICY_FAIL_FAST",
+                "failurePolicy": FAILURE_POLICY,
             },
             "labels": {**labels, **self._vertex.labels},
             "serviceAccount": self._vertex.service_account or "",

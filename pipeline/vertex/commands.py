@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from pipeline.config import Config, load_config
+from pipeline.vertex.client import Jobs
 from pipeline.vertex.cloud import Cloud
 from pipeline.vertex.cron import check_cron
 from pipeline.vertex.errors import explained
@@ -127,9 +128,10 @@ def run(
     with explained(vertex):
         check_cloud(vertex, cloud.bucket, cloud.session)
         state = start_or_resume(file, config, _compiled)
-        _check_failures(state, max_failures)
+        jobs = cloud.jobs(vertex)
+        _check_failures(state, jobs, max_failures)
         say(f"Loop {file.folder}")
-        rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
+        rounds = VertexLoop(file, state, jobs, cloud.bucket, say)
         try:
             result = rounds.run(detach=detach)
         except DetachedError:
@@ -160,12 +162,25 @@ def _check_at_least_one(flag: str, value: int | None) -> None:
         raise UserError(f"{flag} {value} would start nothing. Give 1 or more, or leave it out.")
 
 
-def _check_failures(state: LoopState, limit: int | None) -> None:
+def _check_failures(state: LoopState, jobs: Jobs, limit: int | None) -> None:
     failures = state.attempt - 1
-    if limit is not None and failures >= limit:
+    if limit is None or not failures:
+        return
+    number, looks = state.next_round()
+    if jobs.find(state.job_id(number, looks)):
+        return  # somebody has fixed the cause and run once without --max-failures
+    failed = jobs.find(state.before_failure().job_id(number, looks))
+    if failed and failed.was_cancelled:
         raise UserError(
-            f"Round {len(state.rounds) + 1} has failed {failures} times, and --max-failures is "
-            f"{limit}. Fix the cause that `status` shows, and run once without --max-failures."
+            f"Round {number} was cancelled: by a task, for a mistake that you can fix or after "
+            "vertex.task_hours, or by a person. Fix the cause that the log of the task shows, and "
+            f"run once without --max-failures. Logs: {failed.console_url}"
+        )
+    if failures >= limit:
+        raise UserError(
+            f"Round {number} has failed {failures} times, and --max-failures is {limit}. Fix the "
+            f"cause that the logs show, and run once without --max-failures."
+            + (f" Logs: {failed.console_url}" if failed else "")
         )
 
 

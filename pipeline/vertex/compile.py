@@ -19,6 +19,7 @@ from pipeline.pipeline import LOCAL_BEAM_ARGS, create_pipeline
 from pipeline.schema import SCHEMA_FILE
 from pipeline.vertex.settings import (
     ACCELERATOR_VARIABLE,
+    FAILURE_POLICY,
     JOB_FLAG,
     SECRETS_VARIABLE,
     TIME_LIMIT_FLAG,
@@ -88,6 +89,7 @@ def compile_job(config: Config) -> dict[str, Any]:
         )
     )
     job: dict[str, Any] = runner.run(pipeline, write_out=False)
+    job["runtimeConfig"]["failurePolicy"] = FAILURE_POLICY
     _set_defaults(job, parameters.defaults)
     _set_caching(job, vertex.enable_caching)
     _set_retries(job, vertex.task_retries)
@@ -165,6 +167,8 @@ def _beam_args(config: Config, vertex: VertexSettings) -> tuple[str, ...]:
     ]
     if vertex.service_account:
         args.append(f"--service_account_email={vertex.service_account}")
+    if vertex.encryption_key:
+        args.append(f"--dataflow_kms_key={vertex.encryption_key}")
     if vertex.dataflow_subnetwork:
         args += [f"--subnetwork={vertex.dataflow_subnetwork}", "--no_use_public_ips"]
     return tuple(args)

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from core.errors import UserError
+from core.errors import OutageError, UserError
 from core.secret_manager import read_secret
 from pipeline.vertex.settings import (
     ACCELERATOR_VARIABLE,
@@ -25,6 +25,7 @@ from pipeline.vertex.spot import LAUNCHED_KEY
 
 _TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _INVOCATION_FLAG = "--json_serialized_invocation_args"
+_EXIT_OUTAGE = 1
 _EXIT_USER_ERROR = 2
 _EXIT_TIME_LIMIT = 124  # as timeout(1)
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -43,7 +44,8 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         SystemExit: When TFX's entrypoint ends; with status 2 for a mistake the user can fix, which
             also cancels the job: Vertex AI would start the task again, and fail again. A task that
-            has reached its time limit does the same, with status 124.
+            has reached its time limit does the same, with status 124. A service that does not
+            answer ends the task with status 1 and leaves the job, so that the task is retried.
     """
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -54,10 +56,12 @@ def main(argv: Sequence[str]) -> None:
         _set_secrets()
         _run_module(_TFX_ENTRYPOINT, _without_launcher(rest))
     except UserError as error:
-        _cancel(own.pipeline_job)
+        is_outage = isinstance(error, OutageError)
+        if not is_outage:
+            _cancel(own.pipeline_job)
         # Vertex shows the last lines of a failed task: without a traceback they are the reason.
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(_EXIT_USER_ERROR)
+        sys.exit(_EXIT_OUTAGE if is_outage else _EXIT_USER_ERROR)
     finally:
         limit.cancel()
 

@@ -109,7 +109,10 @@ class VertexLoop:
         except VertexError as error:
             self._keep(self.state.after_failure())
             fix = advice(str(error), self.state.config.vertex_settings)
-            raise VertexError(f"{error}\n{fix}\nThe next run tries the round again.") from error
+            again = "The next run"
+            if job.was_cancelled:
+                again = "The next run without --max-failures"
+            raise VertexError(f"{error}\n{fix}\n{again} tries the round again.") from error
 
     def _on_round(self, loop: LoopResult) -> None:
         self._keep(self.state.after(loop))

@@ -1,12 +1,16 @@
 """Machines, accelerators and regions of Vertex AI's custom training; imports nothing.
 
-Checked in 2026-11. CPUs and memory: what `gcloud compute machine-types list` printed on 2026-08-20
-(tools/machinetypes.csv of https://github.com/Cyclenerd/google-cloud-pricing-cost-calculator).
-Accelerators of a machine: build/gcp.yml there, but for A3 Ultra, A4 and A4X, whose names say how
+Checked in 2026-11. Machines without an accelerator: stored copies of the list of
+https://cloud.google.com/vertex-ai/docs/training/configure-compute, which ends there at
+n1-highmem-64; what comes after it (n1-highcpu, c2, m1) is unconfirmed, and so is whether newer
+families were added. CPUs and memory of the others: what `gcloud compute machine-types list` printed
+on 2026-08-20 (tools/machinetypes.csv of
+https://github.com/Cyclenerd/google-cloud-pricing-cost-calculator).
+Accelerators of a machine: build/gcp.yml there, but for A3 Ultra and A4, whose names say how
 many they have. Names of accelerators: `aiplatform_v1.AcceleratorType`. n1: SkyPilot's copy of
 https://cloud.google.com/compute/docs/gpus. Limits of a task:
-https://docs.cloud.google.com/vertex-ai/docs/pipelines/machine-types. Which of them Vertex AI has in
-a region, only the region says: https://cloud.google.com/vertex-ai/docs/training/configure-compute.
+https://docs.cloud.google.com/vertex-ai/docs/pipelines/machine-types. Which of them a region has,
+only the region says.
 """
 
 import re
@@ -26,7 +30,8 @@ class Machine(NamedTuple):
     memory_gib: int
 
 
-# Machines whose type says which accelerators they have.
+# Machines whose type says which accelerators they have. Not A4X (NVIDIA_GB200): its processors are
+# Arm, and the image is for x86.
 MACHINES = {
     "g2-standard-4": Machine("NVIDIA_L4", 1, 4, 16),
     "g2-standard-8": Machine("NVIDIA_L4", 1, 8, 32),
@@ -55,7 +60,6 @@ MACHINES = {
     "a3-megagpu-8g": Machine("NVIDIA_H100_MEGA_80GB", 8, 208, 1872),
     "a3-ultragpu-8g": Machine("NVIDIA_H200_141GB", 8, 224, 2952),
     "a4-highgpu-8g": Machine("NVIDIA_B200", 8, 224, 3968),
-    "a4x-highgpu-4g": Machine("NVIDIA_GB200", 4, 140, 884),
 }
 
 # The largest n1 machine that may have so many of an accelerator.
@@ -100,35 +104,26 @@ _PLACES = {
 # fmt: on
 REGIONS = frozenset(f"{area}-{place}" for area, places in _PLACES.items() for place in places)
 
-# CPUs of the machines without an accelerator, of the same list: those with x86 processors, which
-# the image is built for, without bare metal, local disks and what is deprecated.
-_C3D = (4, 8, 16, 30, 60, 90, 180, 360)
-_C4 = (2, 4, 8, 16, 32, 48, 96, 192)
-_N2 = (2, 4, 8, 16, 32, 48, 64, 80)
+# CPUs of the machines of custom training without an accelerator. Compute Engine has many more.
+_N2 = (4, 8, 16, 32, 48, 64, 80)
+_N1 = (4, 8, 16, 32, 64, 96)
 _CPUS = {
-    "e2-standard": (2, 4, 8, 16, 32),
+    "e2-standard": (4, 8, 16, 32),
     "e2-highmem": (2, 4, 8, 16),
-    "e2-highcpu": (2, 4, 8, 16, 32),
-    "n1-standard": (1, 2, 4, 8, 16, 32, 64, 96),
-    **dict.fromkeys(("n1-highmem", "n1-highcpu"), (2, 4, 8, 16, 32, 64, 96)),
-    **dict.fromkeys(("n2-standard", "n2-highmem"), (*_N2, 96, 128)),
-    "n2-highcpu": (*_N2, 96),
-    **dict.fromkeys(("n2d-standard", "n2d-highcpu"), (*_N2, 96, 128, 224)),
-    "n2d-highmem": (*_N2, 96),
-    **dict.fromkeys(("n4-standard", "n4-highmem", "n4-highcpu"), _N2),
+    "e2-highcpu": (16, 32),
+    "n2-standard": _N2,
+    "n2-highmem": (2, *_N2),
+    "n2-highcpu": (16, 32, 48, 64, 80),
+    "n1-standard": _N1,
+    "n1-highmem": (2, *_N1),
+    "n1-highcpu": (16, 32, 64, 96),
     "c2-standard": (4, 8, 16, 30, 60),
-    **dict.fromkeys(("c2d-standard", "c2d-highmem", "c2d-highcpu"), (2, 4, 8, 16, 32, 56, 112)),
-    **dict.fromkeys(("c3-standard", "c3-highmem", "c3-highcpu"), (4, 8, 22, 44, 88, 176)),
-    **dict.fromkeys(("c3d-standard", "c3d-highmem", "c3d-highcpu"), _C3D),
-    **dict.fromkeys(("c4-standard", "c4-highmem", "c4-highcpu"), _C4),
-    **dict.fromkeys(("c4d-standard", "c4d-highmem", "c4d-highcpu"), (*_C4, 64, 384)),
     "m1-ultramem": (40, 80, 160),
     "m1-megamem": (96,),
-    "t2d-standard": (1, 2, 4, 8, 16, 32, 48, 60),
 }
 _CPU_MACHINE = re.compile(r"(?P<family>[a-z]+[0-9][a-z]*-[a-z]+)-(?P<cpus>[1-9][0-9]*)")
 
-_N1 = re.compile(r"n1-(?:standard|highmem|highcpu)-(\d+)")
+_N1_MACHINE = re.compile(r"n1-(?:standard|highmem|highcpu)-(\d+)")
 
 
 def accelerators() -> list[str]:
@@ -177,7 +172,7 @@ def machine_problem(machine_type: str, accelerator: str | None, count: int) -> s
     elif problem := _cpu_machine_problem(machine_type):
         return problem
     elif accelerator is not None:
-        n1 = _N1.fullmatch(machine_type)
+        n1 = _N1_MACHINE.fullmatch(machine_type)
         known = [
             m for m in N1_MACHINES if (m.accelerator, m.n_accelerators) == (accelerator, count)
         ]
@@ -190,8 +185,12 @@ def _cpu_machine_problem(machine_type: str) -> str | None:
     match = _CPU_MACHINE.fullmatch(machine_type)
     cpus = _CPUS.get(match["family"], ()) if match else ()
     if not match or not cpus:
-        return f"there is no machine {machine_type!r} with x86 processors, as the image needs"
+        known = ", ".join(sorted(_CPUS))
+        return f"Vertex AI's custom training has no machine {machine_type!r}; it has {known}"
     if int(match["cpus"]) not in cpus:
         sizes = ", ".join(map(str, sorted(cpus)))
-        return f"there is no machine {machine_type!r}: a {match['family']} has {sizes} CPUs"
+        return (
+            f"Vertex AI's custom training has no machine {machine_type!r}: {match['family']} has "
+            f"{sizes} CPUs there"
+        )
     return None

@@ -10,6 +10,15 @@ from core.yaml_text import Yaml, read_yaml
 from pipeline.config import Config
 from pipeline.preset_files import merge
 
+# Parameters that hold a section of the configuration as JSON.
+_SECTIONS = ("synth", "training", "generation", "few_shot_generation", "evaluator")
+# What a compiled job also has in other tasks, in their environment or in its DAG.
+_COMPILED = {
+    "synth": ("leak_judge",),
+    "training": ("backend", "preset"),
+    "evaluator": ("baselines", "baseline_examples", "max_prompts"),
+}
+
 
 def parameter_values(parameters: Sequence[str], config: Config) -> tuple[dict[str, Any], Config]:
     """Read runtime parameters.
@@ -37,7 +46,7 @@ def parameter_values(parameters: Sequence[str], config: Config) -> tuple[dict[st
         except ValueError as error:
             raise UserError(f"--parameter {name} is not valid YAML: {error}.") from error
         values[name] = value
-        if isinstance(value, dict):
+        if isinstance(value, dict) or name in _SECTIONS:
             section = _section(config, name, value)
             values[name] = section.model_dump_json()
             changes[name] = section
@@ -47,17 +56,41 @@ def parameter_values(parameters: Sequence[str], config: Config) -> tuple[dict[st
     return values, config.model_copy(update=known)
 
 
-def _section(config: Config, name: str, changes: dict[str, Yaml]) -> pydantic.BaseModel:
+def _section(config: Config, name: str, given: Yaml) -> pydantic.BaseModel:
     """Return a section of the configuration with some values changed."""
+    changes = _parsed(given)
     section = getattr(config, name, None)
     if not isinstance(section, pydantic.BaseModel):
         raise UserError(f"--parameter {name}: received {changes!r}, and it is not a section.")
+    if not isinstance(changes, dict):
+        raise UserError(
+            f"--parameter {name}: received {changes!r}, and it is a section. Write --parameter "
+            f"'{name}={{KEY: VALUE}}'."
+        )
     values = merge(section.model_dump(mode="json"), changes)
     try:
-        return type(section).model_validate(values)
+        changed = type(section).model_validate(values)
     except pydantic.ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: received {item['input']!r}. {item['msg']}"
             for item in error.errors()
         )
         raise UserError(f"--parameter {name} cannot be used: {problems}.") from error
+    for key in _COMPILED.get(name, ()):
+        if getattr(changed, key) != getattr(section, key):
+            raise UserError(
+                f"--parameter {name}: received {key}={getattr(changed, key)!r}. The other tasks "
+                f"are compiled with {name}.{key}={getattr(section, key)!r}. Use --set "
+                f"{name}.{key}=VALUE."
+            )
+    return changed
+
+
+def _parsed(value: Yaml) -> Yaml:
+    """Return what a text holds: the console shows sections as JSON in one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_yaml(value)
+    except ValueError:
+        return value

@@ -12,6 +12,7 @@ from pipeline.config import Config
 from pipeline.logged import logged_rows
 from pipeline.vertex.bucket import Bucket
 from pipeline.vertex.errors import VertexError, advice
+from pipeline.vertex.machines import counts_of
 from pipeline.vertex.settings import VertexSettings
 from service_llm.settings import ServiceLLMSettings
 from task.coverage.reader import read_coverage
@@ -190,10 +191,13 @@ def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
         )
     shares = (config.training.distribution, config.generation.distribution)
     if vertex.accelerator_type and vertex.accelerator_count > 1 and set(shares) == {"none"}:
+        single = "set vertex.accelerator_count=1"
+        if 1 not in counts_of(vertex.accelerator_type):
+            single = "choose an accelerator that machines have singly, such as NVIDIA_L4"
         yield (
             f"vertex.accelerator_count is {vertex.accelerator_count}, and training and generation "
-            "use one; the others would be paid for and idle. Set vertex.accelerator_count=1, or "
-            "training.distribution=data (with training.backend=jax)."
+            "use one; the others would be paid for and idle. Set training.distribution=data or "
+            f"generation.distribution=data (with training.backend=jax), or {single}."
         )
     if vertex.accelerator_type and not vertex.trainer_image:
         yield (

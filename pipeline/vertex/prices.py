@@ -83,7 +83,9 @@ def machine_cost(config: Config, *, is_first: bool) -> MachineCost:
     cpu_tasks = _CPU_TASKS - (0 if is_first else _CACHED_CPU_TASKS)
     others = cpu_tasks * _CPU_TASK_MINUTES * _USD_PER_HOUR[CPU_MACHINE]
     price = price_of(vertex)
-    usd = None if price is None else (minutes * price + others + exported) / 60
+    # Each spot task has a container on a machine of its own, which waits for the custom job.
+    waiting = minutes * _USD_PER_HOUR[CPU_MACHINE] if vertex.spot_machine_type else 0.0
+    usd = None if price is None else (minutes * price + others + exported + waiting) / 60
     return MachineCost(usd, machine_of(vertex), minutes)
 
 
@@ -134,7 +136,7 @@ def describe_machine_cost(config: Config) -> str:
     if not vertex.accelerator_type:
         notes += "; they are those of an accelerator, and CPUs take many times as long"
     if vertex.spot_machine_type:
-        notes += "; spot machines cost less"
+        notes += "; spot machines cost less, and the containers that wait for them are counted"
     if vertex.dataflow_image:
         notes += "; Dataflow's machines come on top"
     return (

@@ -90,6 +90,11 @@ class Job:
         )
         return str(self._resource.state.name)
 
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether it was cancelled at the last query: by one of its tasks, or by a person."""
+        return bool(self._resource.state.name == _CANCELLED)
+
     def has_ended(self) -> bool:
         """Whether it succeeded, failed or was cancelled."""
         return self.state() in _ENDED
@@ -154,7 +159,7 @@ class Job:
         failed = [task for task in self.tasks() if task.error]
         causes = [f"{task.name}: {task.error}" for task in failed]
         text = "\n".join(causes) or str(self._resource.error.message or self.state())
-        if not causes and self._resource.state.name == _CANCELLED:
+        if not causes and self.was_cancelled:
             text += ". A task cancels its job for a mistake that you can fix, or after "
             text += "vertex.task_hours; its log says which."
         return f"Round {round} did not succeed.\n{text}\nLogs: {self.console_url}"

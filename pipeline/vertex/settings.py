@@ -1,5 +1,6 @@
 """Where and how the pipeline runs on Google Cloud; imports nothing heavy."""
 
+import re
 from typing import Annotated, Self
 
 import pydantic
@@ -24,6 +25,8 @@ JOB_FLAG = "--pipeline_job"
 """Gives a task the resource name of its PipelineJob."""
 TIME_LIMIT_FLAG = "--time_limit_seconds"
 """Gives a task the seconds after which it is ended."""
+FAILURE_POLICY = "PIPELINE_FAILURE_POLICY_FAIL_FAST"
+"""Of every job: tasks that are still to start after a failure cost money and help nobody."""
 
 # https://cloud.google.com/resource-manager/docs/labels-overview; Google's own begin with goog.
 _LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
@@ -33,6 +36,10 @@ _OWN_LABELS = ("pipeline", "round", "started-by")
 _MOST_LABELS = 64 - len(_OWN_LABELS)
 # https://cloud.google.com/storage/docs/buckets#naming
 _PIPELINE_ROOT = r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]{1}(/.+)?$"
+_IP_ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
+_MOST_OF_A_PART = 63  # characters of a bucket's name between two dots
+# Of a project id, with the domain where it has one; a project number is none.
+_PROJECT = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,28}[a-z0-9]$"
 # With its registry, as containers are given it: HOST/PATH, then :TAG, @DIGEST or both.
 _IMAGE = (
     r"^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+"
@@ -53,8 +60,8 @@ class VertexSettings(
 ):
     """Where the pipeline runs on Vertex AI; it holds the names of secrets, never a secret."""
 
-    project: str = Field(min_length=1)
-    """Google Cloud project id."""
+    project: str = Field(pattern=_PROJECT)
+    """Google Cloud project id, such as `my-team-123`; not its name or number."""
 
     region: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")
     """For example `europe-west4`."""
@@ -120,7 +127,7 @@ class VertexSettings(
     encryption_key: str | None = Field(
         None, pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
     )
-    """Customer-managed key of Cloud KMS for jobs and their metadata, as
+    """Customer-managed key of Cloud KMS for jobs, those of Dataflow too, and their metadata, as
     `projects/P/locations/REGION/keyRings/R/cryptoKeys/K`, in `region`; None for Google's keys."""
 
     network_attachment: str | None = Field(
@@ -166,9 +173,10 @@ class VertexSettings(
     def _one_way_into_a_network(self) -> Self:
         if self.network and self.network_attachment:
             raise ValueError("network and network_attachment exclude each other; set one of them")
-        for field in ("encryption_key", "network_attachment"):
+        places = {"encryption_key": "locations", "network_attachment": "regions"}
+        for field, place in places.items():
             name = getattr(self, field)
-            if name and f"/{self.region}/" not in name:
+            if name and f"/{place}/{self.region}/" not in name:
                 raise ValueError(
                     f"{field} {name!r} is not in {self.region}, where the job runs; give one of "
                     "that region"
@@ -177,6 +185,9 @@ class VertexSettings(
 
     @pydantic.model_validator(mode="after")
     def _names_are_possible(self) -> Self:
+        bucket = self.root.removeprefix("gs://").partition("/")[0]
+        if problem := _bucket_problem(bucket):
+            raise ValueError(f"no bucket is named {bucket!r}: {problem}; correct pipeline_root")
         if self.region not in REGIONS:
             known = ", ".join(sorted(REGIONS))
             raise ValueError(f"Vertex AI has no region {self.region!r}; choose among {known}")
@@ -199,7 +210,8 @@ class VertexSettings(
         kind, count = self.accelerator_type, self.accelerator_count
         if kind and kind not in accelerators():
             raise ValueError(
-                f"Vertex AI has no accelerator {kind!r}; choose among {', '.join(accelerators())}"
+                f"Vertex AI has no accelerator {kind!r} on machines with x86 processors; choose "
+                f"among {', '.join(accelerators())}"
             )
         if self.spot_machine_type:
             if problem := machine_problem(self.spot_machine_type, kind, count):
@@ -229,3 +241,14 @@ class VertexSettings(
     def root(self) -> str:
         """`pipeline_root` without a slash at its end."""
         return self.pipeline_root.rstrip("/")
+
+
+def _bucket_problem(name: str) -> str | None:
+    """Say why Cloud Storage takes no bucket of this name; None where the name is possible."""
+    if _IP_ADDRESS.fullmatch(name):
+        return "it is an IP address"
+    if name.startswith("goog") or "google" in name:
+        return "Google keeps names that begin with goog or contain google"
+    if not all(1 <= len(part) <= _MOST_OF_A_PART for part in name.split(".")):
+        return f"it has 1 to {_MOST_OF_A_PART} characters before, between and after its dots"
+    return None

@@ -21,6 +21,8 @@ _PAYLOAD_FLAG = "--payload"
 # In the payload, the description of the execution is inside a JSON string.
 _PLACEHOLDER, _ESCAPED_PLACEHOLDER = "{{$}}", "{{$.json_escape[1]}}"
 _ACCOUNT_OF_THE_PIPELINE = "{{$.pipeline_service_account}}"
+# The task ends itself and its job first: Vertex AI would only end the custom job, and retry it.
+_GRACE_HOURS = 0.5
 _STARTER = Path(__file__).with_name("spot_launcher.py")
 
 
@@ -91,7 +93,10 @@ def _job_spec(container: Mapping[str, Any], vertex: VertexSettings) -> dict[str,
                 },
             }
         ],
-        "scheduling": {"strategy": "SPOT", "timeout": f"{round(3600 * vertex.task_hours)}s"},
+        "scheduling": {
+            "strategy": "SPOT",
+            "timeout": f"{round(3600 * (vertex.task_hours + _GRACE_HOURS))}s",
+        },
         "service_account": vertex.service_account or _ACCOUNT_OF_THE_PIPELINE,
     }
     attachment = vertex.network_attachment

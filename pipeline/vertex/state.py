@@ -45,6 +45,19 @@ class LoopState(pydantic.BaseModel, frozen=True, extra="forbid"):
         last = f"-look{looks}" if looks else ""
         return f"{self.config.name}-{self.loop_id}-r{round}{last}-a{self.attempt}"
 
+    def next_round(self) -> tuple[int, int]:
+        """Return the round that comes next, and the `looks` of its job.
+
+        A loop that has stopped may still judge its best round on the split test.
+        """
+        if self.stop_reason is None:
+            return len(self.rounds) + 1, 0
+        return LoopResult(self.rounds, self.stop_reason).best.round, len(self.rounds)
+
+    def before_failure(self) -> "LoopState":
+        """Return the state as it was before the last job failed."""
+        return self.model_copy(update={"attempt": self.attempt - 1})
+
     def after(self, loop: LoopResult) -> "LoopState":
         """Return the state once a round has finished."""
         return self.model_copy(

@@ -8,13 +8,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import google.auth.exceptions
-from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.api_core.exceptions import (
+    GoogleAPIError,
+    NotFound,
+    PreconditionFailed,
+    RetryError,
+    ServerError,
+    TooManyRequests,
+)
 from google.cloud import storage
-from requests import RequestException
+from requests import ConnectionError as NoConnectionError
+from requests import RequestException, Timeout
 
-from core.errors import UserError
+from core.errors import OutageError, UserError
 from service_llm.journal.segments import GCS, SUFFIX, FolderSegments, new_name
 
+_OUTAGES = (
+    google.auth.exceptions.TransportError,
+    NoConnectionError,
+    RetryError,
+    ServerError,
+    Timeout,
+    TooManyRequests,
+)
 _DOWNLOADS = 8  # at once: a journal of many small objects is read at every start
 
 
@@ -23,6 +39,7 @@ class BucketSegments:
 
     Raises:
         UserError: The bucket does not exist, or may not be used; every method may raise it.
+        OutageError: Cloud Storage does not answer now; so may this.
     """
 
     def __init__(self, uri: str) -> None:
@@ -89,6 +106,11 @@ class BucketSegments:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except _OUTAGES as error:
+            raise OutageError(
+                f"The journal at {self._uri} cannot be reached now ({error}). Check the network, "
+                "and run the same command again."
+            ) from error
         except (
             GoogleAPIError,
             google.auth.exceptions.GoogleAuthError,

@@ -21,6 +21,7 @@ from google.genai import errors as genai_errors
 from service_llm.batch_jobs import BatchReply, JobLostError
 from service_llm.errors import (
     AuthenticationError,
+    CreditError,
     NotAcceptedError,
     QuotaError,
     TransientError,
@@ -219,7 +220,7 @@ class GeminiBatches:
             return BatchReply(key, None, refusal.text, is_adapted=True)
         meant = self._client.translated(refusal)
         words = meant.reason if isinstance(meant, NotAcceptedError) and meant.reason else str(meant)
-        if isinstance(meant, AuthenticationError | QuotaError):
+        if isinstance(meant, AuthenticationError | CreditError | QuotaError):
             return BatchReply(key, None, words, is_permanent=True, ends_run=meant)
         return BatchReply(key, None, words, not isinstance(meant, TransientError))
 

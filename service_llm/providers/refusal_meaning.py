@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from service_llm.errors import (
     KEPT,
     AuthenticationError,
+    CreditError,
     QuotaError,
     RejectedError,
     ServiceLLMError,
@@ -71,7 +72,7 @@ def error_of(
     if codes & _KEY_REASONS or (refusal.status == _BAD_REQUEST and KEY_TEXT.search(text)):
         return AuthenticationError(f"{message} {sign_in} {KEPT}")
     if _has_no_money(refusal):
-        return QuotaError(f"{message} The account's credit is used up.")
+        return CreditError(message)
     if refusal.status == _QUOTA and _is_daily(refusal):
         return QuotaError(f"{message} The day's quota is used up.")
     if refusal.status == _BAD_REQUEST and (codes & _FAILED_CODES or _FAILED_TEXT.search(text)):

@@ -95,6 +95,8 @@ def test_containers_of_the_gateway_are_not_root_and_write_only_their_state():
 def test_the_cloud_run_service_starts_its_model_first():
     (service,) = yaml.safe_load_all((SERVE / "cloud-run.yaml").read_text())
     assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
+    # Cloud Run would take the key of a caller for an identity token.
+    assert service["metadata"]["annotations"]["run.googleapis.com/invoker-iam-disabled"] == "true"
     template = service["spec"]["template"]
     names = [container["name"] for container in template["spec"]["containers"]]
     dependencies = template["metadata"]["annotations"]["run.googleapis.com/container-dependencies"]
@@ -103,6 +105,17 @@ def test_the_cloud_run_service_starts_its_model_first():
     assert with_ports == ["gateway"]  # Cloud Run sends requests to the only one
     mounted = {m["name"] for c in template["spec"]["containers"] for m in c.get("volumeMounts", [])}
     assert mounted == {volume["name"] for volume in template["spec"]["volumes"]}
+
+
+def test_the_cloud_run_service_reads_the_token_that_the_setup_makes():
+    (service,) = yaml.safe_load_all((SERVE / "cloud-run.yaml").read_text())
+    variables = {
+        variable["name"]: variable["valueFrom"]["secretKeyRef"]["name"]
+        for container in service["spec"]["template"]["spec"]["containers"]
+        for variable in container.get("env", [])
+    }
+    common = (SERVE.parent / "common.sh").read_text()
+    assert f"TOKEN_SECRET:-{variables['HF_TOKEN']}}}" in common
 
 
 def _rules():

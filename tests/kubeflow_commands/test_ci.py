@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,14 @@ vertex:
 """
     )
 
-    def of(file, tag):
+    def of(file, tag, **given):
         build = yaml.safe_load((CI / file).read_text(encoding="utf-8"))
         values = {
             "_IMAGE": f"{cloud.host}/{REGISTRY_PATH}",
             "_PRESET": str(preset),
             "TAG_NAME": tag,
         }
-        for name, text in build.get("substitutions", {}).items():
+        for name, text in (build.get("substitutions", {}) | given).items():
             values[name] = bash_replaced(text, values)
         steps = [step for step in build["steps"] if step.get("entrypoint") == "python"]
         for step in steps:
@@ -82,6 +83,40 @@ def test_a_tag_starts_its_loop_once_with_its_images(runner_steps, cloud):
     image = f"{cloud.host}/{REGISTRY_PATH}:v1.2"
     assert images == {image, f"{image}-cuda"}
     assert "pipelines/loops/v1-2/state.json" in cloud.buckets["team-bucket"]
+
+
+def test_a_tag_never_leaves_the_workers_of_dataflow_on_older_code(runner_steps, cloud, tmp_path):
+    with (tmp_path / "my-team.yaml").open("a") as preset:
+        preset.write(f"  dataflow_image: {cloud.host}/{REGISTRY_PATH}:1-dataflow\n")
+    cloud.images |= {f"{REGISTRY_PATH}:v2{suffix}" for suffix in ("", "-cuda", "-dataflow")}
+    [without] = runner_steps("tag.yaml", "v2")
+    [chosen] = runner_steps("tag.yaml", "v2", _DATAFLOW_IMAGE="$_IMAGE:$TAG_NAME-dataflow")
+    assert kubeflow_runner.main([*without, "--loop=without"]) == 0
+    assert kubeflow_runner.main([*chosen, "--loop=chosen"]) == 0
+    image = f"--sdk_container_image={cloud.host}/{REGISTRY_PATH}"
+    jobs = [json.dumps(job) for job in cloud.jobs.values()]
+    assert [f"{image}:v2-dataflow" in job for job in jobs] == [False, True]
+    assert not any(f"{image}:1-dataflow" in job for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("null", []),
+        ("i:v2-dataflow", ["build --target dataflow --tag i:v2-dataflow .", "push i:v2-dataflow"]),
+    ],
+)
+def test_the_image_of_dataflow_is_built_and_pushed_where_it_is_wanted(image, expected):
+    build = yaml.safe_load((CI / "tag.yaml").read_text(encoding="utf-8"))
+    values = {"_IMAGE": "i", "TAG_NAME": "v2", "_DATAFLOW_IMAGE": image}
+    shells = [step["args"][1] for step in build["steps"] if step.get("entrypoint") == "sh"]
+    script = "\n".join(bash_replaced(shell, values) for shell in shells)
+    docker = 'docker() { echo "$@"; }\n'
+    told = subprocess.run(
+        ["sh", "-ec", docker + script], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert {"push i:v2", "push i:v2-cuda"} <= set(told)
+    assert [line for line in told if "dataflow" in line] == expected
 
 
 @pytest.mark.parametrize("file", sorted(CI.glob("*.yaml")), ids=lambda file: file.name)

@@ -28,6 +28,7 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
         "--parameter=round=3",
         "--parameter=history_uri=gs://team-bucket/old/synthetic",
         "--parameter=training={epochs: 3}",
+        "--parameter=generation='{\"batch_size\": 2}'",
         vertex__service_account="tasks@team.iam.gserviceaccount.com",
         vertex__network="projects/123/global/networks/private",
         vertex__reserved_ip_ranges="[tasks]",
@@ -47,6 +48,9 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
     values = job["runtimeConfig"]["parameterValues"]
     training = json.loads(values.pop("training"))
     assert (training["epochs"], training["batch_size"]) == (3, 16), "the preset's, but for one"
+    generation = json.loads(values.pop("generation"))
+    assert generation["batch_size"] == 2
+    assert "temperature" in generation, "a JSON text is the same as a section"
     assert values == {
         "round": 3,
         "history_uri": "gs://team-bucket/old/synthetic",

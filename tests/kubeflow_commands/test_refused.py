@@ -141,8 +141,14 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
         pytest.param(
             "vertex",
             {"vertex.accelerator_count": "2"},
-            ["paid for and idle", "vertex.accelerator_count=1"],
+            ["paid for and idle", "vertex.accelerator_count=1", "generation.distribution=data"],
             id="an idle accelerator",
+        ),
+        pytest.param(
+            "vertex",
+            {"vertex.accelerator_type": "NVIDIA_B200", "vertex.accelerator_count": "8"},
+            ["or choose an accelerator that machines have singly, such as NVIDIA_L4."],
+            id="an accelerator that comes in eights",
         ),
         *(
             pytest.param(
@@ -169,7 +175,14 @@ def test_what_cannot_work_in_the_containers_is_told_at_once(run, cloud, preset, 
 @pytest.mark.parametrize(
     ("parameter", "expected"),
     [
-        ("training={preset: mine.gguf}", "training.preset is 'mine.gguf'"),
+        ('training=\'{"exports": ["x"]}\'', "--parameter training cannot be used: exports.0"),
+        ("training={backend: jax}", "Use --set training.backend=VALUE."),
+        ('training=\'{"backend": "jax"}\'', "training.backend='tensorflow'. Use --set"),
+        ("training={preset: mine.gguf}", "Use --set training.preset=VALUE."),
+        ("evaluator={max_prompts: 50}", "Use --set evaluator.max_prompts=VALUE."),
+        ("evaluator={baselines: []}", "Use --set evaluator.baselines=VALUE."),
+        ("synth={leak_judge: true}", "Use --set synth.leak_judge=VALUE."),
+        ("training=jax", "received 'jax', and it is a section. Write --parameter 'training={KEY"),
         ("evaluator={labels_uri: labels.jsonl}", "evaluator.labels_uri is 'labels.jsonl'"),
         ("coverage_dir=mine", "coverage_dir is 'mine'"),
     ],

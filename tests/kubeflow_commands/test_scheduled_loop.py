@@ -1,5 +1,6 @@
 """A loop that a scheduler carries on, and the end of all of it."""
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from tests.kubeflow_commands.jobs import fail, finish, state
 from tests.pipeline.vertex.scripts import Scripts
 
 LOOP = "gs://team-bucket/pipelines/loops/support-triage"
+STATE = "pipelines/loops/support-triage/state.json"
 NAMES = {
     "PROJECT": "team",
     "IMAGE": "europe-west4-docker.pkg.dev/team/understudy/pipeline:1",
@@ -69,6 +71,47 @@ def test_a_round_that_fails_again_and_again_is_not_paid_for_without_end(run, clo
     cloud.on_create = lambda job: finish(cloud, job)
     status, *_ = run("run")
     assert status == 0
+
+
+def test_a_round_that_its_task_has_cancelled_is_started_once(run, cloud, step, capsys):
+    cloud.on_create = lambda job: job.update(state="PIPELINE_STATE_CANCELLED")
+    run("run", "--detach")
+    assert [step() for _ in range(3)] == [2] * 3, "each is an alert"
+    assert len(cloud.jobs) == 1
+    told = capsys.readouterr().err
+    assert "Round 1 was cancelled" in told
+    assert "run once without --max-failures. Logs: https://console.cloud.google.com/" in told
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_after_the_fix_one_run_without_the_limit_lets_the_scheduler_continue(
+    run, cloud, step, failures
+):
+    if failures == 1:
+        cloud.on_create = lambda job: job.update(state="PIPELINE_STATE_CANCELLED")
+    else:
+        cloud.on_create = lambda job: fail(job, "Replica exited with code 1")
+    run("run", "--detach")
+    assert [step() for _ in range(4)] == [2] * 4
+    assert len(cloud.jobs) == failures
+    cloud.on_create = lambda job: None
+    status, *_ = run("run", "--detach")
+    assert (status, step()) == (0, 0)
+    assert len(cloud.jobs) == failures + 1
+    finish(cloud, list(cloud.jobs.values())[-1])
+    assert step() == 0
+    assert state(cloud)["attempt"] == 1
+
+
+def test_a_last_look_that_was_cancelled_is_started_once(run, cloud, step):
+    cloud.on_create = lambda job: finish(cloud, job)
+    run("run", "--detach", rounds__max_rounds=1)
+    kept = json.loads(cloud.buckets["team-bucket"][STATE])
+    kept["rounds"][0]["sealed_prompts"] = 5
+    cloud.buckets["team-bucket"][STATE] = json.dumps(kept).encode()
+    cloud.on_create = lambda job: job.update(state="PIPELINE_STATE_CANCELLED")
+    assert [step() for _ in range(3)] == [2] * 3
+    assert [name.rpartition("-r1-")[2] for name in cloud.jobs][1:] == ["look1-a1"]
 
 
 def test_the_script_schedules_the_step_and_tells_of_failures_and_costs(deploy):

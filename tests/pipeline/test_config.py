@@ -18,7 +18,7 @@ OWN = {  # what these presets leave to the user
     "gemini-vertex": ("service_llm.vertex_project=p",),
     "vertex": (
         "service_llm.vertex_project=p",
-        "vertex.project=p",
+        "vertex.project=team",
         "vertex.pipeline_root=gs://bucket/f",
         "vertex.image=gcr.io/p/i",
     ),

@@ -8,6 +8,7 @@ import pytest
 from service_llm.errors import (
     AuthenticationError,
     BadRequestError,
+    CreditError,
     QuotaError,
     ServiceLLMError,
     TransientError,
@@ -45,7 +46,7 @@ KINDS = {
         named(type="invalid_request_error", code="invalid_api_key"), AuthenticationError, 401,
     ),
     "insufficient_quota": (
-        named(type="insufficient_quota", code="insufficient_quota"), QuotaError, 429,
+        named(type="insufficient_quota", code="insufficient_quota"), CreditError, 429,
     ),
     "invalid_request_error": (
         named(type="invalid_request_error", code=None), BadRequestError, 400,
@@ -93,7 +94,7 @@ TEXTS = {
     "key": ({"error": "Invalid API key"}, AuthenticationError),
     "key, at length": (named(type=None, reason="x") | {"error": "The API key is invalid."},
                        AuthenticationError),
-    "credit": ({"error": {"message": "Insufficient balance"}}, QuotaError),
+    "credit": ({"error": {"message": "Insufficient balance"}}, CreditError),
 }  # fmt: skip
 
 

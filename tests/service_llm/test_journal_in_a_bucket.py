@@ -8,8 +8,12 @@ from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
+from google.api_core.exceptions import RetryError, ServiceUnavailable, TooManyRequests
+from google.auth.exceptions import TransportError
+from google.cloud import storage
 
-from core.errors import UserError
+from core.errors import OutageError, UserError
 from service_llm.client import open_service_llm
 from service_llm.journal.journal import Entry, Journal
 from service_llm.types import Finish, Reply
@@ -162,6 +166,27 @@ def test_a_bucket_that_may_not_be_used_is_told(bucket, journal, status):
     for use in (journal, open_journal.salt, lambda: open_journal.notes(".job")):
         with pytest.raises(UserError, match=r"gs://team/pipelines/journal.*Storage Object User"):
             use()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServiceUnavailable("try later"),
+        TooManyRequests("slow down"),
+        RetryError("given up", cause=None),
+        requests.ConnectionError("reset by peer"),
+        TransportError("no metadata server"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_outage_of_the_bucket_is_none_of_its_roles(bucket, journal, monkeypatch, error):
+    def list_blobs(self, **options):
+        raise error
+
+    open_journal = journal()
+    monkeypatch.setattr(storage.Bucket, "list_blobs", list_blobs)
+    with pytest.raises(OutageError, match=r"gs://team/pipelines/journal cannot be reached now"):
+        open_journal.notes(".job")
 
 
 @pytest.mark.parametrize("answered_before", [False, True])

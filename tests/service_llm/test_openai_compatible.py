@@ -7,7 +7,7 @@ from pipeline.config import load_config
 from service_llm.errors import (
     AuthenticationError,
     BadRequestError,
-    QuotaError,
+    CreditError,
     UnreachableError,
 )
 from service_llm.settings import ServiceLLMSettings
@@ -118,7 +118,7 @@ def test_a_parameter_that_is_refused_again_stops_the_run(ask_openai, server):
 def test_an_account_without_credit_stops_at_once(ask_openai, server):
     error = {"message": "You exceeded your current quota.", "code": "insufficient_quota"}
     server.respond = lambda body, number: (429, {"error": error})
-    with pytest.raises(QuotaError, match="credit is used up"):
+    with pytest.raises(CreditError, match="credit is used up"):
         ask_openai([Request("word", Word)])
     assert len(server.bodies) == 1
 

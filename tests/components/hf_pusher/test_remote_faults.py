@@ -8,6 +8,7 @@ from components.hf_pusher.errors import (
     ConflictError,
     NameTakenError,
     PermissionDeniedError,
+    PlanError,
     PushError,
     QuotaError,
     TokenError,
@@ -15,6 +16,7 @@ from components.hf_pusher.errors import (
     UnreachableError,
 )
 from components.hf_pusher.settings import PushSettings
+from core.errors import OutageError
 from tests.components.hf_pusher.conftest import push
 
 pytestmark = pytest.mark.usefixtures("token")
@@ -24,8 +26,8 @@ FAULTS = [
     ("create", 401, "Invalid credentials", TokenError, r"expired or revoked.*push\.token_env"),
     ("commit", 401, "Invalid credentials", TokenError, "expired or revoked"),
     ("create", 403, "No rights", PermissionDeniedError, r"may not write.*push\.owner=OWNER"),
-    ("commit", 403, "Private storage quota reached", QuotaError, "storage or plan"),
-    ("create", 402, "Payment required", QuotaError, "upgrade the plan"),
+    ("commit", 403, "Private storage quota reached", PlanError, "storage or plan"),
+    ("create", 402, "Payment required", PlanError, "upgrade the plan"),
     ("info", 404, "Repository not found", PermissionDeniedError, r"push\.owner and push\.name"),
     ("commit", 409, "Conflict", ConflictError, "Someone else committed"),
     ("commit", 412, "A commit has happened since", ConflictError, "Someone else committed"),
@@ -40,7 +42,7 @@ XET_FAULTS = [
     ("xet_token", 401, TokenError, r"expired or revoked.*push\.token_env"),
     ("xet_token", 403, PermissionDeniedError, r"may not write.*push\.owner=OWNER"),
     ("xorb", 403, PermissionDeniedError, "may not write"),
-    ("xorb", 402, QuotaError, "upgrade the plan"),
+    ("xorb", 402, PlanError, "upgrade the plan"),
     ("xorb", 413, TooLargeError, "file or commit of this size"),
     ("xorb", 429, QuotaError, "Wait some minutes"),
     ("shard", 503, UnreachableError, r"out of order.*Run again"),
@@ -126,8 +128,9 @@ def test_no_network_is_told_with_the_way_to_do_without(source):
 
 def test_offline_mode_is_named(settings, source, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UnreachableError, match="HF_HUB_OFFLINE"):
+    with pytest.raises(PushError, match="HF_HUB_OFFLINE") as caught:
         push(settings, source)
+    assert not isinstance(caught.value, OutageError), "waiting does not help"
 
 
 def test_an_owner_without_permission_is_named(settings, source):

@@ -72,7 +72,7 @@ def test_on_vertex_ai_a_pause_is_refused_by_name(setting, instead, tmp_path, mon
     overrides = (
         setting,
         "service_llm.vertex_project=p",
-        "vertex.project=p",
+        "vertex.project=team",
         "vertex.pipeline_root=gs://bucket/f",
         "vertex.image=europe-west4-docker.pkg.dev/p/understudy/pipeline:1",
     )

@@ -13,6 +13,7 @@ from tests.pipeline.vertex.conftest import BUCKET, IMAGE, vertex_config
 from tests.pipeline.vertex.fake_cloud import FakeCloud
 from tests.pipeline.vertex.local_vertex import LocalVertex
 
+KEY = "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k"
 REPOSITORY = Path(__file__).parents[3]
 # The name of a value, and the number of it that the client of newer Beams sends.
 BATCH = ("JOB_TYPE_BATCH", 1)
@@ -39,6 +40,7 @@ def test_a_step_on_dataflow_is_submitted_as_it_is_configured(cloud, tmp_path):
         "vertex.dataflow_subnetwork=regions/europe-west4/subnetworks/private",
         "vertex.service_account=tasks@team.iam.gserviceaccount.com",
         "vertex.labels={team: support}",
+        f"vertex.encryption_key={KEY}",
     )
     service = LocalVertex(compile_job(config), BUCKET, tmp_path / "bucket")
     executor = service.spec["deploymentSpec"]["executors"]["CoverageExampleGen_executor"]
@@ -53,6 +55,7 @@ def test_a_step_on_dataflow_is_submitted_as_it_is_configured(cloud, tmp_path):
     assert {"pipeline": "smoke", "team": "support"}.items() <= job["labels"].items()
     environment = job["environment"]
     assert environment["serviceAccountEmail"] == "tasks@team.iam.gserviceaccount.com"
+    assert environment["serviceKmsKeyName"] == KEY
     [pool] = environment["workerPools"]
     assert pool["autoscalingSettings"]["maxNumWorkers"] == 7
     assert pool["subnetwork"] == "regions/europe-west4/subnetworks/private"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -14,9 +13,11 @@ import requests
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
+from components.hf_pusher import errors as hub_errors
 from core.errors import UserError
+from core.secret_manager import SecretOutageError
 from pipeline.vertex import entrypoint
-from tests.pipeline.vertex import gcloud
+from service_llm import errors as service_errors
 
 REPOSITORY = Path(__file__).parents[3]
 NAME = "projects/team/secrets/hf-token/versions/1"
@@ -136,6 +137,49 @@ def test_a_mistake_of_the_user_ends_the_job_and_not_only_this_attempt(tfx, monke
     assert posted == [f"https://europe-west4-aiplatform.googleapis.com/v1/{job}:cancel"]
 
 
+@pytest.mark.parametrize(
+    "outage",
+    [
+        service_errors.UnreachableError("503 The service is overloaded."),
+        service_errors.QuotaError("429 Too many requests."),
+        hub_errors.UnreachableError("The Hub is out of order. Try later."),
+        hub_errors.QuotaError("The Hub limits the rate of requests. Wait some minutes."),
+        SecretOutageError("The secret cannot be read now (status 503)."),
+    ],
+    ids=lambda outage: type(outage).__module__.partition(".")[0] + type(outage).__name__,
+)
+def test_an_outage_is_retried_and_leaves_the_job(tfx, monkeypatch, capsys, posted, outage):
+    def fail(module, argv):
+        raise outage
+
+    monkeypatch.setattr(entrypoint, "_run_module", fail)
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main(["--pipeline_job", "projects/1/locations/europe-west4/pipelineJobs/x"])
+    assert end.value.code == 1
+    assert not posted
+    assert capsys.readouterr().err.endswith(f"error: {outage}\n")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        service_errors.CreditError("402 Insufficient balance."),
+        service_errors.AuthenticationError("401 Wrong key."),
+        hub_errors.PlanError("The account's storage or plan is used up."),
+    ],
+    ids=lambda mistake: type(mistake).__name__,
+)
+def test_what_no_waiting_mends_is_not_retried(tfx, monkeypatch, posted, mistake):
+    def fail(module, argv):
+        raise mistake
+
+    monkeypatch.setattr(entrypoint, "_run_module", fail)
+    with pytest.raises(SystemExit) as end:
+        entrypoint.main(["--pipeline_job", "projects/1/locations/europe-west4/pipelineJobs/x"])
+    assert end.value.code == 2
+    assert len(posted) == 1
+
+
 def test_a_job_that_cannot_be_cancelled_still_tells_the_mistake(tfx, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     monkeypatch.setattr(entrypoint, "_check_accelerator", fail_as_a_user)
@@ -176,34 +220,6 @@ def test_a_task_that_ends_in_time_is_left_alone(tfx, monkeypatch):
         isinstance(thread, threading.Timer) and not thread.finished.is_set()
         for thread in threading.enumerate()
     )
-
-
-def test_a_secret_that_cannot_be_read_is_named_with_its_remedy(monkeypatch, tmp_path):
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
-    with pytest.raises(UserError, match=r"hf-token.*secrets add-iam-policy-binding hf-token"):
-        entrypoint.read_secret(NAME)
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        pytest.param(403, "gcloud secrets add-iam-policy-binding hf-token", id="closed"),
-        pytest.param(404, "gcloud secrets versions add hf-token", id="no value"),
-    ],
-)
-def test_what_secret_manager_refuses_is_told_without_what_it_said(monkeypatch, status, expected):
-    answer = requests.Response()
-    answer.status_code = status
-    answer._content = b"what may not be shown"
-    monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), "team"))
-    monkeypatch.setattr(AuthorizedSession, "get", lambda self, url, timeout: answer)
-    with pytest.raises(UserError) as told:
-        entrypoint.read_secret(NAME)
-    assert expected in str(told.value)
-    assert f"status {status}" in str(told.value)
-    for command in re.findall(r"gcloud (.+)", str(told.value)):
-        gcloud.check(command)
-    assert "what may not be shown" not in str(told.value)
 
 
 @pytest.mark.slow

@@ -82,7 +82,10 @@ def test_on_spot_machines_a_task_is_started_as_google_starts_custom_jobs():
         assert (flags["--project"], flags["--location"]) == ("team", "europe-west4")
         custom_job = aiplatform_v1.CustomJob.from_json(flags["--payload"])
         spec = custom_job.job_spec
-        assert spec.scheduling.timeout.total_seconds() == 24 * 3600
+        args = list(spec.worker_pool_specs[0].container_spec.args)
+        limit = int(args[args.index("--time_limit_seconds") + 1])
+        # The task has half an hour, with its image, to end itself and the job: it is not retried.
+        assert spec.scheduling.timeout.total_seconds() == limit + 1800
         assert spec.scheduling.strategy == aiplatform_v1.Scheduling.Strategy.SPOT
         assert spec.service_account == "{{$.pipeline_service_account}}"
         assert spec.network == "projects/1/global/networks/private"

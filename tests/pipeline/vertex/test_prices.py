@@ -67,7 +67,18 @@ def test_what_the_table_does_not_count_is_told():
         "vertex.dataflow_image=gcr.io/team/pipeline:1-dataflow",
     )
     told = describe_machine_cost(config)
-    assert told == plain[:-1] + "; spot machines cost less; Dataflow's machines come on top."
+    assert told.endswith(
+        "assumed minutes; spot machines cost less, and the containers that wait for them are "
+        "counted; Dataflow's machines come on top."
+    )
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_containers_that_wait_for_spot_machines_are_paid_for(is_first):
+    ordinary = machine_cost(vertex_config(), is_first=is_first)
+    config = vertex_config("vertex", "vertex.spot_machine_type=g2-standard-8")
+    spot = machine_cost(config, is_first=is_first)
+    assert spot.usd - ordinary.usd == pytest.approx(spot.accelerated_minutes / 60 * 0.15)
 
 
 def test_a_machine_without_a_price_is_named_and_not_guessed():
@@ -124,6 +135,10 @@ def test_the_costs_of_the_guide_are_those_of_the_estimate():
     assert f"{minutes} = {first.accelerated_minutes}` GPU minutes" in guide
     assert _computed(dollars) == pytest.approx(first.usd, abs=0.005)
     assert f"`{dollars}` is about {first.usd:.2f} USD" in guide
+    spot = machine_cost(
+        vertex_config("vertex", "vertex.spot_machine_type=g2-standard-8"), is_first=True
+    )
+    assert f"add {spot.usd - first.usd:.2f} USD" in guide
 
 
 def test_the_tasks_of_the_guide_are_those_of_the_job():
