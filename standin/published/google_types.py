@@ -34,7 +34,7 @@ class Violation(NamedTuple):
     description: str
 
 
-def check_google(api: str, message: str, body: Any) -> None:
+def check_google(api: str, message: str, body: object) -> None:
     """Refuse a request that is not of a published message.
 
     Args:
@@ -49,7 +49,7 @@ def check_google(api: str, message: str, body: Any) -> None:
     found = list(_Walk(published["package"], published["messages"]).message(message, "", body))
     if found:
         raise _bad_request("\n".join(one.description for one in found), found)
-    rules = list(schema_violations(message, body))
+    rules = list(schema_violations(message, body)) if isinstance(body, Mapping) else []
     if rules:
         raise _bad_request("".join(f"* {rule}\n" for rule in rules), [])
 
@@ -80,7 +80,7 @@ class _Walk:
         self._package = package
         self._messages = messages
 
-    def message(self, name: str, path: str, value: Any) -> Iterator[Violation]:
+    def message(self, name: str, path: str, value: object) -> Iterator[Violation]:
         if not isinstance(value, dict):
             full = name if name.startswith("google.") else f"{self._package}.{name}"
             yield self._invalid(path, f"type.googleapis.com/{full}", value)
@@ -101,7 +101,7 @@ class _Walk:
                 taken.add(group)
                 yield from self._field(field, _join(path, _snake(given)), inner)
 
-    def _field(self, field: Mapping[str, Any], path: str, value: Any) -> Iterator[Violation]:
+    def _field(self, field: Mapping[str, Any], path: str, value: object) -> Iterator[Violation]:
         if field.get("map"):
             if not isinstance(value, dict):
                 yield self._invalid(path, "Map", value)
@@ -124,7 +124,7 @@ class _Walk:
         else:
             yield from self._one(field, path, value)
 
-    def _one(self, field: Mapping[str, Any], path: str, value: Any) -> Iterator[Violation]:
+    def _one(self, field: Mapping[str, Any], path: str, value: object) -> Iterator[Violation]:
         if "message" in field:
             yield from self.message(field["message"], path, value)
         elif "enum" in field:
@@ -135,17 +135,17 @@ class _Walk:
             yield self._invalid(path, field["type"], value)
 
     @staticmethod
-    def _invalid(path: str, kind: str, value: Any) -> Violation:
+    def _invalid(path: str, kind: str, value: object) -> Violation:
         return Violation(path, f"Invalid value at '{path}' ({kind}), {json.dumps(value)[:200]}")
 
 
-def _is_one_of(names: list[str], value: Any) -> bool:
+def _is_one_of(names: list[str], value: object) -> bool:
     if isinstance(value, str):
         return value.upper() in {name.upper() for name in names}
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names)
 
 
-def _is_of(kind: str, value: Any) -> bool:
+def _is_of(kind: str, value: object) -> bool:
     if kind == "TYPE_BOOL":
         return isinstance(value, bool)
     if kind == "TYPE_STRUCT":
@@ -157,7 +157,7 @@ def _is_of(kind: str, value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_number(kind: str, value: Any) -> bool:
+def _is_number(kind: str, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
     bound = _WHOLE_TYPES.get(kind)

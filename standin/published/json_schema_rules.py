@@ -36,7 +36,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def json_schema_violations(schema: Any, where: str) -> Iterator[str]:
+def json_schema_violations(schema: object, where: str) -> Iterator[str]:
     """Return what the service does not know in a schema.
 
     Args:
@@ -49,7 +49,7 @@ def json_schema_violations(schema: Any, where: str) -> Iterator[str]:
     yield from _of(schema, where, schema)
 
 
-def _of(schema: Any, where: str, root: Mapping[str, Any]) -> Iterator[str]:
+def _of(schema: object, where: str, root: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(schema, bool):
         return
     if not isinstance(schema, dict):
@@ -71,7 +71,7 @@ def _of(schema: Any, where: str, root: Mapping[str, Any]) -> Iterator[str]:
         yield from _of(schema.get(keyword, True), f"{where}.{keyword}", root)
 
 
-def _is_of_kind(name: str, value: Any) -> bool:
+def _is_of_kind(name: str, value: object) -> bool:
     kinds = _KINDS.get(name, ())
     return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
 

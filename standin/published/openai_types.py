@@ -14,7 +14,7 @@ _BOUNDS = {
 }
 
 
-def check_openai(path: str, body: Any) -> None:
+def check_openai(path: str, body: object) -> None:
     """Refuse a request with parameters that are not published, or of another type.
 
     Args:
