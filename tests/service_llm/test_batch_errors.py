@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service_llm.errors import AuthenticationError, BadRequestError, QuotaError
+from service_llm.errors import AuthenticationError, BadRequestError, CreditError
 from standin.batches import Batches
 from standin.files import Files
 from standin.server import serve
@@ -197,7 +197,7 @@ def test_a_parameter_that_the_model_refuses_is_left_out_of_the_next_job(ask, mon
     ("error", "kind"),
     [
         ({"code": 16, "message": "The key has expired."}, AuthenticationError),
-        ({"code": 402, "message": "The key has expired."}, QuotaError),
+        ({"code": 402, "message": "The key has expired."}, CreditError),
     ],
     ids=["key", "credit"],
 )
