@@ -7,6 +7,7 @@ import pytest
 from service_llm.errors import (
     AuthenticationError,
     BadRequestError,
+    CreditError,
     QuotaError,
     ServiceLLMError,
     UnreachableError,
@@ -54,7 +55,7 @@ def test_an_error_in_a_200_is_that_error_and_sent_again(ask, server, provider, b
         (OVERLOADED, UnreachableError, "502 Upstream overloaded"),
         (RATE_LIMITED, QuotaError, "429 Provider returned error Too Many Requests"),
         ({"error": {"message": "No auth", "code": 401}}, AuthenticationError, "401 No auth"),
-        ({"error": {"message": "Buy more", "code": 402}}, QuotaError, "402 Buy more"),
+        ({"error": {"message": "Buy more", "code": 402}}, CreditError, "402 Buy more"),
         ({"error": {"message": "Bad seed", "code": "400"}}, BadRequestError, "400 Bad seed"),
     ],
     ids=["502", "429", "401", "402", "400"],

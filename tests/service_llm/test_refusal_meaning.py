@@ -2,7 +2,7 @@
 
 import pytest
 
-from service_llm.errors import BadRequestError, QuotaError
+from service_llm.errors import BadRequestError, CreditError, QuotaError
 from service_llm.pacing.retry_after import retry_info
 from tests.service_llm.conftest import Word, gemini_error, openai_reply, words
 from tests.service_llm.test_error_bodies import GOOD, PROVIDERS, REFUSED_ROWS
@@ -54,10 +54,11 @@ USED_UP = {
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("refusal", USED_UP.values(), ids=USED_UP)
-def test_what_no_waiting_brings_back_ends_the_run_at_once(ask, server, provider, refusal):
-    server.respond = lambda body, number: GOOD[provider] if number <= 3 else refusal
-    with pytest.raises(QuotaError, match="is used up"):
+@pytest.mark.parametrize("name", USED_UP)
+def test_what_no_waiting_brings_back_ends_the_run_at_once(ask, server, provider, name):
+    server.respond = lambda body, number: GOOD[provider] if number <= 3 else USED_UP[name]
+    kind = QuotaError if name.endswith("day") else CreditError
+    with pytest.raises(kind, match="is used up"):
         ask(words(9), max_concurrency=1, **PROVIDERS[provider])
     assert len(server.bodies) == 3 + 1
 
