@@ -1,6 +1,7 @@
 # Project commands; `make help` lists them.
 PRESET ?= offline
 SET ?=
+TESTS ?=
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Keep byte code: without it TensorFlow, Keras and TFX import three times slower.
@@ -22,8 +23,8 @@ run: setup ## Run the pipeline on this machine: PRESET=offline, SET="--set key=v
 test: setup ## Run all but the slow tests
 	@$(PYTEST) -m "not slow and not soak"
 
-slow: setup ## Run the slow tests: packaged Gemma, whole runs, notebooks
-	@$(PYTEST) -m "slow and not soak"
+slow: setup ## Run the slow tests: packaged Gemma, whole runs, notebooks. TESTS="tests/models" runs some
+	@$(PYTEST) -m "slow and not soak" $(TESTS)
 
 soak: setup ## Run the longest tests: the whole drill, 10,000 clients that leave
 	@$(PYTEST) -m soak

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.slow
 
 GEMINI = load_config("gemini", environ={}).service_llm.model
 KEY = "a-key-of-google-ai-studio"
-ASKING = ["02_synth_data_gen", "03_llm_evaluator", "04_fine_tune", "05_full_pipeline"]
+ASKING = [
+    "02_synth_data_gen",
+    "03_llm_evaluator",
+    *(pytest.param(name, marks=pytest.mark.soak) for name in ("04_fine_tune", "05_full_pipeline")),
+]
 # What the preset leaves to the real service and to hours of training is done here in seconds.
 SMALL = {
     "SERVICE_LLM__REQUESTS_PER_MINUTE": "100000",

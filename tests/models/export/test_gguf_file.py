@@ -53,7 +53,10 @@ def test_llama_3s_rope_factors_leave_high_frequencies_and_divide_low_ones():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("gguf_type", "largest"), [("f32", 0.002), ("q8_0", 0.05)])
+@pytest.mark.parametrize(
+    ("gguf_type", "largest"),
+    [pytest.param("f32", 0.002, marks=pytest.mark.soak), ("q8_0", 0.05)],
+)
 def test_the_packaged_gemma_in_llama_cpp(packaged_preset, tmp_path, gguf_type, largest):
     model = load_model(packaged_preset, "float32")
     export_gguf(model, tmp_path, GEMMA, gguf_type=gguf_type, sequence_length=256)
