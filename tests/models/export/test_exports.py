@@ -212,6 +212,7 @@ def test_a_gguf_file_of_another_precision(tuned, tiny_preset, tmp_path, gguf_typ
     assert record["gguf"]["largest_logit_difference"] <= limit
 
 
+@pytest.mark.slow
 def test_in_bfloat16_every_format_is_the_model_within_rounding(tiny_preset, tmp_path):
     tuned = tune(tiny_preset, dtype="bfloat16", max_steps=20)
     record = write(tuned, tmp_path, tiny_preset, dtype="bfloat16")

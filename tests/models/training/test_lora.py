@@ -129,6 +129,7 @@ def test_all_weights_can_be_trained(tiny_preset, tiny):
     assert all(changed)
 
 
+@pytest.mark.slow
 def test_factors_beside_8_bit_weights_learn_and_are_merged_into_them(tiny_preset, tmp_path):
     tuned = tune(tiny_preset, quantization="int8", exports=(), epochs=15)
     kernels = {v.dtype for v in tuned.model.backbone.variables if v.path.endswith("kernel")}

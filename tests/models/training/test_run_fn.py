@@ -60,6 +60,7 @@ def test_training_stops_when_no_row_is_left(run_trainer, train, n_too_long):
         run_trainer(train, [])
 
 
+@pytest.mark.slow
 def test_a_training_that_failed_after_its_last_step_is_not_trained_again(
     run_trainer, tmp_path, monkeypatch
 ):
@@ -80,6 +81,7 @@ def test_a_training_that_failed_after_its_last_step_is_not_trained_again(
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_preset_that_is_made_first_changes_nothing(run_trainer, tmp_path):
     def losses(cache_dir):
         folder = run_trainer(PAIRS, [], cache_dir=str(cache_dir))

@@ -38,6 +38,7 @@ def test_the_second_training_begins_where_the_first_ended(run_trainer, first, al
     assert second["eval_loss_before"] < 0.9 * facts_of(first)["eval_loss_before"]
 
 
+@pytest.mark.slow
 def test_a_training_of_all_weights_begins_with_the_first_ones_weights(run_trainer):
     changes = {"method": "full", "exports": ()}
     before = run_trainer(PAIRS, PAIRS, epochs=4, learning_rate=3e-3, **changes)
