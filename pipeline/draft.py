@@ -7,7 +7,7 @@ from pipeline.config import Config, read_values, validate
 
 # What shipped presets leave to the user, with values that stand for it.
 _VERTEX = {
-    "project": "PROJECT",
+    "project": "project",
     "pipeline_root": "gs://bucket/folder",
     "image": "region-docker.pkg.dev/project/repository/image",
 }
@@ -42,7 +42,7 @@ def _complete_service(values: dict[str, Any]) -> Iterable[str]:
     if not isinstance(service, dict) or "vertex_location" not in service:
         return
     if not any(service.get(name) for name in _SIGN_IN):
-        service["vertex_project"] = "PROJECT"
+        service["vertex_project"] = "project"
         yield "service_llm.vertex_project"
 
 
