@@ -80,7 +80,8 @@ class _HttpServer(ThreadingHTTPServer):
 class ScriptedServer:
     """Answers with `respond(body, number)`; keeps what it received.
 
-    Every request must be of the services' published types: `close` fails otherwise.
+    Every request must be of the services' published types: `close` fails otherwise. `own_paths` are
+    those of another service's protocol.
 
     An answer is a status, a body (JSON, or bytes as they are) and, where wanted, headers.
     """
@@ -89,6 +90,7 @@ class ScriptedServer:
         self.bodies = []
         self.headers = []
         self.paths = []
+        self.own_paths = ()
         self._not_published = []
         self.respond = lambda body, number: gemini_reply(json.dumps({"word": prompt_of(body)}))
         self._lock = threading.Lock()
@@ -105,7 +107,8 @@ class ScriptedServer:
                     outer.headers.append(dict(self.headers))
                     outer.paths.append(self.path)
                     number = len(outer.bodies)
-                    if (refusal := refusal_of(self.path, raw)) is not None:
+                    is_own = self.path in outer.own_paths
+                    if not is_own and (refusal := refusal_of(self.path, raw)) is not None:
                         outer._not_published.append(refusal)
                 status, reply, *more = outer.respond(body, number)
                 data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
