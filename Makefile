@@ -3,7 +3,9 @@ PRESET ?= offline
 SET ?=
 TESTS ?=
 VENV := .venv/bin
-PYTEST := $(VENV)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(VENV)/python -m pytest --dist loadfile --no-loadscope-reorder
+# Fast tests wait for servers and browsers: one process more than cores.
+FAST_PROCESSES = $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 # Keep byte code: without it TensorFlow, Keras and TFX import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -21,10 +23,10 @@ run: setup ## Run the pipeline on this machine: PRESET=offline, SET="--set key=v
 	@$(VENV)/python local_runner.py run --preset $(PRESET) $(SET)
 
 test: setup ## Run all but the slow tests
-	@$(PYTEST) -m "not slow and not soak"
+	@$(PYTEST) -n $(FAST_PROCESSES) -m "not slow and not soak"
 
 slow: setup ## Run the slow tests: packaged Gemma, whole runs, notebooks. TESTS="tests/models" runs some
-	@$(PYTEST) -m "slow and not soak" $(TESTS)
+	@$(PYTEST) -n logical --maxprocesses 4 -m "slow and not soak" $(TESTS)
 
 soak: setup ## Run the longest tests: the whole drill, 10,000 clients that leave
 	@$(PYTEST) -m soak
