@@ -21,6 +21,10 @@ class ModelError(UserError, ValueError):
     """A model, its files or its settings cannot be used."""
 
 
+class ModelOutageError(ModelError, OutageError):
+    """A model cannot be downloaded now."""
+
+
 def damaged(what: str, error: Exception) -> UserError:
     """Make the error for a file of an artifact that is not as a component wrote it.
 

@@ -30,10 +30,9 @@ def read_secret(name: str) -> str:
         SecretOutageError: Secret Manager, or the sign-in, does not answer now.
     """
     import google.auth
-    from google.auth.exceptions import GoogleAuthError, TransportError
+    from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
-    from requests import ConnectionError as NoConnectionError
-    from requests import RequestException, Timeout
+    from requests import RequestException
 
     try:
         credentials, _ = google.auth.default(
@@ -47,7 +46,7 @@ def read_secret(name: str) -> str:
         refusal = getattr(error, "response", None)
         reason = type(error).__name__ if refusal is None else f"status {refusal.status_code}"
         status = None if refusal is None else refusal.status_code
-        is_away = isinstance(error, NoConnectionError | Timeout | TransportError)
+        is_away = any(_is_away(each) for each in (error, error.__cause__, *error.args))
         # The cause is left out: a traceback could show what was received.
         if is_away or status in _PASSING or (status or 0) >= 500:
             raise SecretOutageError(
@@ -57,6 +56,17 @@ def read_secret(name: str) -> str:
         raise SecretError(
             f"The secret {name!r} cannot be read ({reason}). {_remedy(name, reason)}"
         ) from None
+
+
+def _is_away(error: object) -> bool:
+    """Whether nothing was answered; google-auth packs what it met into an error of its own."""
+    from google.auth.exceptions import TransportError
+    from requests import ConnectionError as NoConnectionError
+    from requests import Timeout
+    from requests.exceptions import ChunkedEncodingError
+
+    away = (NoConnectionError, Timeout, TransportError, ChunkedEncodingError)
+    return isinstance(error, away) or getattr(error, "retryable", False) is True
 
 
 def _remedy(name: str, reason: str) -> str:

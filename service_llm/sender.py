@@ -12,6 +12,7 @@ from core.interruption import interruption
 from core.progress import progress
 from service_llm.errors import (
     KEPT,
+    AuthenticationError,
     BadRequestError,
     NotAcceptedError,
     RejectedError,
@@ -26,6 +27,7 @@ from service_llm.types import Reply, Request
 # Refusals in a row: more than these, and than this share of what was answered, are no matter of
 # single requests.
 _MAX_REJECTED, _MAX_REJECTED_SHARE = 10, 0.2
+_MAX_FORBIDDEN = 5  # a filter's word for one prompt, or a key's that is not allowed in any longer
 _CROWDED_SECONDS = 1.0  # until a place that another user of the limiter freed is noticed
 _LOG = logging.getLogger(__name__)
 
@@ -144,6 +146,8 @@ class Sender:
         if not (error.reason and answered):
             return False
         self._rejected_in_a_row += 1
+        if isinstance(error, AuthenticationError):  # in words that name neither key nor account
+            return self._rejected_in_a_row <= _MAX_FORBIDDEN
         most = max(_MAX_REJECTED, _MAX_REJECTED_SHARE * self.patience.answers)
         return self._rejected_in_a_row <= most
 

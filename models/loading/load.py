@@ -7,10 +7,11 @@ from pathlib import Path
 import keras
 import keras_hub
 
-from core.errors import ModelError
+from core.errors import ModelError, ModelOutageError
 from core.optimizations import LoadingOptimizations
 from models.backend import has_accelerator
 from models.loading import gguf, tiny
+from models.loading.outages import is_outage
 from models.tensorflow_patches.in_place_loading import collect_new_objects_only, in_place_loading
 from models.tensorflow_patches.lora_forward import dense_layers
 from models.tensorflow_patches.packed_output_table import untranspose_output_head
@@ -78,6 +79,7 @@ def load_model(
 
     Raises:
         ModelError: KerasHub cannot load the preset.
+        ModelOutageError: It cannot be downloaded now.
     """
     is_in_place, unchanged = optimizations.in_place_loading, contextlib.nullcontext
     with collect_new_objects_only() if is_in_place else unchanged():
@@ -85,6 +87,11 @@ def load_model(
             with in_place_loading() if is_in_place else unchanged():
                 model = _from_preset(preset, dtype)
         except Exception as error:
+            if is_outage(error):
+                raise ModelOutageError(
+                    f"The preset {preset!r} cannot be downloaded now ({type(error).__name__}: "
+                    f"{error}). Check the network, and run the same command again."
+                ) from error
             raise ModelError(
                 f"The preset {preset!r} cannot be loaded ({type(error).__name__}: {error}). Give a "
                 "folder with a KerasHub preset, a built-in name, hf://… or kaggle://…; Gemma on "

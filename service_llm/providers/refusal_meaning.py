@@ -17,6 +17,7 @@ from service_llm.errors import (
     error_of_status,
 )
 from service_llm.pacing.retry_after import error_details, retry_after, retry_info
+from service_llm.providers.markup import is_page
 from service_llm.providers.refusals import (
     KEY_TEXT,
     MODERATED_CODES,
@@ -28,6 +29,15 @@ from service_llm.providers.refusals import (
 _BAD_REQUEST, _PAYMENT_REQUIRED, _FORBIDDEN = 400, 402, 403
 _TOO_LARGE, _UNREADABLE, _QUOTA, _ILLEGAL = 413, 422, 429, 451
 _KEY_REASONS = {"API_KEY_INVALID", "invalid_api_key"}
+# A 403 for whoever asks, and not for what is asked.
+_NO_ACCESS_CODE = re.compile(
+    r"PERMISSION_DENIED|UNAUTHENTICATED|(API_KEY|BILLING|SERVICE|CONSUMER|IAM|USER_PROJECT)_\w+"
+)
+_NO_ACCESS_TEXT = re.compile(
+    r"permission|api.?key|credential|token|billing|leaked|suspended|disabled|not (been )?enabled"
+    r"|access (denied|to)|not allowed to|your (country|region|location|account)",
+    re.IGNORECASE,
+)
 # Whatever the status: services say it with 400, 403 and 429.
 _NO_MONEY_CODES = {
     "insufficient_quota",
@@ -81,13 +91,24 @@ def error_of(
         return RejectedError(message)
     asked = retry_info(refusal.body)
     options: dict[str, str] = {"advice": wrong_path} if refusal.is_wrong_path else {}
-    return error_of_status(
+    error = error_of_status(
         refusal.status,
         message,
         wait_seconds=retry_after(refusal.headers) if asked is None else asked,
         location=refusal.headers.get("Location", ""),
         sign_in=sign_in,
         **options,
+    )
+    if isinstance(error, AuthenticationError) and _is_about_the_caller(refusal):
+        error.reason = ""  # no row is at fault
+    return error
+
+
+def _is_about_the_caller(refusal: Refusal) -> bool:
+    return (
+        is_page(refusal.body)
+        or any(_NO_ACCESS_CODE.fullmatch(code) for code in refusal.codes)
+        or _NO_ACCESS_TEXT.search(refusal.words) is not None
     )
 
 

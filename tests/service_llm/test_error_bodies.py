@@ -283,6 +283,23 @@ def test_a_row_that_is_refused_in_unknown_words_ends_no_run(ask, server, provide
         assert len(server.bodies) == sent, "the next run asks for this one alone"
 
 
+NO_ACCESS = {
+    "leaked": {"error": {"message": "Your API key was reported as leaked."}},
+    "permission": gemini_error(403, "PERMISSION_DENIED", "Permission denied on resource x.")[1],
+    "billing": {"error": {"message": "This API method requires billing to be enabled."}},
+    "in no words of its kind": {"error": "Not in this house."},
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("body", NO_ACCESS.values(), ids=NO_ACCESS)
+def test_a_key_that_is_let_in_no_longer_ends_the_run(ask, server, provider, body):
+    """The rows that are left are not taken for those at fault."""
+    server.respond = lambda _, number: GOOD[provider] if number <= 30 else (403, body)
+    with pytest.raises(AuthenticationError):
+        ask(words(40), max_concurrency=1, **PROVIDERS[provider])
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_row_that_is_refused_first_in_a_rerun_is_about_itself(ask, server, provider):
     """The journal shows that others of its kind were answered, in whatever order rows come."""
@@ -312,10 +329,10 @@ def test_rows_that_are_refused_one_after_the_other_end_no_run_and_no_resume(ask,
     """A fifth of what was answered may be refused in a row, earlier runs included."""
     refusal = UNKNOWN_REFUSALS["Gemini"]
     server.respond = lambda body, number: refusal if "bad" in json.dumps(body) else GOOD["gemini"]
-    asked = [*words(60), *(Request(f"bad {number}", Word) for number in range(12))]
+    asked = [*words(100), *(Request(f"bad {number}", Word) for number in range(12))]
     for _ in range(2):
         results, _ = ask(asked)
-        assert [result.error for result in results] == [None] * 60 + ["refused"] * 12
+        assert [result.error for result in results] == [None] * 100 + ["refused"] * 12
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

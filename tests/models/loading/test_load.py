@@ -1,11 +1,13 @@
 import os
 import shutil
 
+import httpx
 import numpy as np
 import pydantic
 import pytest
+import requests
 
-from core.errors import ModelError
+from core.errors import ModelError, ModelOutageError
 from models.files import publish_folder
 from models.hparams import TrainHParams
 from models.loading.load import (
@@ -44,6 +46,34 @@ def test_a_preset_that_cannot_be_loaded_is_told_by_its_name(preset):
         load_model(preset, "float32")
     assert repr(preset) in str(refused.value)
     assert "hf://" in str(refused.value)
+
+
+def _of_status(error, status):
+    error.response = requests.Response()
+    error.response.status_code = status
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (requests.ConnectionError("reset"), ModelOutageError),
+        (httpx.ConnectTimeout("late"), ModelOutageError),
+        (_of_status(requests.HTTPError("503"), 503), ModelOutageError),
+        (_of_status(requests.HTTPError("429"), 429), ModelOutageError),
+        (_of_status(requests.HTTPError("gated"), 403), ModelError),
+        (ValueError("no such model"), ModelError),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_a_hub_that_is_away_is_no_wrong_preset(monkeypatch, error, kind):
+    def download(preset, dtype):
+        raise FileNotFoundError(preset) from error
+
+    monkeypatch.setattr("models.loading.load._from_preset", download)
+    with pytest.raises(ModelError) as told:
+        load_model("hf://google/gemma-3-1b-it", "float32")
+    assert type(told.value) is kind
 
 
 def test_a_preset_folder_without_weights_is_told(tiny_preset, tmp_path):

@@ -14,7 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
 from components.hf_pusher import errors as hub_errors
-from core.errors import UserError
+from core.errors import ModelOutageError, UserError
 from core.secret_manager import SecretOutageError
 from pipeline.vertex import entrypoint
 from service_llm import errors as service_errors
@@ -145,6 +145,7 @@ def test_a_mistake_of_the_user_ends_the_job_and_not_only_this_attempt(tfx, monke
         hub_errors.UnreachableError("The Hub is out of order. Try later."),
         hub_errors.QuotaError("The Hub limits the rate of requests. Wait some minutes."),
         SecretOutageError("The secret cannot be read now (status 503)."),
+        ModelOutageError("The preset 'hf://x' cannot be downloaded now."),
     ],
     ids=lambda outage: type(outage).__module__.partition(".")[0] + type(outage).__name__,
 )

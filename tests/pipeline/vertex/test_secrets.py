@@ -6,8 +6,9 @@ import google.auth
 import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import TransportError
+from google.auth.exceptions import RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession
+from requests.exceptions import ChunkedEncodingError
 
 from components.hf_pusher.credentials import find_token
 from components.hf_pusher.settings import PushSettings
@@ -65,7 +66,12 @@ def _raise(error):
         pytest.param(lambda: _answer(429), id="too many requests"),
         pytest.param(lambda: _raise(requests.ConnectionError("reset by peer")), id="reset"),
         pytest.param(lambda: _raise(requests.ReadTimeout("read timed out")), id="no answer"),
+        pytest.param(lambda: _raise(ChunkedEncodingError("cut off")), id="cut off"),
         pytest.param(lambda: _raise(TransportError("no metadata server")), id="no sign-in"),
+        pytest.param(  # as google.auth.compute_engine wraps it
+            lambda: _raise(RefreshError(TransportError("no metadata server"))), id="no refresh"
+        ),
+        pytest.param(lambda: _raise(RefreshError("503", retryable=True)), id="sign-in is away"),
     ],
 )
 @pytest.mark.parametrize(
