@@ -53,7 +53,16 @@ def parameter_values(parameters: Sequence[str], config: Config) -> tuple[dict[st
         elif name == "coverage_dir":
             changes[name] = str(value)
     known = {name: value for name, value in changes.items() if name in Config.model_fields}
-    return values, config.model_copy(update=known)
+    return values, _valid(config.model_copy(update=known))
+
+
+def _valid(changed: Config) -> Config:
+    """Return a configuration whose sections fit together."""
+    try:
+        return Config.model_validate(changed.model_dump())
+    except pydantic.ValidationError as error:
+        problems = "; ".join(item["msg"] for item in error.errors())
+        raise UserError(f"--parameter: the settings do not fit together. {problems}.") from error
 
 
 def _section(config: Config, name: str, given: Yaml) -> pydantic.BaseModel:
