@@ -20,6 +20,7 @@ from pipeline.serving import served_presets
 from serving.gateway.checks import contract_problem
 from serving.gateway.task import Message
 from serving.model.host import TunedModels
+from tests.published import refusal_of
 from tests.serving.conftest import INSTRUCTION, ROOT, add_round, preset_of
 from tests.serving.pairs import PAIRS
 
@@ -212,13 +213,13 @@ class _OtherServer(http.server.BaseHTTPRequestHandler):
         self._send(body)
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
         reply = {
             "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 3},
         }
         is_chat = self.path == "/v1/chat/completions"
-        self._send(reply if is_chat else None)
+        self._send(reply if is_chat and refusal_of(self.path, raw) is None else None)
 
     def _send(self, body):
         self.send_response(200 if body else 404)
