@@ -138,6 +138,7 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
             ["saved_model, which the JAX backend cannot write"],
             id="a SavedModel of JAX",
         ),
+        pytest.param("vertex", {"training.backend": "jax"}, ["hold no JAX"], id="no JAX"),
         pytest.param(
             "vertex",
             {"vertex.accelerator_count": "2"},

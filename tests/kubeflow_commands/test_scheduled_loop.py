@@ -2,13 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 import kubeflow_runner
 from tests.kubeflow_commands.jobs import fail, finish, state
 from tests.pipeline.vertex.scripts import Scripts
 
+ROOT = Path(__file__).parents[2]
 LOOP = "gs://team-bucket/pipelines/loops/support-triage"
 STATE = "pipelines/loops/support-triage/state.json"
 NAMES = {
@@ -127,7 +130,24 @@ def test_the_script_schedules_the_step_and_tells_of_failures_and_costs(deploy):
     [budget] = [command for command in commands if command.startswith("billing budgets create")]
     assert "--budget-amount=50EUR --filter-projects=projects/team " in budget
     assert f"--notifications-rule-monitoring-notification-channels={channel}" in budget
+    assert re.findall(r"--threshold-rule=percent=(\S+)", budget) == ["0.5", "0.9", "1.0"]
     assert "gcloud scheduler jobs delete understudy-loop" in process.stderr, "how it is ended"
+
+
+def test_the_alert_is_about_executions_of_the_step_that_failed(deploy):
+    _, commands = deploy("schedule.sh", **NAMES)
+    [step] = [command.split()[3] for command in commands if command.startswith("run jobs deploy")]
+    policy = yaml.safe_load((ROOT / "deploy" / "alert-loop.yaml").read_text(encoding="utf-8"))
+    [condition] = policy["conditions"]
+    wanted = dict(re.findall(r'([\w.]+) = "([^"]+)"', condition["conditionThreshold"]["filter"]))
+    # https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run
+    assert wanted == {
+        "resource.type": "cloud_run_job",
+        "resource.labels.job_name": step,
+        "metric.type": "run.googleapis.com/job/completed_execution_count",
+        "metric.labels.result": "failed",
+    }
+    assert condition["conditionThreshold"]["thresholdValue"] == 0
 
 
 def test_without_a_budget_no_billing_account_is_asked(deploy):

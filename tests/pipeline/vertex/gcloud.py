@@ -25,6 +25,8 @@ _MANY = 100
 _SCHEDULED = {"location=", "http-method=", "oauth-service-account-email=", "time-zone="}
 
 COMMANDS = {
+    "ai custom-jobs cancel": _Command(1, 1, set(), {"region="}),
+    "ai custom-jobs list": _Command(0, 0, set(), {"region=", "filter=", "limit=", "sort-by="}),
     "ai custom-jobs create": _Command(
         0,
         0,

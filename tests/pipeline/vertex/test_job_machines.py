@@ -156,6 +156,10 @@ def at_once(job):
     )
 
 
+def test_one_accelerator_is_asked_for_at_a_time_unless_set_otherwise():
+    assert at_once(compile_preset()) == 1
+
+
 @pytest.mark.parametrize("allowed", [1, 2])
 def test_no_more_accelerators_are_asked_for_at_once_than_allowed(allowed):
     assert at_once(compile_preset(f"vertex.parallel_accelerators={allowed}")) == allowed

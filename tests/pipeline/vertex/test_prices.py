@@ -115,6 +115,7 @@ def test_the_estimate_prints_machines_beside_tokens(monkeypatch):
     assert "cost (USD)" in told
     assert "Machines on Vertex AI: about" in told
     assert "minutes of g2-standard-8" in told
+    assert prices.DATE in told, "prices have a date"
 
 
 def _computed(text):

@@ -35,6 +35,23 @@ def launch(launcher, file, state):
     assert sys.launched[1:] == flags
 
 
+def test_a_file_of_a_bucket_is_read_where_vertex_ai_mounts_it():
+    assert spot_launcher.local_path("gs://bucket/a/gcp_resources") == "/gcs/bucket/a/gcp_resources"
+    assert spot_launcher.local_path("/gcs/bucket/a") == "/gcs/bucket/a"
+
+
+def test_the_region_of_the_job_is_asked(monkeypatch):
+    asked = []
+
+    def regional(client_options):
+        asked.append(client_options["api_endpoint"])
+        return client("JOB_STATE_RUNNING")
+
+    monkeypatch.setattr("google.cloud.aiplatform_v1.JobServiceClient", regional)
+    assert spot_launcher.state_of(JOB, "europe-west4", None) == "JOB_STATE_RUNNING"
+    assert asked == ["europe-west4-aiplatform.googleapis.com"]
+
+
 def record(file):
     uri = f"https://europe-west4-aiplatform.googleapis.com/v1/{JOB}"
     file.write_text(json.dumps({"resources": [{"resourceType": "CustomJob", "resourceUri": uri}]}))
