@@ -25,7 +25,7 @@ from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
 
 # Refusals in a row: more than these, and than this share of what was answered, are no matter of
-# single requests.
+# single requests. While none was answered yet, that many end the run.
 _MAX_REJECTED, _MAX_REJECTED_SHARE = 10, 0.2
 _MAX_FORBIDDEN = 5  # a filter's word for one prompt, or a key's that is not allowed in any longer
 _CROWDED_SECONDS = 1.0  # until a place that another user of the limiter freed is noticed

@@ -123,7 +123,8 @@ class Gateway:
     async def look_around(self) -> None:
         """Do what no request is to wait for: about once a second, and before a change of mode.
 
-        The files are looked at in a thread, as a folder on another machine may hang.
+        Whether the files have changed is looked at in a thread, as a folder on another machine may
+        hang.
         """
         self.alarms.age_out()
         for each in (self.modes, self.callers.known):

@@ -73,7 +73,7 @@ def pair(fields: Fields, found: Exchange, **changes: Any) -> Pair:
     """Make a pair of an exchange, with the common optional fields of its row.
 
     Raises:
-        ValueError: The row says that its answer is cut off.
+        ValueError: The row says that its answer is cut off or refused.
     """
     refuse_unfinished(fields)
     values: dict[str, Any] = {
