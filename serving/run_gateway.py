@@ -9,7 +9,6 @@ from starlette.types import ASGIApp
 from core.errors import UserError
 from serving.address import url_of
 from serving.chosen_round import read_chosen_round
-from serving.cutover.pairs import capture_folder
 from serving.gateway.server import listen, make_server
 from serving.gateway.task import ServedTask
 from serving.model.gguf import SERVING_DIR
@@ -44,7 +43,10 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
             host=models,
             state_dir=state_dir,
             # Where `verdict` and `cutover` of each preset look for them.
-            capture_folders={preset.task.name: capture_folder(preset) for preset in presets},
+            capture_folders={
+                preset.task.name: preset.settings.capture.folder_in(preset.output_dir / SERVING_DIR)
+                for preset in presets
+            },
             say=_say,
         )
         url = url_of(settings.host, listener.getsockname()[1])

@@ -1,5 +1,6 @@
 """The `serving.capture` section."""
 
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -31,6 +32,14 @@ class CaptureSettings(
 
     queue_length: int = Field(1000, ge=1, le=100_000)
     """Exchanges that may wait to be written; further ones are dropped and counted."""
+
+    def folder_in(self, state_dir: Path) -> Path:
+        """Return the folder of the files.
+
+        Args:
+            state_dir: Of the gateway; holds the folder where none is set.
+        """
+        return Path(self.folder) if self.folder else state_dir / "capture"
 
 
 def from_flag(value: Any) -> Any:

@@ -13,7 +13,6 @@ from serving.model.gguf import SERVING_DIR
 from serving.preset import ServedPreset
 
 UNKNOWN = "unknown"
-_CAPTURE = "capture"
 _OK = "ok"
 _FAULTS = frozenset(Fault)
 _MISSED = ("model_failed", "unsure")
@@ -21,8 +20,7 @@ _MISSED = ("model_failed", "unsure")
 
 def capture_folder(preset: ServedPreset) -> Path:
     """Return the folder in which the gateway of a preset captures."""
-    folder = preset.settings.capture.folder
-    return Path(folder) if folder else preset.output_dir / SERVING_DIR / _CAPTURE
+    return preset.settings.capture.folder_in(preset.output_dir / SERVING_DIR)
 
 
 def read_exchanges(preset: ServedPreset) -> list[CapturedExchange]:

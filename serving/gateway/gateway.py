@@ -34,7 +34,6 @@ from task.privacy import redact
 NO_TASK = "none"  # the `task` label of requests of no task
 _RECENT = 50
 _COPYING = ("shadow", "canary")
-_CAPTURE_DIR = "capture"
 _EXCERPT = 300  # characters of a text that no longer matches
 
 
@@ -247,8 +246,7 @@ class Gateway:
         if folders is None:
             if state_dir is None and settings.folder is None:
                 raise UserError("serving.capture is enabled and has no folder. Set its folder.")
-            folder = Path(settings.folder or (state_dir or Path()) / _CAPTURE_DIR)
-            folders = dict.fromkeys(self.shares, folder)
+            folders = dict.fromkeys(self.shares, settings.folder_in(state_dir or Path()))
         return Captures(settings, folders, self.metrics.capture_dropped.inc, self._on_capture)
 
     def _on_capture(self, problem: str | None) -> None:
