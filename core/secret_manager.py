@@ -13,7 +13,7 @@ class SecretError(UserError):
     """A secret cannot be read."""
 
 
-class SecretOutageError(SecretError, OutageError):
+class SecretOutageError(OutageError):
     """Secret Manager does not answer now."""
 
 

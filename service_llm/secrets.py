@@ -2,7 +2,7 @@
 
 import os
 
-from core.secret_manager import SecretError, SecretOutageError, read_secret
+from core.secret_manager import SecretError, read_secret
 from service_llm.errors import AuthenticationError
 from service_llm.settings import ServiceLLMSettings
 
@@ -21,8 +21,6 @@ def api_key(settings: ServiceLLMSettings) -> str | None:
     if settings.api_key_secret:
         try:
             return _sendable(read_secret(settings.api_key_secret), settings.api_key_secret)
-        except SecretOutageError:
-            raise
         except SecretError as error:
             raise AuthenticationError(str(error)) from error
     if settings.api_key_env:

@@ -8,7 +8,7 @@ import os
 
 from components.hf_pusher.errors import TokenError
 from components.hf_pusher.settings import PushSettings
-from core.secret_manager import SecretError, SecretOutageError, read_secret
+from core.secret_manager import SecretError, read_secret
 
 
 def has_token(settings: PushSettings) -> bool:
@@ -80,8 +80,6 @@ def find_token(settings: PushSettings) -> str | None:
         return _login(settings)
     try:
         return read_secret(settings.token_secret)
-    except SecretOutageError:
-        raise
     except SecretError as error:
         raise TokenError(f"push.token_secret: {error}") from error
 
