@@ -102,7 +102,8 @@ class TransientError(Exception):
         is_quota: Whether a quota was exceeded.
         is_overload: Whether the service as a whole has too much to do (503), so that it says
             nothing of the request.
-        is_unreachable: Whether no connection came about.
+        is_unreachable: Whether no connection came about, or it broke off.
+        is_cut: Whether it broke off: the server may have crashed at the request.
         is_adapted: Whether the provider has learned how to send it so that it is accepted: it is
             sent again at once, and this is no failure.
     """
@@ -115,6 +116,7 @@ class TransientError(Exception):
         is_quota: bool = False,
         is_overload: bool = False,
         is_unreachable: bool = False,
+        is_cut: bool = False,
         is_adapted: bool = False,
     ) -> None:
         super().__init__(message)
@@ -122,12 +124,18 @@ class TransientError(Exception):
         self.is_quota = is_quota
         self.is_overload = is_overload
         self.is_unreachable = is_unreachable
+        self.is_cut = is_cut
         self.is_adapted = is_adapted
 
     @property
     def may_be_the_request(self) -> bool:
         """Whether the request itself may be what the service fails at."""
-        return not (self.is_quota or self.is_overload or self.is_unreachable)
+        return not (self.is_quota or self.is_overload or self.is_away)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no connection came about."""
+        return self.is_unreachable and not self.is_cut
 
     def final(self, attempts: int, seconds: float = 0.0) -> ServiceLLMError:
         """Return the error to stop with when it is not tried any longer.

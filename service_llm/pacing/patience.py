@@ -127,7 +127,7 @@ class Patience:
         if others_answered and self._blames_request(trouble, error, lasts=lasts):
             raise RejectedError(str(error)) from error
         if silent >= self._give_up_after_seconds:
-            if error.is_unreachable or not self._are_few_failing():
+            if error.is_away or not self._are_few_failing():
                 raise error.final(trouble.failures, silent) from error
             if lasts or trouble.failures >= self._max_attempts:
                 raise RejectedError(str(error)) from error
@@ -137,14 +137,13 @@ class Patience:
 
     def _is_never_reached(self, trouble: Trouble, error: TransientError) -> bool:
         """Whether no connection has ever come about: the address is wrong, it is no outage."""
-        return (
-            error.is_unreachable and self._successes == 0 and trouble.failures >= self._max_attempts
-        )
+        was_reached = self._successes if error.is_away else self.answers
+        return error.is_unreachable and not was_reached and trouble.failures >= self._max_attempts
 
     def _blames_request(self, trouble: Trouble, error: TransientError, *, lasts: bool) -> bool:
         """Whether a request is given up that fails while others are answered."""
         is_alone = error.may_be_the_request and trouble.alone >= self._max_attempts
-        return is_alone or (lasts and not error.is_unreachable)
+        return is_alone or (lasts and not error.is_away)
 
     def _are_few_failing(self) -> bool:
         """Whether what fails may be requests and not the service, although none is answered.

@@ -19,7 +19,7 @@ from service_llm.providers.proxies import proxy_for
 from service_llm.providers.refusal_meaning import error_of
 from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.providers.replies import read_gemini
-from service_llm.providers.transport import PooledTransport
+from service_llm.providers.transport import PooledTransport, is_cut
 from service_llm.secrets import api_key, without
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
@@ -159,6 +159,7 @@ class GeminiClient:
             raise TransientError(
                 f"{model} cannot be reached ({type(error).__name__}: {error}).",
                 is_unreachable=True,
+                is_cut=is_cut(error),
             ) from error
         # What the client makes of a body that is no response of this API.
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:

@@ -16,7 +16,7 @@ from service_llm.providers.parameters import Parameters
 from service_llm.providers.refusal_meaning import error_of
 from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.providers.replies import read_openai
-from service_llm.providers.transport import PooledTransport
+from service_llm.providers.transport import PooledTransport, is_cut
 from service_llm.secrets import api_key, without
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
@@ -104,7 +104,8 @@ class OpenAIClient:
             raise TransientError(f"{self.model} did not answer in time.") from None
         except openai.APIConnectionError as error:
             message = without(self.key, f"{self.model} cannot be reached ({error.__cause__!r}).")
-            raise TransientError(message, is_unreachable=True) from None
+            cut = is_cut(error.__cause__)
+            raise TransientError(message, is_unreachable=True, is_cut=cut) from None
         except openai.APIError as error:
             raise TransientError(without(self.key, f"{self.model}: {error}")) from None
 

@@ -13,6 +13,14 @@ _POOL_CONNECTIONS = 48
 _OTHER_FILES = 256  # that the process has open besides connections
 
 
+_CUT = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
+
+def is_cut(error: BaseException | None) -> bool:
+    """Whether a connection was there and broke off, as of a server that crashes at a request."""
+    return isinstance(error, _CUT)
+
+
 class PooledTransport(httpx.AsyncBaseTransport):
     """Spreads requests to one server over small connection pools of httpx, as many as are needed.
 

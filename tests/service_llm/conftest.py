@@ -111,6 +111,9 @@ class ScriptedServer:
                     if not is_own and (refusal := refusal_of(self.path, raw)) is not None:
                         outer._not_published.append(refusal)
                 status, reply, *more = outer.respond(body, number)
+                if status is None:  # the connection breaks off
+                    self.close_connection = True
+                    return
                 data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
                 headers = {"Content-Type": "application/json", "Content-Length": len(data)}
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -451,6 +451,18 @@ def test_a_row_at_which_the_server_always_fails_ends_no_run(
     assert "Internal error encountered." in results[position].raw
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_row_at_which_the_server_always_crashes_ends_no_run_and_no_resume(ask, server, provider):
+    """As of one prompt that takes all memory: the connection breaks off, and the rest is well."""
+    server.respond = lambda body, number: (
+        (None, b"") if "word 3" in json.dumps(body) else GOOD[provider]
+    )
+    for _ in range(2):
+        options = {"max_attempts": 3, "give_up_after_seconds": 0.5, **PROVIDERS[provider]}
+        results, _ = ask(words(6), **options)
+        assert [result.error for result in results] == [None] * 3 + ["refused"] + [None] * 2
+
+
 @pytest.mark.parametrize(("status", "rows"), [(500, 3), (503, 1)])
 def test_rows_left_over_at_which_the_server_fails_end_no_later_run(ask, server, status, rows):
     """All others are in the journal by then, and nothing else shows whether it answers."""
