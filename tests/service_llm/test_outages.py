@@ -7,6 +7,7 @@ import pytest
 from service_llm.errors import QuotaError, RejectedError, TransientError, UnreachableError
 from service_llm.pacing.limiter import USED_SHARE, Limiter
 from service_llm.pacing.patience import Patience, Trouble
+from service_llm.settings import ServiceLLMSettings
 from tests.service_llm.simulated_time import Clock, simulate, succeed, warm
 
 START = 1000.0
@@ -123,6 +124,10 @@ FAILURES = {
     "429": TransientError("429 exhausted", is_quota=True),
     "500": TransientError("500 internal"),
 }
+
+
+def test_a_service_is_waited_for_ten_minutes_unless_set_otherwise():
+    assert ServiceLLMSettings(provider="openai", model="m").give_up_after_seconds == 600
 
 
 @pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.check import check_task
 from pipeline.config import load_config
+from service_llm.cost import listed_price
 from service_llm.served import other_model, service_warnings, shutdown_warning
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request, Usage
@@ -25,6 +26,7 @@ def test_the_presets_name_models_that_are_served(preset):
     overrides = ["service_llm.vertex_project=p"] if preset == "gemini-vertex" else []
     config = load_config(preset, overrides, environ={})
     for llm in config.services.values():
+        assert listed_price(llm.model, TODAY) is not None, "its dates are known"
         assert shutdown_warning(llm, datetime.date(2027, 3, 1)) is None
     assert config.service_llm.thinking == "minimal", "a level, as Gemini 3 takes it"
 

@@ -61,6 +61,7 @@ def test_the_page_warns_of_what_the_services_replies_show(
         changed,
         "did not say how many tokens 13 of 1300 calls took",
         "did not say how many tokens 4 of 400 calls took",
+        "their cost is estimated from",
     ):
         assert re.search(rf'<p class="notice" role="note">[^<]*{re.escape(warning)}', told)
 
