@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-_CHARACTERS_PER_TOKEN = 4  # of English, roughly, in every model's vocabulary
+CHARACTERS_PER_TOKEN = 4  # of English, roughly, in every model's vocabulary
 
 
 class _Pair(Protocol):
@@ -17,20 +17,24 @@ class _Pair(Protocol):
 PairT = TypeVar("PairT", bound=_Pair)
 
 
-def fitting(pairs: Iterable[PairT], *, count: int, tokens: int) -> list[PairT]:
+def tokens_of(pair: _Pair) -> int:
+    """Return the tokens of a pair, estimated from its characters."""
+    return -(-(len(pair.prompt) + len(pair.output)) // CHARACTERS_PER_TOKEN)
+
+
+def fitting(pairs: Iterable[PairT], *, tokens: int, count: int | None = None) -> list[PairT]:
     """Return the first pairs that fit together, in their order.
 
     Args:
         pairs: The best first.
-        count: Pairs at most.
-        tokens: Of all together, estimated from their characters; one pair is shown whatever its
-            length.
+        tokens: Of all together, as estimated; one pair is shown whatever its length.
+        count: Pairs at most; None for as many as fit.
     """
     shown: list[PairT] = []
-    left = tokens * _CHARACTERS_PER_TOKEN
+    left = tokens
     for pair in pairs:
-        length = len(pair.prompt) + len(pair.output)
-        if len(shown) < count and (not shown or length <= left):
+        needed = tokens_of(pair)
+        if len(shown) != count and (not shown or needed <= left):
             shown.append(pair)
-            left -= length
+            left -= needed
     return shown

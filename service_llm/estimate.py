@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from core.example_budget import CHARACTERS_PER_TOKEN
 from core.usage import Usage
 from service_llm.cost import cost_usd, price_of
 from service_llm.pacing.limiter import USED_SHARE
 from service_llm.settings import ServiceLLMSettings
-from service_llm.types import CHARACTERS_PER_TOKEN, Request
+from service_llm.types import Request
 
 
 class Expected(NamedTuple):

@@ -10,8 +10,6 @@ import pydantic
 from core.usage import Usage
 from service_llm.errors import BadOutputError, RefusedError
 
-CHARACTERS_PER_TOKEN = 4  # of English, roughly, in every model's vocabulary
-
 
 @dataclasses.dataclass(frozen=True)
 class Request:

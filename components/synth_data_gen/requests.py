@@ -7,7 +7,7 @@ so a repeated run finds every paid reply in the journal.
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from components.synth_data_gen import templates
 from components.synth_data_gen.plan import PlannedRequest, make_plan
@@ -21,9 +21,10 @@ from components.synth_data_gen.schemas import (
 )
 from components.synth_data_gen.settings import SynthSettings
 from core.conversation import has_turns, json_value
+from core.example_budget import fitting, tokens_of
 from core.records import CoverageRow
 from service_llm.blocks import block, block_key
-from service_llm.types import CHARACTERS_PER_TOKEN, Request
+from service_llm.types import Request
 from task.task import Task
 
 _ATTRIBUTE_EXAMPLES = 20  # enough to show the range of the seeds; more only costs tokens
@@ -70,7 +71,7 @@ class RequestBuilder:
             round=round,
             batch=batch,
             prompts=prompts,
-            tokens={seed.id: _tokens(seed) for seed in self.seeds},
+            tokens={seed.id: tokens_of(seed) for seed in self.seeds},
         )
 
     @functools.cached_property
@@ -81,7 +82,9 @@ class RequestBuilder:
     def attributes(self) -> Request:
         """Ask for attribute sets that suit the seeds, evenly picked when they are many."""
         step = max(1, len(self.seeds) // _ATTRIBUTE_EXAMPLES)
-        shown = self._fitting(self.seeds[::step][:_ATTRIBUTE_EXAMPLES])
+        shown = fitting(
+            self.seeds[::step][:_ATTRIBUTE_EXAMPLES], tokens=self.settings.max_example_tokens
+        )
         key = self._key(templates.PROPOSE_ATTRIBUTES, *(seed.id for seed in shown))
         prompt = templates.render(
             templates.PROPOSE_ATTRIBUTES,
@@ -136,7 +139,7 @@ class RequestBuilder:
             shown: Seeds to show, the most important last; those that do not fit are left out.
             tag: Returned with the results.
         """
-        shown = self._fitting(shown[::-1])[::-1]
+        shown = fitting(shown[::-1], tokens=self.settings.max_example_tokens)[::-1]
         text = templates.ANSWER_CONVERSATION if self.has_conversations else templates.ANSWER
         key = self._key(text, message)
         prompt = templates.render(
@@ -198,25 +201,11 @@ class RequestBuilder:
     def _at_most(self, tokens: int) -> int:
         return min(tokens, self.max_reply_tokens)
 
-    def _fitting(self, rows: Iterable[CoverageRow]) -> list[CoverageRow]:
-        """Return the rows that fit into the budget, at least the first one, in their order."""
-        fitting: list[CoverageRow] = []
-        left = self.settings.max_example_tokens
-        for row in rows:
-            if not fitting or _tokens(row) <= left:
-                fitting.append(row)
-                left -= _tokens(row)
-        return fitting
-
     def _key(self, kind: str, *parts: str) -> str:
         return block_key(self.salt, kind, *parts)
 
     def _task(self, key: str) -> str:
         return block("task", self.task.text(), key)
-
-
-def _tokens(row: CoverageRow) -> int:
-    return -(-(len(row.prompt) + len(row.output)) // CHARACTERS_PER_TOKEN)
 
 
 def _examples(rows: Sequence[CoverageRow], key: str) -> str:

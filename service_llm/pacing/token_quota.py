@@ -3,7 +3,7 @@
 import heapq
 import math
 
-from service_llm.types import CHARACTERS_PER_TOKEN
+from core.example_budget import CHARACTERS_PER_TOKEN
 
 _MINUTE = 60.0
 _WINDOW_SECONDS = 61.5  # a minute, and how much later than others a request may arrive
