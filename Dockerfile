@@ -96,7 +96,7 @@ ENTRYPOINT ["/opt/apache/beam/boot"]
 
 FROM ${PYTHON_IMAGE} AS gateway-packages
 WORKDIR /build
-# serve: with llama.cpp, for machines that run the tuned model beside the gateway.
+# model: with llama.cpp, for machines that run the tuned model beside the gateway.
 ARG LOCK=gateway
 COPY requirements/${LOCK}.txt requirements/lock.txt
 RUN python -m venv /opt/venv \
@@ -106,7 +106,7 @@ FROM ${PYTHON_IMAGE} AS gateway
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
-# libgomp1: of xllamacpp, which LOCK=serve holds.
+# libgomp1: of xllamacpp, which LOCK=model holds.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \

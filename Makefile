@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test slow soak check format bench notebooks docs compile space serve lock sbom audit clean
+.PHONY: help setup run test slow soak check format bench mutants notebooks docs compile space serve lock sbom audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ test: setup ## Run all but the slow tests
 slow: setup ## Run the slow tests: packaged Gemma, whole runs, notebooks. TESTS="tests/models" runs some
 	@$(PYTEST) -n logical --maxprocesses 4 -m "slow and not soak" $(TESTS)
 
-soak: setup ## Run the longest tests: the whole drill, 10,000 clients that leave
+soak: setup ## Run the longest tests
 	@$(PYTEST) -m soak
 
 check: setup ## Check lint, format, types and import rules
@@ -45,6 +45,13 @@ compile: setup ## Compile the pipeline for Vertex AI Pipelines into output/verte
 bench: setup ## Run the benchmarks into benchmarks/RESULTS.md: NAMES="quota dedup"
 	@$(VENV)/python -m benchmarks $(NAMES)
 
+mutants: setup ## Plant 400 faults, see how many the tests find; resumes. SET="--minutes 25"
+	@$(VENV)/uv pip install --quiet --no-deps --require-hashes --python $(VENV)/python \
+		--target output/mutants/packages -r requirements/mutants.txt
+	@test -f output/mutants/plan.jsonl || PYTHONPATH=output/mutants/packages $(VENV)/python -m tools.mutants.draw
+	@$(VENV)/python -m tools.mutants $(SET)
+	@$(VENV)/python -m benchmarks mutants
+
 notebooks: setup ## Run the notebooks and render them into docs/notebooks
 	@$(VENV)/python -m notebooks.render
 
@@ -52,7 +59,7 @@ docs: setup ## Draw the DAG and build the documentation into output/site; fails 
 	@$(VENV)/python -m docs.dag
 	@$(VENV)/python -m mkdocs build --quiet
 
-space: setup ## Serve the application with the best local model
+space: setup ## Serve the application with the best local model: PRESET=offline, SET="--port 7861"
 	@$(VENV)/python local_runner.py space --preset $(PRESET) $(SET)
 
 serve: setup ## Answer in the service LLM's place when it fails: PRESET=offline, SET="--port 8100"

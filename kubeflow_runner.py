@@ -3,10 +3,11 @@
 import sys
 from functools import partial
 
-from pipeline.cli.main import main as run_command
-from pipeline.cli.parser import VERTEX
+from pipeline.cli.entry import import_main
 
-main = partial(run_command, group=VERTEX, program="python kubeflow_runner.py")
+main = partial(
+    import_main("understudy vertex"), group="vertex", program="python kubeflow_runner.py"
+)
 
 if __name__ == "__main__":
     sys.exit(main())

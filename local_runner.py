@@ -2,14 +2,9 @@
 
 import sys
 
-try:
-    from pipeline.cli.main import main
-except ModuleNotFoundError as error:
-    print(  # noqa: T201
-        f"error: {error}. Run `make setup`, then use .venv/bin/understudy.",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+from pipeline.cli.entry import import_main
+
+main = import_main("understudy")
 
 if __name__ == "__main__":
     sys.exit(main(program="python local_runner.py"))

@@ -5,14 +5,12 @@ section of the file.
 """
 
 import argparse
-import datetime
-import importlib.metadata
-import os
-import platform
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks.circumstances import circumstances
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # Name of the module, and the minutes it takes on two cores.
@@ -22,12 +20,14 @@ BENCHMARKS = {
     "selection": 1,
     "evaluator_hygiene": 4,
     "form_refusals": 1,
+    "prompt_tokens": 1,
     "dedup_leaks": 2,
     "own_data": 3,
     "dedup": 3,
     "launcher": 5,
     "memory": 10,
     "notebook_times": 10,
+    "long_report": 2,
     "generation": 15,
     "output_head": 1,
     "training": 15,
@@ -36,12 +36,15 @@ BENCHMARKS = {
     "serve_start": 1,
     "switching": 3,
     "shadow": 3,
+    "journal": 1,
+    "mutants": 1,
     "quota": 40,
     "warm_start": 60,
+    "ablation": 300,
     "aimed": 180,
+    "defaults": 900,
 }
 _LONG_MINUTES = 30
-_PACKAGES = ("tfx", "tensorflow", "keras", "keras-hub")
 _HEADER = """# Benchmark results
 
 Written by `make bench`. Every section says on which machine and day, and with which versions.
@@ -59,25 +62,7 @@ def run(name: str) -> str:
     )
     if done.returncode:
         raise SystemExit(f"benchmarks.{name} ended with status {done.returncode}.")
-    return f"## {name}\n\n{_circumstances()}\n\n{done.stdout.strip()}\n"
-
-
-def _circumstances() -> str:
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, {_cpu_model()}"
-    return f"{today}; {machine}; Python {platform.python_version()}, {versions}."
-
-
-def _cpu_model() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor()
-    facts = dict(re.findall(r"^([^\t:]+?)\s*: (.+)$", text.split("\n\n")[0], re.MULTILINE))
-    name = facts.get("model name", platform.processor())
-    # Generations of a processor may share a name, and differ in speed by half.
-    return f"{name} (family {facts['cpu family']})" if "cpu family" in facts else name
+    return f"## {name}\n\n{circumstances()}\n\n{done.stdout.strip()}\n"
 
 
 def sections(text: str) -> dict[str, str]:

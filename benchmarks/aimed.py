@@ -14,43 +14,17 @@ output folder: what is finished is not run again.
 
 import argparse
 import json
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks import processes
+from benchmarks.student import Interval, interval
 
 ARMS = {"aimed": True, "uniform": False}
 GROUPS = ("holdout", "seed", "overall")
 _MIN_PAIRS = 5  # with fewer a narrow interval is luck
 _HALF_WIDTH = 30.0  # points per 1,000 calls
-# Student's t, 97.5 % quantile by degrees of freedom.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-      2.145, 2.131, 2.120, 2.110, 2.101, 2.093)  # fmt: skip
-
-
-class Interval(NamedTuple):
-    """A mean and its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self:.1f}"
-
-    def __format__(self, spec: str) -> str:
-        mean, low, high = (format(value, f"+{spec}") for value in self)
-        return f"{mean} [{low}, {high}]"
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Student's t interval for the mean of 2 to 20 values."""
-    mean = statistics.fmean(values)
-    half = _T[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half)
 
 
 def gains(pairs: Sequence[Mapping[str, Any]], arm: str, group: str) -> list[float]:

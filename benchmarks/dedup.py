@@ -25,8 +25,8 @@ from task.similarity import jaccard, shingles
 
 _THRESHOLD = 0.7
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
-_MOST_PAIRS_LEFT = 0.005  # of the similar pairs
-_MOST_DROPPED_WRONGLY = 0.01  # of the dropped rows
+_MAX_PAIRS_LEFT = 0.005  # of the similar pairs
+_MAX_DROPPED_WRONGLY = 0.01  # of the dropped rows
 PEERS_PYTHON = os.environ.get("DISTILABEL_PYTHON", ".venv-distilabel/bin/python")
 
 
@@ -136,9 +136,9 @@ def misses(quality: Quality) -> list[str]:
     found = []
     if quality.exact_left:
         found.append(f"{quality.exact_left} exact duplicates are left")
-    if quality.pairs_left > _MOST_PAIRS_LEFT * quality.pairs:
+    if quality.pairs_left > _MAX_PAIRS_LEFT * quality.pairs:
         found.append(f"{quality.pairs_left} of {quality.pairs} similar pairs are left")
-    if quality.dropped_wrongly > _MOST_DROPPED_WRONGLY * quality.dropped:
+    if quality.dropped_wrongly > _MAX_DROPPED_WRONGLY * quality.dropped:
         found.append(f"{quality.dropped_wrongly} of {quality.dropped} rows are dropped wrongly")
     return found
 

@@ -25,20 +25,20 @@ import numpy as np
 
 from benchmarks import leak_texts
 from components.synth_data_gen.filters.decontaminate import CoverageIndex
-from components.synth_data_gen.filters.prompt_filter import Embed
 from components.synth_data_gen.settings import SynthSettings
 from core.jsonl import read_rows
 from core.records import CoverageRow
 from service_llm.embedding import open_embedder
 from service_llm.settings import EmbedderSettings
+from task.nearest import Embed
 
 _DATA = Path(__file__).with_name("dedup_leaks.json")
 _DEMONSTRATION = Path(__file__).parents[1] / "data/coverage/support_triage/tickets.jsonl"
 _REPEATS = 5  # each random edit of each prompt
 _VERBATIM = "verbatim, upper case"
 _PARAPHRASE = "paraphrase, moved and exchanged words"
-_LEAST_CAUGHT = 0.95  # of each other kind of leak
-_MOST_INNOCENT = 0.01  # of the texts that are no leaks
+_MIN_CAUGHT = 0.95  # of each other kind of leak
+_MAX_INNOCENT = 0.01  # of the texts that are no leaks
 EMBEDDINGS_PYTHON = os.environ.get("EMBEDDINGS_PYTHON", ".venv-embeddings/bin/python")
 _GREETING = "Hello dear support team, I hope you are doing well."
 _CLOSING = "Thank you very much in advance and kind regards, Maria Gonzalez, customer since 2019"
@@ -140,7 +140,7 @@ def too_many_innocents(found: Mapping[tuple[str, str], Innocent]) -> list[str]:
     return [
         f"{prompts}, {kind}: {dropped} of {texts}"
         for (prompts, kind), (texts, dropped) in found.items()
-        if dropped > _MOST_INNOCENT * texts
+        if dropped > _MAX_INNOCENT * texts
     ]
 
 
@@ -232,7 +232,7 @@ def main() -> None:
     missed = [
         f"{name}: {shares[name]:.1%}"
         for name in wanted
-        if shares[name] < (1.0 if name == _VERBATIM else _LEAST_CAUGHT)
+        if shares[name] < (1.0 if name == _VERBATIM else _MIN_CAUGHT)
     ]
     innocents = innocent_texts()
     print("\n| coverage prompts | texts that are no leaks | texts | dropped |\n|---|---|---|---|")

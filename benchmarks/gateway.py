@@ -1,13 +1,13 @@
 """What the takeover gateway costs the healthy path: latency, rate and memory.
 
 `python -m benchmarks.gateway` prints Markdown tables; it takes some four minutes. nginx answers as
-the service, stands beside the gateway as another proxy, and wrk asks as fast as it can:
+the service, runs next to the gateway as another proxy, and wrk asks as fast as it can:
 `apt-get install nginx wrk`. Every process has one worker. The latency is measured with requests
 that leave 50 times a second to each address in turn, whether or not earlier ones have come back,
 LiteLLM's apart, since it needs more than a core for them.
 CPU is user and system time of the proxy's process for one request, which a busy machine changes
 less than its rate. With `--litellm PYTHON`, or `LITELLM_PYTHON` in the environment, the Python of
-an environment in which `litellm[proxy]` is installed, LiteLLM's proxy stands beside them.
+an environment in which `litellm[proxy]` is installed, LiteLLM's proxy runs next to them.
 """
 
 import argparse
@@ -18,21 +18,18 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
 
-from benchmarks.processes import progress
+from benchmarks.processes import free_port, progress, wait_for
 
 _RATE = 50  # requests a second to each address
 _LATENCY_SECONDS = 20
@@ -117,11 +114,11 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         service, nginx = stack.enter_context(_nginx(folder))
-        gateway_port = _free_port()
+        gateway_port = free_port()
         gateway = stack.enter_context(
             _python(sys.executable, "benchmarks.gateway_process", str(service), str(gateway_port))
         )
-        _wait_for(gateway_port, "/understudy/status")
+        wait_for(gateway_port, "/understudy/status")
         proxies = [
             Proxy("nginx as a proxy", nginx[0], nginx[1]),
             Proxy("gateway, requests of the task", gateway_port, gateway),
@@ -254,19 +251,19 @@ def _body(system: str) -> bytes:
 @contextlib.contextmanager
 def _nginx(folder: Path) -> Iterator[tuple[int, tuple[int, int]]]:
     """Return the service's port, and the port and the worker's process of nginx as a proxy."""
-    service, proxy = _free_port(), _free_port()
+    service, proxy = free_port(), free_port()
     file = folder / "nginx.conf"
     answer = _ANSWER.replace("\\", "\\\\")
     file.write_text(_NGINX.format(folder=folder, service=service, proxy=proxy, answer=answer))
     with _process(["nginx", "-p", str(folder), "-c", str(file)]) as pid:
-        _wait_for(proxy, "/")
+        wait_for(proxy, "/")
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         yield service, (proxy, int(children[0]))
 
 
 @contextlib.contextmanager
 def _litellm(python: str, folder: Path, service: int) -> Iterator[Proxy]:
-    port = _free_port()
+    port = free_port()
     file = folder / "litellm.yaml"
     file.write_text(
         "model_list:\n  - model_name: gemini-x\n    litellm_params:\n"
@@ -278,7 +275,7 @@ def _litellm(python: str, folder: Path, service: int) -> Iterator[Proxy]:
     # The gateway's callers bring their own keys, too.
     without_key = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
     with _process(command, **without_key) as pid:
-        _wait_for(port, "/health/liveliness", seconds=300)
+        wait_for(port, "/health/liveliness", seconds=300)
         yield Proxy("LiteLLM's proxy", port, pid)
 
 
@@ -298,27 +295,6 @@ def _process(command: list[str], **environment: str) -> Iterator[int]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def _wait_for(port: int, path: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit(f"Nothing listens on port {port} after {seconds:g} s.")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _cpu_seconds(pid: int) -> float:

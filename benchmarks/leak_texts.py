@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _PROMPT_WORDS = 40
 _PASSAGES = 60  # of each length, at most
 _RUN = 6  # words
-_MOST_REPEATED = 0.01  # of a page's runs are on pages that prompts come from
+_MAX_REPEATED = 0.01  # of a page's runs are on pages that prompts come from
 UNRELATED_WORDS = (5, 10, 20, 40, 100, 300, 1000, 3000)
 _PRODUCTS = (
     "Echo Lamp", "Terra Kettle", "Quill Lock", "Nimbus Cam", "Vista Blind", "Sonar Speaker",
@@ -62,7 +62,7 @@ def natural_texts() -> tuple[list[str], dict[int, list[str]]]:
     others = pages[len(first) :]
     known = set().union(*(_runs(" ".join(page)) for page in first))
     # Some pages are made of others, in part in other words: they are related.
-    unrelated = [page for page in others if _repeated(page, known) <= _MOST_REPEATED]
+    unrelated = [page for page in others if _repeated(page, known) <= _MAX_REPEATED]
     words = [word for page in unrelated for word in page]
     prompts = passages([word for page in first for word in page], _PROMPT_WORDS, _PASSAGES)
     quoted = set().union(*map(_runs, prompts))

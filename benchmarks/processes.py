@@ -2,8 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +44,30 @@ def ours(module: str, *arguments: str) -> dict[str, Any]:
 def progress(text: str) -> None:
     """Report progress, separate from the results on stdout."""
     print(text, file=sys.stderr, flush=True)
+
+
+def wait_for(port: int, path: str, seconds: float = 60) -> None:
+    """Wait until something answers HTTP on a port of this machine.
+
+    Raises:
+        SystemExit: Nothing does within that many seconds.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit(f"Nothing listens on port {port} after {seconds:g} s.")
+
+
+def free_port() -> int:
+    """Return a port of this machine that is free now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

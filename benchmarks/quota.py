@@ -35,6 +35,8 @@ _TOKENS = 100_000
 class Score(pydantic.BaseModel):
     """The stand-in's cheapest kind of request."""
 
+    own_output: str
+    difference: str
     reason: str
     score: int
 
@@ -101,7 +103,7 @@ def requests(longest: int = 0) -> Iterator[Request]:
             "prompt": f"Where is order {number}?" + " please" * (number * 7919 % (longest + 1)),
             "output": '{"category": "shipping", "priority": "normal", "product": null}',
         }
-        text = "\n".join(block(name, content, "0" * 16) for name, content in parts.items())
+        text = "\n".join(block(name, content, "qwzkfp") for name, content in parts.items())
         yield Request(text, Score, max_output_tokens=256)
 
 

@@ -1,10 +1,10 @@
-"""What capture and shadow mode cost the healthy path: latency beside the gateway without them.
+"""What capture and shadow mode cost the healthy path: latency with them and without.
 
 `python -m benchmarks.shadow` prints a Markdown table; it takes some three minutes. Five gateways
 stand before one service, each in a process of its own: without either, the same once more (what two
 equal gateways differ by), with capture, with capture and shadow, and in canary mode at 0 %.
-Requests leave 25 times a second to each, in an order that is drawn anew each time, whether or not
-earlier ones have come back. All of them are started anew eight times, because a process keeps its
+Requests leave 25 times a second to each, in an order that is drawn each time, whether or not
+earlier ones have come back. All of them are restarted eight times, because a process keeps its
 place in memory, and the differences of medians are compared over the starts. The tuned model of
 shadow mode is a server that answers at once, so that what is measured is the gateway, and not a
 model that computes on the same cores.
@@ -24,8 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,7 +32,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from benchmarks.processes import progress
+from benchmarks.processes import progress, wait_for
 from service_llm.settings import ServiceLLMSettings
 from serving.gateway.app import create_app
 from serving.gateway.server import listen, make_server, run
@@ -249,24 +247,11 @@ def _process(way: str, *arguments: str) -> Iterator[int]:
     command = [sys.executable, "-m", "benchmarks.shadow", "--serve", way, str(port), *arguments]
     process = subprocess.Popen(command, env={**os.environ})
     try:
-        _wait_for(port)
+        wait_for(port, "/understudy/status")
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/understudy/status", timeout=5).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit(f"Nothing listens on port {port}.")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ _PAIRS = 30_000  # until a stream is given up
 _FIRST_LOOK = 100  # of the peer
 _Z = 1.959963984540054
 # Share of requests at which one of the two is right and the other is not, where both are as good.
-_DISAGREEMENT = {"they differ at 4 %": 0.02, "they differ at 10 %": 0.05, "at 20 %": 0.10}
+_DISAGREEMENT = {"4 %": 0.02, "10 %": 0.05, "20 %": 0.10}
+_DIFFER = "where both are as good, they differ on"
 _TRUTHS = {"as good": 0.0, "2 points worse": -0.02, "5 points worse": -0.05, "8 points": -0.08}
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +89,7 @@ def main() -> None:
     print_head(
         f"Wrong verdicts: the model is exactly the margin ({_MARGIN:.0%}) worse, or 1 point beyond "
         f"it; one look after each of {_PAIRS:,} pairs",
-        "pairs", "the model is", "wrong verdicts", "with an interval for one look",
+        _DIFFER, "the model is", "wrong verdicts", "with an interval for one look",
     )  # fmt: skip
     for name, each in _DISAGREEMENT.items():
         for beyond in (0.0, 0.01):
@@ -98,7 +99,7 @@ def main() -> None:
     print()
     print_head(
         f"Pairs until the verdict, margin {_MARGIN:.0%}",
-        "pairs", "the model is", "safe", "worse", "not yet", "half of the verdicts by",
+        _DIFFER, "the model is", "safe", "worse", "not yet", "half of the verdicts by",
         "nine in ten by",
     )  # fmt: skip
     for name, each in _DISAGREEMENT.items():

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import gemma as shared
 from benchmarks import processes
-from benchmarks.aimed import interval
+from benchmarks.student import interval
 
 _SEEDS = 5
 _ROWS_PER_ROUND = 260

@@ -2,7 +2,7 @@
 
 Vertex AI Pipelines resolves an artifact type by its `TYPE_NAME` as an import path, so the types are
 reachable here; they are loaded on first use, because `service_llm` and the plain Python
-beside each executor must import without TFX.
+next to each executor must import without TFX.
 """
 
 from typing import Any

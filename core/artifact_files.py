@@ -36,7 +36,10 @@ SPACE = "space.json"
 # The output folder of a local run
 SUMMARY = "summary.json"
 RUN_PAGE = "report.html"
+PREVIOUS_RUN_PAGE = "report.previous.html"  # of the run before, once another one has started
+LOG = "run.log"
 CONFIDENCE = "serving/confidence.json"
+SWEEP = "sweep.json"
 VERDICT = "verdict.json"
 VERDICT_PAGE = "verdict.html"
 CUTOVER = "cutover.json"

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+# Forms of `training.preset` besides a folder, a built-in name and `SCHEME://…`.
+PACKAGED, GGUF_PREFIX, RANDOM_PREFIX = "packaged:gemma3-270m", "gguf:", "random:"
+
 
 @dataclasses.dataclass(frozen=True)
 class License:
@@ -12,12 +15,18 @@ class License:
         name: For people.
         link: URL of the text; empty where it is not known.
         notice: What has to accompany a copy of the weights; empty where nothing has to.
+        restrictions: What whoever passes the weights on has to pass on with them.
+        wants_copy: Whether a copy of the text has to accompany the weights.
+        name_prefix: What the name of a model that is made from this one begins with.
     """
 
     id: str
     name: str
     link: str
     notice: str = ""
+    restrictions: str = ""
+    wants_copy: bool = False
+    name_prefix: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,3 +44,10 @@ class BaseModel:
     family: str | None
     license: License | None
     is_random: bool = False
+
+
+def expected_of_random_weights(preset: str) -> str:
+    """Say that a coverage rate of 0 % is no fault; empty where the weights are not random."""
+    if not preset.startswith(RANDOM_PREFIX):
+        return ""
+    return f"0 % is expected: {preset} has random weights."

@@ -14,6 +14,7 @@ import pydantic
 
 Role = Literal["system", "user", "assistant"]
 JOINED = "\n\n"  # between messages of one role that follow each other, and after a system text
+JOINED_PARTS = "\n"  # between the text parts of one message, the assistant's excepted
 
 # Readable by Python's `re` and by RE2, which reads it inside TensorFlow graphs.
 _TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\nrtbf]|\\u00[01][0-9a-f])*"'
@@ -123,9 +124,9 @@ def joined_parts(texts: Iterable[str], role: str) -> str:
     Args:
         texts: The parts.
         role: Whose they are. The assistant's are pieces of one answer, as services' clients read
-            them; those of others are texts of their own, and each gets a line, as in the gateway.
+            them; those of others are texts of their own, and each gets a line; see decision 29.
     """
-    return ("" if role == "assistant" else "\n").join(texts)
+    return ("" if role == "assistant" else JOINED_PARTS).join(texts)
 
 
 def has_turns(prompt: str) -> bool:

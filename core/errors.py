@@ -2,6 +2,10 @@
 
 import pydantic
 
+EXIT_BAD_RESULT = 4
+"""Exit status of a command that came to its end with a bad result: a worse model, a walk that went
+back, an alarm, a lost request. 1 is an unexpected failure, as Python's own."""
+
 
 class UserError(Exception):
     """A message that names what was wrong, the value received, and what to do.
@@ -22,7 +26,7 @@ class ModelError(UserError, ValueError):
 
 
 class ModelOutageError(ModelError, OutageError):
-    """A model cannot be downloaded now."""
+    """A model could not be downloaded."""
 
 
 def damaged(what: str, error: Exception) -> UserError:

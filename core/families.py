@@ -4,13 +4,15 @@ Functions of `models` stand here by their names only: what reads the table loads
 edit of one export changes no cache key of what only reads the table.
 """
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from core.artifact_files import GENERATION
-from core.base_model import License
+from core.base_model import GGUF_PREFIX, RANDOM_PREFIX, License
+from core.errors import ModelError
 from core.family import (
     ChatTemplate,
     DecoderLayout,
@@ -64,8 +66,20 @@ LLAMA3_BASE = ChatTemplate(
     markers=_LLAMA3_MARKERS,
 )
 
+# https://qwen.readthedocs.io/en/latest/getting_started/concepts.html#control-tokens-chat-template,
+# without the system prompt of its own; nothing begins a text.
+QWEN = ChatTemplate(
+    prefix="<|im_start|>user\n",
+    suffix="<|im_end|>\n<|im_start|>assistant\n",
+    end="<|im_end|>",
+    between="\n",
+    markers=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+)
 
-def _llama_license(version: str, folder: str, built_with: str, brand: str = "Llama") -> License:
+
+def _llama_license(
+    version: str, folder: str, built_with: str, brand: str = "Llama", prefix: str = "Llama-"
+) -> License:
     name = f"{brand} {version}"
     return License(
         id=f"llama{version}",
@@ -73,15 +87,29 @@ def _llama_license(version: str, folder: str, built_with: str, brand: str = "Lla
         link=f"https://www.llama.com/{folder}/license/",
         notice=f"{built_with}{name} is licensed under the {name} Community License, "
         "Copyright © Meta Platforms, Inc. All Rights Reserved.",
+        restrictions="Their use is subject to the Acceptable Use Policy, "
+        f"https://www.llama.com/{folder}/use-policy/",
+        wants_copy=True,
+        name_prefix=prefix,
     )
 
 
+_LLAMA2_LICENSE = dataclasses.replace(
+    _llama_license("2", "llama2", "", prefix=""),
+    # As its license spells it.
+    notice="Llama 2 is licensed under the LLAMA 2 Community License, Copyright (c) Meta Platforms, "
+    "Inc. All Rights Reserved.",
+)
 _GEMMA_TERMS = License(
     id="gemma",
     name="Gemma Terms of Use",
     link="https://ai.google.dev/gemma/terms",
     notice="Gemma is provided under and subject to the Gemma Terms of Use found at "
     "ai.google.dev/gemma/terms",
+    restrictions="Their use is subject to the restrictions in section 3.2 of these terms and to "
+    "the Gemma Prohibited Use Policy, ai.google.dev/gemma/prohibited_use_policy; whoever passes "
+    "them on has to pass these on, too.",
+    wants_copy=True,
 )
 _APACHE = License("apache-2.0", "Apache License 2.0", "https://www.apache.org/licenses/LICENSE-2.0")
 _GEMMA_DECODER = DecoderLayout("attention", "", "rope_layer", scales_embeddings=True)
@@ -127,9 +155,7 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_GEMMA_DECODER,
         sharding="GemmaBackbone",  # the blocks of all generations have the same names
-        transformers=TransformersFormat(
-            "gemma3", "GemmaTokenizer", pad_token="<pad>", tokenizer_json=True
-        ),
+        transformers=TransformersFormat("gemma3", "GemmaTokenizer", pad_token="<pad>"),
         gguf=GgufFormat(
             {"gemma3_text": "gemma3"},
             norm_offset=1,
@@ -166,9 +192,7 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_GEMMA_DECODER,
         sharding="GemmaBackbone",
-        transformers=TransformersFormat(
-            "gemma", "GemmaTokenizer", pad_token="<pad>", tokenizer_json=True
-        ),
+        transformers=TransformersFormat("gemma", "GemmaTokenizer", pad_token="<pad>"),
         gguf=GgufFormat({"gemma": "gemma", "gemma2": "gemma2"}, norm_offset=1, sliding_window=True),
         tiny={"gemma2-tiny": "gemma2", "gemma-tiny": "gemma"},
     ),
@@ -182,7 +206,9 @@ FAMILIES: tuple[Family, ...] = (
             r"llama3\.3": _llama_license("3.3", "llama3_3", "Built with Llama. "),
             r"llama3\.2": _llama_license("3.2", "llama3_2", "Built with Llama. "),
             r"llama3\.1": _llama_license("3.1", "llama3_1", "Built with Llama. "),
-            "llama3": _llama_license("3", "llama3", "Built with Meta Llama 3. ", "Meta Llama"),
+            "llama3": _llama_license(
+                "3", "llama3", "Built with Meta Llama 3. ", "Meta Llama", "Llama-3-"
+            ),
         },
         contexts={r"llama3\.\d": 131_072, "llama3": 8_192},
         hub_ids={
@@ -197,7 +223,7 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_LLAMA_DECODER,
         sharding="LlamaBackbone",
-        transformers=TransformersFormat("llama", "LlamaTokenizer"),
+        transformers=TransformersFormat("llama"),
         gguf=GgufFormat({"llama": "llama"}, pairs_rotary=True),
         tiny={"llama3-tiny": "llama3"},
     ),
@@ -222,7 +248,7 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_LLAMA_DECODER,
         sharding="LlamaBackbone",  # the same names as Llama's
-        transformers=TransformersFormat("mistral", "LlamaTokenizer"),
+        transformers=TransformersFormat("mistral"),
         gguf=GgufFormat({"mistral": "llama"}, pairs_rotary=True),
         tiny={"mistral-tiny": "mistral"},
     ),
@@ -231,7 +257,7 @@ FAMILIES: tuple[Family, ...] = (
         pattern=r"llama|vicuna1\.5",
         backbones=("LlamaBackbone",),
         chat_template=INSTRUCTION,
-        licenses={r"llama2|vicuna1\.5": _llama_license("2", "llama2", "")},
+        licenses={r"llama2|vicuna1\.5": _LLAMA2_LICENSE},
         contexts={r"(llama2|vicuna1\.5)(?!.*\dk)": 4_096},  # "-16k" and "-32k" were extended
         hub_ids={
             "llama2_7b_en": "meta-llama/Llama-2-7b-hf",
@@ -239,9 +265,33 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_LLAMA_DECODER,
         sharding="LlamaBackbone",
-        transformers=TransformersFormat("llama", "LlamaTokenizer"),
+        transformers=TransformersFormat("llama"),
         gguf=GgufFormat({"llama": "llama"}, pairs_rotary=True),
         tiny={"llama2-tiny": "llama2"},
+    ),
+    Family(
+        tag="qwen",
+        pattern=r"qwen(2\.5|3(?!\.))|qwenbackbone|qwen3backbone|qwentiny",
+        backbones=("QwenBackbone", "Qwen3Backbone"),
+        chat_template=QWEN,
+        # Qwen 2.5 3B and 72B have licenses of their own.
+        licenses={r"qwen3|qwen2\.5.*(?<![\d.])(0\.5|1\.5|7|14|32)b": _APACHE},
+        contexts={r"qwen(2\.5|3)": 32_768},
+        hub_ids={
+            "qwen2.5_0.5b_en": "Qwen/Qwen2.5-0.5B",
+            "qwen2.5_instruct_0.5b_en": "Qwen/Qwen2.5-0.5B-Instruct",
+            "qwen2.5_3b_en": "Qwen/Qwen2.5-3B",
+            "qwen2.5_7b_en": "Qwen/Qwen2.5-7B",
+            "qwen2.5_instruct_32b_en": "Qwen/Qwen2.5-32B-Instruct",
+            "qwen2.5_instruct_72b_en": "Qwen/Qwen2.5-72B-Instruct",
+            "qwen3_0.6b_en": "Qwen/Qwen3-0.6B",
+            "qwen3_1.7b_en": "Qwen/Qwen3-1.7B",
+            "qwen3_4b_en": "Qwen/Qwen3-4B",
+            "qwen3_8b_en": "Qwen/Qwen3-8B",
+            "qwen3_14b_en": "Qwen/Qwen3-14B",
+            "qwen3_32b_en": "Qwen/Qwen3-32B",
+        },
+        tiny={"qwen-tiny": "qwen"},
     ),
 )
 _INSTRUCTED = re.compile(r"(?<![a-z])(it|instruct|instruction|chat)(?![a-z])", re.IGNORECASE)
@@ -277,8 +327,8 @@ def chat_template_for(preset: str) -> ChatTemplate:
             is prompted; the `config.json` of another folder names its family, of other presets the
             name does.
 
-    Returns:
-        Its family's template; Gemma's where nothing names the family.
+    Raises:
+        ModelError: Nothing names a family of the table.
     """
     folder = Path(preset)
     for parent in (folder, folder.parent):
@@ -286,13 +336,25 @@ def chat_template_for(preset: str) -> ChatTemplate:
             return ChatTemplate.from_json((parent / GENERATION).read_text(encoding="utf-8"))
     config = _folder_config(preset)
     name = str(config.get("class_name") or config.get("model_type") or preset)
-    is_published = not config and not preset.startswith("random:")
-    family = family_named(name)
+    is_published = not config and not preset.startswith(RANDOM_PREFIX)
+    family = family_named(name) or (_gguf_family() if preset.startswith(GGUF_PREFIX) else None)
     if family is None:
-        return GEMMA
+        known = ", ".join(dict.fromkeys(family.tag for family in FAMILIES))
+        raise ModelError(
+            f"training.preset is {preset!r}, which names none of the model families ({known}), so "
+            "its chat template is not known. Choose a model with the family in its name, or a "
+            "folder with a config.json that names its class. docs/extend/model_family.md adds a "
+            "family."
+        )
     if family.base_chat_template and is_published and "instruct" not in name.lower():
         return family.base_chat_template
     return family.chat_template
+
+
+def _gguf_family() -> Family | None:
+    """Return the family whose GGUF files are loaded, whatever they are called, if it is one."""
+    found = [family for family in FAMILIES if family.gguf and family.gguf.load]
+    return found[0] if len(found) == 1 else None
 
 
 def context_length(preset: str) -> int:

@@ -102,15 +102,13 @@ class TransformersFormat:
     Attributes:
         export: Function of `models/export/hf_state_dict.py` from a KerasHub backbone to the content
             of `config.json` and the weights by name.
-        tokenizer_class: For a SentencePiece tokenizer.
+        tokenizer_class: For a SentencePiece tokenizer; the default takes `tokenizer.json` as it is.
         pad_token: The tokenizer's padding, if it has one.
-        tokenizer_json: Whether the SentencePiece model is written as a `tokenizer.json`, too.
     """
 
     export: str
-    tokenizer_class: str
+    tokenizer_class: str = "PreTrainedTokenizerFast"
     pad_token: str | None = None
-    tokenizer_json: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

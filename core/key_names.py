@@ -13,7 +13,7 @@ _PREFIXES = (
 )  # fmt: skip
 _RANDOM = re.compile(r"(?=[a-zA-Z]*\d)[a-zA-Z0-9]{20,}", re.ASCII)  # no word of a name
 _USER = re.compile(r"//[^/?#]*@")  # a user name or password in an address
-_LEAST_KEY_CHARACTERS = 30
+_MIN_KEY_CHARACTERS = 30
 FROM_ENVIRONMENT = "env:"
 _NO_NAME = (
     "this looks like a key. Export it as an environment variable, and give the variable's name here"
@@ -27,7 +27,7 @@ def looks_like_key(text: str) -> bool:
 
 def is_key(text: str) -> bool:
     """Whether a text that may be anything, such as a model's name, begins as keys do."""
-    return text.startswith(_PREFIXES) and len(text) >= _LEAST_KEY_CHARACTERS and "/" not in text
+    return text.startswith(_PREFIXES) and len(text) >= _MIN_KEY_CHARACTERS and "/" not in text
 
 
 def may_hold_secret(value: object) -> bool:

@@ -4,7 +4,7 @@ import math
 
 MAX_SEQUENCE_LENGTH = 131_072  # that a setting may have; a model may read less
 MAX_OUTPUT_TOKENS = 8_192
-LEAST_SEQUENCE_LENGTH = 512
+MIN_SEQUENCE_LENGTH = 512
 """Batches are padded to their own longest row, so for a task of short rows this costs nothing, and
 a new row that is much longer than the few known ones is kept."""
 

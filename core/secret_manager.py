@@ -50,7 +50,7 @@ def read_secret(name: str) -> str:
         # The cause is left out: a traceback could show what was received.
         if is_away or status in _PASSING or (status or 0) >= 500:
             raise SecretOutageError(
-                f"The secret {name!r} cannot be read now ({reason}). Check the network, and run "
+                f"The secret {name!r} could not be read ({reason}). Check the network, and run "
                 "the same command again."
             ) from None
         raise SecretError(

@@ -1,6 +1,6 @@
 """What several rooms do with texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def duration(seconds: float) -> str:
@@ -21,3 +21,10 @@ def rename_keys(text: str, names: Mapping[str, str]) -> str:
     for old, new in names.items():
         text = text.replace(f'"{old}":', f'"{new}":')  # in a string the quotes would be escaped
     return text
+
+
+def common_start(texts: Sequence[str]) -> str:
+    """Return what all texts begin with; of no text nothing."""
+    first, last = min(texts, default=""), max(texts, default="")
+    same = zip(first, last, strict=False)
+    return first[: next((n for n, (a, b) in enumerate(same) if a != b), min(len(first), len(last)))]

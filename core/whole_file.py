@@ -21,3 +21,14 @@ def replace_file(path: Path, text: str) -> Path:
         stream.flush()
         os.fsync(stream.fileno())
     return temporary.replace(path)
+
+
+def name_once(written: Path, path: Path) -> None:
+    """Give a written file its name, unless another file has it; the first one stays."""
+    try:
+        os.link(written, path)
+    except FileExistsError:
+        pass
+    except OSError:  # some network file systems have no hard links
+        if not path.exists():
+            written.replace(path)

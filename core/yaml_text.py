@@ -3,7 +3,10 @@
 import yaml
 
 _MAX_VALUES = 100_000  # with every alias counted as often as it is used
-_MAX_TAG_ERRORS = (KeyError, AttributeError, TypeError)  # of PyYAML, for `!!bool x` and its like
+_MAX_NUMBER = 1000  # characters: `1:1:1` in base 60 takes the square of its length in time
+# Of PyYAML, for `!!bool x`, `!!int ""` and their like.
+_TAG_ERRORS = (LookupError, AttributeError, TypeError)
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 Yaml = dict[str, "Yaml"] | list["Yaml"] | str | int | float | bool | None
 
@@ -12,8 +15,8 @@ def read_yaml(text: str) -> Yaml:
     """Read one YAML document.
 
     Raises:
-        ValueError: It is not valid YAML, its aliases expand to more than 100,000 values, or it is
-            nested too deeply.
+        ValueError: It is not valid YAML, its aliases expand to more than 100,000 values, it is
+            nested too deeply, or a number in it has more than 1,000 characters.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -28,7 +31,7 @@ def read_yaml(text: str) -> Yaml:
         raise ValueError(str(error)) from error
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except _MAX_TAG_ERRORS as error:
+    except _TAG_ERRORS as error:
         raise ValueError(f"a tag does not fit its value ({error})") from error
 
 
@@ -42,5 +45,7 @@ def _size(node: yaml.Node, seen: dict[int, int]) -> int:
         size += sum(_size(child, seen) for child in node.value)
     elif isinstance(node, yaml.MappingNode):
         size += sum(_size(key, seen) + _size(value, seen) for key, value in node.value)
+    elif node.tag in _NUMBERS and len(node.value) > _MAX_NUMBER:
+        raise ValueError(f"a number in it has more than {_MAX_NUMBER:,} characters")
     seen[id(node)] = size
     return size

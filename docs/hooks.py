@@ -17,6 +17,8 @@ _DECISIONS = "Decisions"
 _COMMANDS = "commands"
 _LIST_MARK = "<!-- the decisions -->"
 _FENCE = re.compile(r"^ *(```|~~~)")
+# Of notebooks that `python -m notebooks.links` has not pointed at a repository: they lead nowhere.
+_NO_BUTTONS = re.compile(r"^\[Open in Colab\]\(\S*/your-organization/.*\n", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^]]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)")
 
 
@@ -63,6 +65,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
         pages = (docs / uri for uri in _decisions(docs))
         lines = [f"- [{_title(path)}]({path.name})" for path in pages]
         markdown = markdown.replace(_LIST_MARK, "\n".join(lines))
+    markdown = _NO_BUTTONS.sub("", markdown)
     return "\n".join(
         line if is_code else _LINK.sub(resolved, line) for line, is_code in _lines(markdown)
     )

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from core.records import VerdictRow
 from core.reports.coverage import SERVICE, TUNED
 from core.reports.strict import StrictReport
+from judging.output_fields import json_fields
 from judging.settings import GateSettings
-from judging.strict import read_fields
 
 _MIN_SHARE = 0.1  # of the answers: fewer failures of one kind do not make a rate low
 _MIN_ROWS = 3
@@ -41,10 +41,10 @@ def _of_form(rows: Sequence[VerdictRow], *, is_json: bool) -> Iterator[str]:
     cut = [row for row in rows if row.finish == "length"]
     if _are_many(len(cut), len(rows)):
         yield f"{len(cut)} of {len(rows)} answers were cut off: raise generation.max_output_tokens."
-    broken = [row for row in rows if row.finish != "length" and read_fields(row.response) is None]
+    broken = [row for row in rows if row.finish != "length" and json_fields(row.response) is None]
     if is_json and _are_many(len(broken), len(rows)):
         yield (
-            f"{len(broken)} of {len(rows)} answers are no JSON object: the model has not learned "
+            f"{len(broken)} of {len(rows)} answers are not JSON objects: the model has not learned "
             "the form. Train longer (training.epochs) or on more rows (synth.rows_per_round)."
         )
     empty = [row for row in rows if not row.response.strip()]
@@ -69,7 +69,7 @@ def _of_judge(rows: Sequence[VerdictRow]) -> Iterator[str]:
     if _are_many(len(unscored), len(rows)):
         yield (
             f"{len(unscored)} of {len(rows)} answers could not be scored and count as not covered: "
-            "read their reasons, and take another judge if it refuses or writes no JSON."
+            "read their reasons, and choose another judge if it refuses or does not write JSON."
         )
 
 
@@ -80,8 +80,8 @@ def _of_service(rows: Sequence[VerdictRow], gate: GateSettings) -> Iterator[str]
     if rate < gate.threshold_percent:
         yield (
             f"The service LLM itself covers {rate:.1f} %, less than the threshold of "
-            f"{gate.threshold_percent:g} %: a model that learns from it hardly reaches that. Check "
-            "the suspect references, or set evaluator.gate.relative_to_service=true."
+            f"{gate.threshold_percent:g} %: a model that learns from it can hardly do better. "
+            "Check the suspect references, or set evaluator.gate.relative_to_service=true."
         )
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from core.progress import progress
 from core.records import SEED_SPLIT, ResponseRow
-from judging.requests import RequestBuilder, example_pool
+from judging.examples import ExamplePool
+from judging.requests import RequestBuilder
 from judging.schemas import Answer
 from service_llm.types import Reply, ServiceClient
 from task.form import infer_form
@@ -38,7 +39,7 @@ def service_responses(
         judged like any other unusable answer.
     """
     prompts = [row for row in rows if row.sample == 0]
-    pool = example_pool(prompts)
+    pool = ExamplePool(prompts)
     requests = (builder.answer(row, pool, tag=str(n)) for n, row in enumerate(prompts))
     seeds = [row.output for row in prompts if row.split == SEED_SPLIT]
     form = infer_form(seeds, builder.task.output_schema) if seeds else None

@@ -37,12 +37,20 @@ def limits(counts: Sequence[tuple[int, int]]) -> Limits | None:
     covered, total = map(sum, zip(*counts[:_BASELINE], strict=True))
     if not total:
         return None
-    # With one more of each kind, or the limits around 100 % would have no width. Only the width:
-    # a center that is moved is one that steady rates never reach.
-    usual = (covered + 1) / (total + 2)
-    spread = _SIGMAS * math.sqrt(usual * (1 - usual) / counts[-1][1])
+    # The center is an estimate, too, and the same one at every look from here on.
+    error = _standard_error(covered, total, of=1 / counts[-1][1] + 1 / total)
     center = covered / total
-    return Limits(max(0.0, center - spread), center, min(1.0, center + spread))
+    return Limits(max(0.0, center - _SIGMAS * error), center, min(1.0, center + _SIGMAS * error))
+
+
+def _standard_error(covered: int, total: int, *, of: float) -> float:
+    """Return the standard error of a rate, or of a difference, with the inverse of its count.
+
+    With one more of each kind, or the limits around 100 % would have no width. Only the width: a
+    center that is moved is one that steady rates never reach.
+    """
+    usual = (covered + 1) / (total + 2)
+    return math.sqrt(usual * (1 - usual) * of)
 
 
 def drift(counts: Sequence[tuple[int, int]]) -> str | None:
@@ -54,8 +62,9 @@ def drift(counts: Sequence[tuple[int, int]]) -> str | None:
     Reference:
         Western Electric, Statistical quality control handbook (1956): one rate beyond three
         standard errors, or eight in a row on one side of the center. Here a rate within one prompt
-        of it is on neither side: every look asks the same prompts, most of which are answered as
-        before, and one that is not would make a run of all looks.
+        and one standard error of the center is on neither side: every look asks the same prompts,
+        most of which are answered as before, and one that is not would make a run of all looks, as
+        would a center that the first looks have met by chance.
     """
     found = limits(counts)
     if found is None:
@@ -67,7 +76,9 @@ def drift(counts: Sequence[tuple[int, int]]) -> str | None:
     # In prompts, rounded: exactly one is no more than one.
     off = [round(covered - found.center * total, 6) for covered, total in counts if total]
     run = off[_BASELINE:][-_RUN:]
-    if len(run) == _RUN and (max(run) < -1 or min(run) > 1):
+    covered, total = map(sum, zip(*counts[:_BASELINE], strict=True))
+    least = round(1 + counts[-1][1] * _standard_error(covered, total, of=1 / total), 6)
+    if len(run) == _RUN and (max(run) < -least or min(run) > least):
         side = "below" if newest < found.center else "above"
         return f"the last {_RUN} rates are all {side} the usual {usual}"
     return None

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from core.records import CoverageRow, ResponseRow
 from core.reports.coverage import SERVICE
-from judging.requests import JudgedResponse, RequestBuilder, example_pool
+from judging.examples import ExamplePool
+from judging.requests import JudgedResponse, RequestBuilder
 from judging.settings import EvaluatorSettings
 from service_llm.estimate import Expected
 from service_llm.types import Request
@@ -25,6 +26,7 @@ class ExpectedResponses:
     Attributes:
         round: The round, from 1. The baselines stay the same, so the first one pays for them.
         baselines: Models besides the tuned one whose responses ResponseGen makes.
+        baseline_prompts: Prompts that each of them answers; None for all.
         samples: Responses for each prompt.
         repeated: Share of the tuned model's responses, 0 to 1, that were judged before: those of
             the service LLM or of an earlier round.
@@ -34,6 +36,7 @@ class ExpectedResponses:
     baselines: int
     samples: int = 1
     repeated: float = 0.0
+    baseline_prompts: int | None = None
 
     def new(self, prompts: int, settings: EvaluatorSettings) -> int:
         """Count the responses that nothing is known of yet.
@@ -42,14 +45,15 @@ class ExpectedResponses:
             prompts: Of the coverage dataset.
             settings: The service LLM as a baseline is counted as they say.
         """
-        copies, repeated = 0, self.repeated
+        others, repeated = 0, self.repeated
         if self.round == 1:
-            copies = self.baselines * self.samples
+            asked = prompts if self.baseline_prompts is None else self.baseline_prompts
+            others = self.baselines * self.samples * min(prompts, asked)
             if SERVICE in settings.baselines:
-                copies += 1
+                others += prompts
             else:
                 repeated = 0.0
-        return copies * prompts + math.ceil(prompts * self.samples * (1 - repeated))
+        return others + math.ceil(prompts * self.samples * (1 - repeated))
 
 
 class ExpectedEvaluation(NamedTuple):
@@ -87,7 +91,7 @@ def expected_requests(
         ResponseRow(row.id, row.prompt, row.output, row.split, row.tags, row.output, "stop")
         for row in rows
     ]
-    pool = example_pool(shown)
+    pool = ExamplePool(shown)
     shown = [row for row in shown if only in (None, row.split)]
     answers = []
     if responses.round == 1 and SERVICE in settings.baselines:
@@ -96,13 +100,10 @@ def expected_requests(
             answers.append(Expected(builder.answer(row, pool, tag=row.id), reply))
     verdicts = []
     new = responses.new(len(shown), settings)
-    for number, row in enumerate(shown[:new]):
+    for one in builder.votes([JudgedResponse.of(row) for row in shown[:new]]):
         # Responses to one prompt are taken to be alike, and so are their requests.
-        alike = (new - number - 1) // len(shown) + 1
-        judged = JudgedResponse.of(row)
-        for vote in range(settings.votes):
-            verdict = builder.judge(judged, vote, tag="")
-            verdicts.append(Expected(verdict, _VERDICT_CHARACTERS, alike))
+        alike = (new - one.rows[0] - 1) // len(shown) + 1
+        verdicts.append(Expected(one.request, _VERDICT_CHARACTERS * len(one.rows), alike))
     return ExpectedEvaluation(answers, verdicts)
 
 

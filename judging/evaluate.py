@@ -20,6 +20,7 @@ from judging.last_look import is_sealed, make_last_look
 from judging.references import best_scores, closest_first
 from judging.report import Previous, make_findings
 from judging.requests import JudgedResponse, RequestBuilder
+from judging.strict import strict_kind
 from judging.verdicts import Judgement, verdict_row
 from service_llm.types import Reply, ServiceClient
 
@@ -79,13 +80,15 @@ def evaluate(
     """
     settings = builder.settings
     service = service or llm
-    if settings.gate.scorer == scorers.EMBEDDING and embed is None:
+    if embed is None and scorers.needs_embedder(settings.gate.scorer):
         raise UserError(
-            "evaluator.gate.scorer is 'embedding', and no embedding model is configured. Add an"
-            " `embedder` (provider, model) to the configuration, or choose another scorer."
+            f"evaluator.gate.scorer is {settings.gate.scorer!r}, and no embedding model is "
+            "configured. Add an `embedder` (provider, model) to the configuration, or choose "
+            "another scorer."
         )
     sealed = [row for row in responses[TUNED] if is_sealed(row)]
     opened = dict(responses)
+    kind = strict_kind({row.id: row.output for row in opened[TUNED]}.values())
     responses = {
         model: [row for row in rows if not is_sealed(row)] for model, rows in responses.items()
     }
@@ -96,12 +99,14 @@ def evaluate(
     of_models = [JudgedResponse.of(row) for rows in responses.values() for row in rows]
     judgements = judge([*of_models, *(label.judged for label in labels)], llm, builder, settings)
     rows = _verdict_rows(responses, judgements, embed)
+    calibration = calibrate(labels, judgements) if labels else None
     findings = make_findings(
         rows,
         settings,
         judge=described,
+        kind=kind,
         previous=previous,
-        calibration=calibrate(labels, judgements) if labels else None,
+        calibration=calibration,
         sheet=sheet,
     )
     evaluation = Evaluation(
@@ -119,7 +124,9 @@ def evaluate(
             last_rows,
             settings,
             looks=looks or round,
-            references=[row.output for row in opened[TUNED]],
+            kind=kind,
+            errors=calibration[0] if calibration else None,
+            sheet=sheet,
         ),
         last_rows=tuple(row for verdicts in last_rows.values() for row in verdicts),
     )

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from core.records import VerdictRow
 from core.reports.failures import FailureCluster
 from core.reports.strict import StrictKind
+from judging.output_fields import json_fields, same_value, value_text
 from judging.scorers import normalized
-from judging.strict import LABEL, read_fields, same_value, strict_equal, value_text
+from judging.strict import LABEL, strict_equal
 
 CUT_OFF = "cut off"
 _MIN_ROWS = 2  # one failure of its kind is no cluster
@@ -48,7 +49,7 @@ def _clusters_of(row: VerdictRow, kind: StrictKind) -> list[tuple[str, str, str]
         return [("", "", CUT_OFF)]
     if kind == "labels":
         return [(LABEL, normalized(row.output), normalized(row.response))]
-    wanted, given = read_fields(row.output) or {}, read_fields(row.response)
+    wanted, given = json_fields(row.output) or {}, json_fields(row.response)
     if given is None:
         return [("", "", value_text(None, ""))]
     paths = [*wanted, *(path for path in given if path not in wanted)]

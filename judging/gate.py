@@ -44,7 +44,7 @@ def decide(
     rate = rates[settings.split]
     if rate.total == 0:
         raise UserError(
-            f"The gate looks at the split {settings.split!r}, which holds no response. "
+            f"The gate looks at the split {settings.split!r}, which has no responses. "
             "Add coverage rows to it, or set gate.split to another one."
         )
     of_service = None if service is None else service[settings.split]

@@ -1,7 +1,7 @@
 """The order in which people are asked for labels: the rows that tell most come first.
 
-Within a stratum the order is random, so the rows that were labelled when a person stops are a
-random sample of each stratum, and the probability of each is known: the labelled share of it.
+Within a stratum the order is random, so the rows that a person was asked about before stopping are
+a random sample of each stratum, and the probability of each is known: the share of it asked about.
 """
 
 import heapq
@@ -61,11 +61,11 @@ def label_order(strata: Mapping[_T, Stratum], count: int, *, seed: int = 0) -> l
 
 
 def inclusion_probabilities(
-    strata: Mapping[_T, Stratum], labelled: Iterable[_T]
+    strata: Mapping[_T, Stratum], asked: Iterable[_T]
 ) -> dict[Stratum, float]:
-    """Return the labelled share of each stratum: the probability with which it was sampled."""
+    """Return the share of each stratum that was asked about: its rows' probability of being so."""
     sizes = Counter(strata.values())
-    found = Counter(strata[item] for item in labelled)
+    found = Counter(strata[item] for item in asked)
     return {stratum: found[stratum] / size for stratum, size in sizes.items()}
 
 

@@ -58,6 +58,11 @@ class SheetRow:
         sure = {d.answer for d in self.decisions.values() if d.answer != "unsure"}
         return sure == {"covered"} if len(sure) == 1 else None
 
+    @property
+    def unsure(self) -> bool:
+        """Whether people left it open: nobody asked is sure, or two contradict each other."""
+        return bool(self.decisions) and self.covered is None
+
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
@@ -71,10 +76,10 @@ class Sheet:
         return tuple(dict.fromkeys(rater for row in self.rows for rater in row.decisions))
 
     def probabilities(self) -> Mapping[Stratum, float]:
-        """Return the labelled share of each stratum."""
+        """Return the share of each stratum about which people were asked."""
         strata = {row.judged: row.stratum for row in self.rows}
-        labelled = [row.judged for row in self.rows if row.covered is not None]
-        return inclusion_probabilities(strata, labelled)
+        asked = [row.judged for row in self.rows if row.decisions]
+        return inclusion_probabilities(strata, asked)
 
     def with_decision(self, judged: JudgedResponse, rater: str, decision: Decision) -> "Sheet":
         """Return a sheet with one more answer, or with another answer in an earlier one's place."""

@@ -75,7 +75,7 @@ def _places(header: Sequence[str], source: str) -> list[int]:
     if missing:
         raise UserError(
             f"{source} lacks the column {', '.join(missing)}; it has {', '.join(names) or 'none'}. "
-            "Make the file with python -m judging.sample_labels."
+            "Make the file with: understudy sample-labels"
         )
     return [names.index(column) for column in COLUMNS]
 

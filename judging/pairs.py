@@ -7,7 +7,7 @@ from typing import NamedTuple
 from core.reports.coverage import JUDGE
 from judging.judge import judge
 from judging.requests import JudgedResponse, RequestBuilder
-from judging.scorers import Embed, score_all, thresholds
+from judging.scorers import Embed, score_all
 from judging.settings import EvaluatorSettings
 from judging.verdicts import Judgement
 from service_llm.types import ServiceClient
@@ -20,7 +20,8 @@ class PairScore(NamedTuple):
         reference: Score of the reference, 0 or 1.
         response: Score of the response, 0 or 1.
         covered: Whether the response covers the prompt, as an evaluation would say.
-        scored: Whether any of that is known.
+        scored: Whether any of that is known; where not, the response counts as not covered and the
+            reference as correct, as in an evaluation.
         reason: The judge's, or the scorer's figure.
     """
 
@@ -56,14 +57,17 @@ def score_pairs(
         judgements = judge(pairs, llm, builder, settings)
         return [_of_judgement(judgements[pair], settings) for pair in pairs]
     scorer = settings.gate.scorer
-    least = thresholds(settings)[scorer]
+    least = settings.scorer_thresholds[scorer]
     found = score_all([(pair.output, pair.response) for pair in pairs], embed)
-    return [_of_score(scores[scorer], least, scorer) for scores in found]
+    return [
+        _of_score(scores[scorer], least, scorer, is_equal=pair.output == pair.response)
+        for pair, scores in zip(pairs, found, strict=True)
+    ]
 
 
 def _of_judgement(found: Judgement, settings: EvaluatorSettings) -> PairScore:
     if not found.scored:
-        return PairScore(0.0, 0.0, False, False, found.reason)
+        return _unscored(found.reason)
     least = settings.correctness_threshold
     votes = found.votes  # none where the texts are equal
     reference = statistics.median(v.reference_correctness for v in votes) if votes else 5.0
@@ -73,8 +77,14 @@ def _of_judgement(found: Judgement, settings: EvaluatorSettings) -> PairScore:
     )
 
 
-def _of_score(score: float | None, least: float, scorer: str) -> PairScore:
+def _of_score(score: float | None, least: float, scorer: str, *, is_equal: bool) -> PairScore:
+    if score is None and is_equal:
+        return PairScore(1.0, 1.0, True, True, "equal")
     if score is None:
-        return PairScore(0.0, 0.0, False, False, f"{scorer} does not apply")
+        return _unscored(f"{scorer} does not apply")
     is_enough = score >= least
     return PairScore(1.0, float(is_enough), is_enough, True, f"{scorer} {score:.3g}")
+
+
+def _unscored(reason: str) -> PairScore:
+    return PairScore(1.0, 0.0, False, False, reason)

@@ -1,9 +1,10 @@
 """Several right answers to a prompt: a response is compared with the closest one."""
 
 import dataclasses
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 
-from core.records import ResponseRow
+from core.records import ResponseRow, VerdictRow
 from judging.scorers import EMBEDDING, exact_match, json_fields, normalized, rouge_l
 
 
@@ -42,6 +43,22 @@ def best_scores(
         scores[answer, row.response][EMBEDDING] for answer in (row.output, *row.references)
     )
     return found | {EMBEDDING: max(score for score in by_vector if score is not None)}
+
+
+def reference_correctness(rows: Iterable[VerdictRow]) -> dict[tuple[str, str], float]:
+    """Return the median correctness, 1 to 5, that votes give each right answer, by id and text.
+
+    A prompt may have several right answers, and each response was shown with the closest one.
+    """
+    found: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for row in rows:
+        if row.votes:
+            values = [vote.reference_correctness for vote in row.votes]
+            found.setdefault((row.id, row.output), {})[row.response] = values
+    return {
+        key: statistics.median(value for values in by_response.values() for value in values)
+        for key, by_response in found.items()
+    }
 
 
 def _closeness(answer: str, response: str) -> tuple[float, float, float]:

@@ -1,7 +1,6 @@
 """Makes the findings of an evaluation from verdict rows; it reads and writes no file."""
 
 import dataclasses
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,6 +27,7 @@ from core.reports.rates import (
     RelativeRate,
     SplitName,
 )
+from core.reports.strict import StrictKind
 from judging import templates
 from judging.advice import make_advice
 from judging.agreement import agreement
@@ -37,7 +37,8 @@ from judging.failures import failure_clusters
 from judging.gate import decide
 from judging.label_sheet import Sheet
 from judging.rates import observed, percent, rates
-from judging.scorers import EMBEDDING, ROUGE_L, thresholds
+from judging.references import reference_correctness
+from judging.scorers import SCORERS
 from judging.settings import EvaluatorSettings
 from judging.sheet_rates import sheet_rates
 from judging.strict import strict_report
@@ -63,7 +64,7 @@ def describe_judge(provider: str, model: str, settings: EvaluatorSettings) -> Ju
         temperature=settings.temperature,
         similarity_threshold=settings.similarity_threshold,
         correctness_threshold=settings.correctness_threshold,
-        prompt_version=templates.version(templates.JUDGE, settings),
+        prompt_version=templates.judge_version(settings),
         judge_exact_matches=settings.judge_exact_matches,
         rule=settings.gate.rule,
     )
@@ -74,6 +75,7 @@ def make_findings(
     settings: EvaluatorSettings,
     *,
     judge: Judge,
+    kind: StrictKind | None,
     previous: Previous | None = None,
     calibration: tuple[JudgeErrors, Agreement] | None = None,
     sheet: Sheet | None = None,
@@ -84,6 +86,7 @@ def make_findings(
         rows: The verdict rows by model; `tuned` is there.
         settings: The gate and the scorers' thresholds.
         judge: The judge.
+        kind: What the dataset's references are; None for free text.
         previous: The evaluation to compare with.
         calibration: What `calibrate` returned.
         sheet: The label sheet, where the labels are one.
@@ -91,9 +94,8 @@ def make_findings(
     Raises:
         UserError: The gate's split holds no response.
     """
-    strict = {model: found for model in rows if (found := strict_report(rows[model]))}
-    is_json = TUNED in strict and strict[TUNED].kind == "json"
-    models, scorers = _rates(rows), _scorers(rows, settings, is_json=is_json)
+    strict = {model: strict_report(rows[model], kind) for model in rows} if kind else {}
+    models, scorers = _rates(rows), _scorers(rows, settings, is_json=kind == "json")
     scorer = settings.gate.scorer
     decisive = models if scorer == JUDGE else scorers[scorer].models
     relative = _gate_ratio(rows, settings) if settings.gate.relative_to_service else None
@@ -104,10 +106,10 @@ def make_findings(
         consistency=_consistency(rows, settings),
         baselines={model: _baseline(rows, model) for model in rows if model != TUNED},
         change=_change(previous, rows[TUNED], judge) if previous else None,
-        calibration=_calibration(rows, *calibration, sheet) if calibration else None,
+        calibration=_calibration(rows, *calibration, sheet, kind) if calibration else None,
         gate=decide(decisive[TUNED], settings.gate, decisive.get(SERVICE), relative),
         strict=strict,
-        failures=failure_clusters(rows[TUNED], strict[TUNED].kind) if TUNED in strict else (),
+        failures=failure_clusters(rows[TUNED], kind) if kind else (),
         advice=make_advice(rows, strict, settings.gate),
     )
 
@@ -115,7 +117,11 @@ def make_findings(
 def rows_of_gate(rows: Sequence[VerdictRow], settings: EvaluatorSettings) -> Sequence[VerdictRow]:
     """Return the rows as the gate's scorer decides them."""
     scorer = settings.gate.scorer
-    return rows if scorer == JUDGE else rows_by_scorer(rows, scorer, thresholds(settings)[scorer])
+    return (
+        rows
+        if scorer == JUDGE
+        else rows_by_scorer(rows, scorer, settings.scorer_thresholds[scorer])
+    )
 
 
 def _gate_ratio(rows: RowsByModel, settings: EvaluatorSettings) -> RelativeRate:
@@ -145,13 +151,12 @@ def _rates(rows: RowsByModel) -> dict[str, Rates]:
 def _scorers(
     rows: RowsByModel, settings: EvaluatorSettings, *, is_json: bool
 ) -> dict[str, ScorerReport]:
-    embedded = any(EMBEDDING in row.scores for verdicts in rows.values() for row in verdicts)
+    scored = {name for verdicts in rows.values() for row in verdicts for name in row.scores}
     return {
         name: _scorer(rows, name, threshold)
-        for name, threshold in thresholds(settings).items()
-        if (name != EMBEDDING or embedded)
-        # Of JSON objects it counts keys and punctuation: it was 92 % where 17 % were right.
-        and (name != ROUGE_L or not is_json or settings.gate.scorer == ROUGE_L)
+        for name, threshold in settings.scorer_thresholds.items()
+        if (name in scored or not SCORERS[name].needs_embedder)
+        and (SCORERS[name].fits_json or not is_json or settings.gate.scorer == name)
     }
 
 
@@ -174,19 +179,17 @@ def _consistency(rows: RowsByModel, settings: EvaluatorSettings) -> Consistency:
         (row.id, row.response): row for verdicts in rows.values() for row in verdicts if row.votes
     }
     both = flips = 0
-    references: dict[str, list[int]] = {}
     for row in distinct.values():
         by_position = [[vote for vote in row.votes if vote.position == p] for p in ("a", "b")]
         if all(by_position):
             both += 1
             first, second = (aggregate(votes, settings).covered for votes in by_position)
             flips += first != second
-        references.setdefault(row.id, []).extend(v.reference_correctness for v in row.votes)
-    suspect = sorted(
-        key
-        for key, values in references.items()
-        if statistics.median(values) < settings.correctness_threshold
-    )
+    suspect = {
+        row_id
+        for (row_id, _), median in reference_correctness(distinct.values()).items()
+        if median < settings.correctness_threshold
+    }
     unjudged = {
         (row.id, row.response)
         for verdicts in rows.values()
@@ -196,7 +199,7 @@ def _consistency(rows: RowsByModel, settings: EvaluatorSettings) -> Consistency:
     return Consistency(
         responses=both,
         order_flips=flips,
-        suspect_references=tuple(suspect),
+        suspect_references=tuple(sorted(suspect)),
         not_judged=len(unjudged),
     )
 
@@ -219,7 +222,11 @@ def _change(previous: Previous, rows: Sequence[VerdictRow], judge: Judge) -> Cha
 
 
 def _calibration(
-    rows: RowsByModel, errors: JudgeErrors, agreed: Agreement, sheet: Sheet | None
+    rows: RowsByModel,
+    errors: JudgeErrors,
+    agreed: Agreement,
+    sheet: Sheet | None,
+    kind: StrictKind | None,
 ) -> Calibration:
     return Calibration(
         labels=errors.positives + errors.negatives,
@@ -235,7 +242,8 @@ def _calibration(
             )
             for model, verdicts in rows.items()
         },
-        prediction_powered=sheet_rates(rows, sheet) if sheet else {},
+        prediction_powered=sheet_rates(rows, sheet, kind) if sheet else {},
+        unsure=sum(row.unsure for row in sheet.rows) if sheet else 0,
     )
 
 

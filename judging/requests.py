@@ -7,22 +7,18 @@ the journal.
 
 import dataclasses
 import hashlib
-import heapq
-import json
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
 
-from core.conversation import has_turns, json_value
-from core.example_budget import fitting
-from core.records import SEED_SPLIT, Position, ResponseRow, VerdictRow
+from core.example_budget import example_line
+from core.records import Position, ResponseRow, VerdictRow
 from judging import templates
-from judging.schemas import Answer, Verdict
+from judging.examples import ExamplePool
+from judging.schemas import Answer, Verdict, Verdicts
 from judging.settings import EvaluatorSettings
 from service_llm.blocks import block, block_key
 from service_llm.types import Request
 from task.task import Task
-
-_MAX_EXAMPLE_POOL = 256
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -33,13 +29,14 @@ class JudgedResponse:
         prompt: The coverage prompt.
         output: The reference.
         response: What a model answered.
-        references: Other right answers.
+        references: Other right answers. They follow from prompt and output, and a file of labels
+            does not hold them, so they make no response another one.
     """
 
     prompt: str
     output: str
     response: str
-    references: tuple[str, ...] = ()
+    references: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     @classmethod
     def of(cls, row: ResponseRow | VerdictRow) -> Self:
@@ -56,6 +53,11 @@ class JudgedResponse:
         parts = (part.encode() for part in self.texts)
         return hashlib.sha256(b"".join(len(p).to_bytes(8, "big") + p for p in parts)).digest()
 
+    def in_order(self, vote: int) -> tuple[str, str]:
+        """Return response and reference, or the other way round, as a vote shows them."""
+        is_first = response_position(self, vote) == "a"
+        return (self.response, self.output) if is_first else (self.output, self.response)
+
 
 def response_position(judged: JudgedResponse, vote: int) -> Position:
     """Return where the judged response is shown in a vote.
@@ -64,6 +66,20 @@ def response_position(judged: JudgedResponse, vote: int) -> Position:
     with an odd number of votes no position is preferred over all rows.
     """
     return "a" if (judged.digest()[0] + vote) % 2 == 0 else "b"
+
+
+class VoteRequest(NamedTuple):
+    """A request for votes.
+
+    Attributes:
+        request: The request.
+        vote: The number of the vote.
+        rows: The numbers of the responses that it shows, in their order.
+    """
+
+    request: Request
+    vote: int
+    rows: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,14 +98,14 @@ class RequestBuilder:
 
     def judge(self, judged: JudgedResponse, vote: int, *, tag: str) -> Request:
         """Request one vote on a response and its reference."""
-        key = self._key(templates.JUDGE, *judged.texts, str(vote))
-        answers = (judged.response, judged.output)
-        first, second = answers if response_position(judged, vote) == "a" else answers[::-1]
+        text = templates.JUDGE_REFERENCES if judged.references else templates.JUDGE
+        key = self._key(text)
+        first, second = judged.in_order(vote)
         right = (block("right_answer", reference, key) for reference in judged.references)
         # Without others the text is the one that was paid for before.
         named = {"references": "\n".join(right)} if judged.references else {}
         prompt = templates.render(
-            templates.JUDGE_REFERENCES if judged.references else templates.JUDGE,
+            text,
             self.settings,
             **named,
             task=block("task", self.task.text(), key),
@@ -106,74 +122,77 @@ class RequestBuilder:
             tag=tag,
         )
 
-    def answer(self, row: ResponseRow, rows: Sequence[ResponseRow], *, tag: str) -> Request:
+    def judge_rows(self, rows: Sequence[JudgedResponse], vote: int, *, tag: str) -> Request:
+        """Request one vote on each of several rows, which are numbered from 1."""
+        key = self._key(templates.JUDGE_ROWS)
+        blocks = []
+        for number, judged in enumerate(rows, start=1):
+            first, second = judged.in_order(vote)
+            texts = {"prompt": judged.prompt, "answer_a": first, "answer_b": second}
+            blocks += [block(f"{name}_{number}", text, key) for name, text in texts.items()]
+        prompt = templates.render(
+            templates.JUDGE_ROWS,
+            self.settings,
+            task=block("task", self.task.text(), key),
+            rows="\n".join(blocks),
+            count=len(rows),
+        )
+        return Request(
+            prompt=prompt,
+            schema=Verdicts,
+            temperature=self.settings.temperature,
+            max_output_tokens=self.settings.max_output_tokens * len(rows),
+            index=vote,
+            tag=tag,
+        )
+
+    def votes(self, asked: Sequence[JudgedResponse]) -> Iterator[VoteRequest]:
+        """Yield the requests for all votes on responses.
+
+        The rows of a request are in one order in even votes and in the other in odd ones, so that
+        none is always the last.
+
+        Args:
+            asked: The responses.
+        """
+        size = self.settings.rows_per_request if self.settings.prompts.judge is None else 1
+        together = [n for n, judged in enumerate(asked) if not judged.references and size > 1]
+        alone = sorted(set(range(len(asked))) - set(together))
+        for vote in range(self.settings.votes):
+            for number in alone:
+                request = self.judge(asked[number], vote, tag="")
+                yield VoteRequest(request, vote, (number,))
+            for start in range(0, len(together), size):
+                part = tuple(together[start : start + size])
+                part = part if vote % 2 == 0 else part[::-1]
+                request = self.judge_rows([asked[number] for number in part], vote, tag="")
+                yield VoteRequest(request, vote, part)
+
+    def answer(self, row: ResponseRow, pool: ExamplePool, *, tag: str) -> Request:
         """Request the service LLM's own output, with seed pairs as examples but never the row.
 
         Args:
             row: The coverage row, as some model's response row.
-            rows: The rows to take the seeds from.
+            pool: The seeds to show some of.
             tag: Returned with the result.
         """
-        text = templates.ANSWER_CONVERSATION if _has_conversations(rows) else templates.ANSWER
-        key = self._key(text, row.prompt)
-        shown = _examples(row, rows, self.settings)
+        text = templates.ANSWER_CONVERSATION if pool.has_conversations else templates.ANSWER
+        key = self._key(text)
+        shown = map(example_line, pool.shown(row, self.settings))
         prompt = templates.render(
             text,
             self.settings,
             task=block("task", self.task.text(), key),
-            examples="\n".join(block("example", line, key) for line in shown),
+            examples=block("examples", "\n".join(shown), key),
             message=block("message", row.prompt, key),
         )
         return Request(
             prompt=prompt,
             schema=Answer,
             temperature=0.0,
-            max_output_tokens=max(self.settings.max_output_tokens, _answer_tokens(rows)),
+            max_output_tokens=max(self.settings.max_output_tokens, pool.answer_tokens),
             tag=tag,
         )
 
-    def _key(self, kind: str, *parts: str) -> str:
-        return block_key(self.salt, kind, *parts)
-
-
-def _answer_tokens(rows: Sequence[ResponseRow]) -> int:
-    """Return generous room for an answer as long as the longest seed: a token per half character.
-
-    It costs nothing unless it is used; the service's own limit caps it.
-    """
-    return max((2 * len(row.output) for row in rows if row.split == SEED_SPLIT), default=0)
-
-
-def _has_conversations(rows: Sequence[ResponseRow]) -> bool:
-    return any(has_turns(row.prompt) for row in rows if row.split == SEED_SPLIT)
-
-
-def example_pool(rows: Sequence[ResponseRow]) -> list[ResponseRow]:
-    """Select the seeds that examples are picked from: all, or of very many a fixed part.
-
-    Each prompt has an order of its own of the seeds, so without a limit the work grows with the
-    square of the rows.
-
-    Args:
-        rows: The coverage dataset, as some model's response rows.
-    """
-    seeds = [row for row in rows if row.split == SEED_SPLIT]
-    if len(seeds) <= _MAX_EXAMPLE_POOL:
-        return seeds
-    return heapq.nsmallest(
-        _MAX_EXAMPLE_POOL, seeds, key=lambda seed: hashlib.sha256(seed.id.encode()).digest()
-    )
-
-
-def _examples(
-    row: ResponseRow, rows: Sequence[ResponseRow], settings: EvaluatorSettings
-) -> list[str]:
-    seeds = {r.id: r for r in rows if r.split == SEED_SPLIT and r.prompt != row.prompt}
-    ranked = sorted(
-        seeds.values(), key=lambda s: hashlib.sha256(f"{row.id}\0{s.id}".encode()).digest()
-    )
-    shown = fitting(ranked, count=settings.baseline_examples, tokens=settings.max_example_tokens)
-    return [
-        json.dumps({"prompt": json_value(seed.prompt), "output": seed.output}, ensure_ascii=False)
-        for seed in shown
-    ]
+    def _key(self, kind: str) -> str:
+        return block_key(self.salt, kind)

@@ -15,6 +15,23 @@ class Verdict(pydantic.BaseModel):
     correctness_b: int = pydantic.Field(ge=1, le=5)
 
 
+class NumberedVerdict(Verdict):
+    """A vote on the answers of one row."""
+
+    number: int
+
+
+class Verdicts(pydantic.BaseModel):
+    """Votes on several rows."""
+
+    verdicts: list[NumberedVerdict]
+
+    @property
+    def by_number(self) -> dict[int, Verdict]:
+        """The votes by their row; of two with one number the first counts."""
+        return {verdict.number: verdict for verdict in reversed(self.verdicts)}
+
+
 class Answer(pydantic.BaseModel):
     """The output for one message."""
 

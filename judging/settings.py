@@ -1,17 +1,19 @@
 """The settings of LLMEvaluator; the pipeline's presets hold their values."""
 
-import warnings
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import BeforeValidator, Field
 
+from core.former_names import take_former_name
+from core.reports.coverage import JUDGE
+from judging.scorers import SCORERS
 from service_llm.prompt_files import reader
 
 Baseline = Literal["base", "few_shot", "service"]
 Rule = Literal["similar_and_correct", "correct"]
 _OF_JUDGE = ("task", "prompt", "answer_a", "answer_b")
-ScorerName = Literal["judge", "exact_match", "json_fields", "rouge_l", "embedding"]
 
 
 class GateSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -36,8 +38,16 @@ class GateSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     correctness reach their thresholds, `correct` that correctness does, so that a right answer
     other than the reference passes."""
 
-    scorer: ScorerName = "judge"
+    scorer: str = Field(default=JUDGE, json_schema_extra={"enum": [JUDGE, *SCORERS]})
     """What decides that a prompt is covered: the judge, or another scorer."""
+
+    @pydantic.field_validator("scorer")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name != JUDGE and name not in SCORERS:
+            names = ", ".join((JUDGE, *SCORERS))
+            raise ValueError(f"There is no such scorer. Choose one of {names}")
+        return name
 
 
 class EvaluatorPrompts(
@@ -52,6 +62,17 @@ class EvaluatorPrompts(
         str | None, BeforeValidator(reader({"task", "examples", "message"}, {"task", "message"}))
     ] = None
     """Asks for the service LLM's own answer. May use `task`, `examples` and `message`."""
+
+    judge_references: Annotated[
+        str | None,
+        BeforeValidator(reader((*_OF_JUDGE, "references"), (*_OF_JUDGE, "references"))),
+    ] = None
+    """The text of `judge` for prompts with several right answers, which `references` holds."""
+
+    answer_conversation: Annotated[
+        str | None, BeforeValidator(reader({"task", "examples", "message"}, {"task", "message"}))
+    ] = None
+    """The text of `answer` where seeds have several turns."""
 
     def text(self, name: str) -> str | None:
         """Return the text that replaces one of `templates`, if any."""
@@ -72,6 +93,11 @@ class EvaluatorSettings(
     and the same ones in every round. 1,000 give a coverage rate of 80 % an interval of 5 points.
     None for all."""
 
+    max_baseline_prompts: int | None = Field(default=50, ge=10)
+    """Of these, the prompts of each split that the untuned models (`base`, `few_shot`) answer at
+    most, each tag in its share: they are slow, as they rarely end their turn, and a comparison on
+    50 prompts shows what training brought. None for all."""
+
     temperature: float = Field(default=0.0, ge=0, le=2)
     """Sampling temperature of the judge."""
 
@@ -79,6 +105,11 @@ class EvaluatorSettings(
     """Maximum tokens of one verdict, the judge's thinking included. The service LLM's own answers
     have room for twice as many tokens as the longest seed's output has characters, and at least
     this."""
+
+    rows_per_request: int = Field(default=1, ge=1, le=20)
+    """Rows judged in one request. More save tokens, and a verdict may then depend on the rows
+    around it; `python -m benchmarks.judge_rows --preset PRESET` measures how often it does. Rows
+    with several right answers are always judged alone, and so are all with a prompt of your own."""
 
     similarity_threshold: float = Field(default=4.0, ge=1, le=5)
     """Similarity to the reference, 1 to 5, from which a response counts as similar; compared with
@@ -113,30 +144,31 @@ class EvaluatorSettings(
     """Models judged besides the tuned one where their responses are given; `service` is the service
     LLM itself, which answers every prompt once per project."""
 
-    baseline_examples: int = Field(default=6, ge=1, le=32)
+    baseline_examples: int | None = Field(default=None, ge=1, le=32)
     """Seed pairs shown to the baselines that are prompted with examples, `few_shot` and `service`.
-    """
+    None: six; the service LLM is shown all of up to a dozen, as when it answers for training."""
 
     max_example_tokens: int = Field(default=8000, ge=100)
-    """Budget of tokens for these pairs in one prompt, at four characters a token; one pair is shown
-    whatever its length."""
+    """Budget of tokens for these pairs in one prompt, as estimated; one pair is shown whatever its
+    length."""
 
     labels_uri: str = ""
-    """CSV with human labels, made with `python -m judging.sample_labels`; empty for none."""
+    """CSV with human labels, made with `understudy sample-labels`; empty for none."""
+
+    @property
+    def scorer_thresholds(self) -> Mapping[str, float]:
+        """The score from which each scorer counts a prompt as covered."""
+        return {
+            name: getattr(self, scorer.threshold)
+            if isinstance(scorer.threshold, str)
+            else scorer.threshold
+            for name, scorer in SCORERS.items()
+        }
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _take_former_name(cls, values: object) -> object:
-        if not isinstance(values, dict) or "precision_threshold" not in values:
-            return values
-        warnings.warn(
-            "evaluator.precision_threshold is called evaluator.correctness_threshold now. It still "
-            "works; rename it in your preset.",
-            FutureWarning,
-            stacklevel=2,
-        )
-        kept = {key: value for key, value in values.items() if key != "precision_threshold"}
-        return {"correctness_threshold": values["precision_threshold"]} | kept
+        return take_former_name(values, "evaluator", "precision_threshold", "correctness_threshold")
 
     @pydantic.model_validator(mode="after")
     def _service_is_measured(self) -> Self:

@@ -5,10 +5,9 @@ text has no strict rate: two right answers are rarely the same text.
 """
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.records import VerdictRow
 from core.reports.rates import OVERALL, SPLITS
@@ -21,20 +20,19 @@ from core.reports.strict import (
     StrictPart,
     StrictReport,
 )
+from judging.output_fields import json_fields, same_value, value_text
 from judging.rates import observed, percent, rate, wilson
 from judging.scorers import normalized
-from task.form import infer_form, loads
+from task.form import infer_form
 
 LABEL = "label"
-ABSENT = "(absent)"
-UNREADABLE = "(not JSON)"
 WARN_POINTS = 15.0
 """Difference of judge and strict scorer, in percentage points, above which a reader is warned."""
 
 _MAX_VALUES = 40  # a field with more reference values has no confusion that one could read
 _MIN_REPEATS = 2.0  # answers for each reference value on average: fewer are free text
 
-Fields = Mapping[str, Any]
+_MIN_JSON = 0.8  # of the references, as where the form of outputs is inferred
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,35 +47,39 @@ class _Outcome:
 
 
 def strict_kind(references: Iterable[str]) -> StrictKind | None:
-    """Tell what kind of outputs the references are: JSON objects, labels, or None for free text."""
-    distinct = list(references)
-    if not distinct:
+    """Tell what kind of outputs the references are: JSON, labels, or None for free text.
+
+    Call it once, with all references of a dataset: a part of them may look like another kind.
+    """
+    texts = list(references)
+    if not texts:
         return None
-    if all(read_fields(text) is not None for text in set(distinct)):
+    structured = sum(json_fields(text) is not None for text in texts)
+    if structured >= _MIN_JSON * len(texts):
         return "json"
-    return "labels" if infer_form(distinct).labels else None
+    return "labels" if infer_form(texts).labels else None
 
 
 def strict_equal(reference: str, answer: str, kind: StrictKind) -> bool:
     """Whether an answer equals its reference in every field, or is the same label.
 
+    A reference that is not JSON where the others are is equal to the same text.
+
     Example:
         >>> strict_equal('{"a": 1, "b": "x"}', '{"b":"x","a":1.0}', "json")
         True
     """
-    if kind == "labels":
+    wanted = json_fields(reference) if kind == "json" else None
+    if wanted is None:
         return normalized(reference) == normalized(answer)
-    wanted, given = read_fields(reference), read_fields(answer)
-    if wanted is None or given is None or wanted.keys() != given.keys():
+    given = json_fields(answer)
+    if given is None or wanted.keys() != given.keys():
         return False
     return all(same_value(value, given[path]) for path, value in wanted.items())
 
 
-def strict_report(rows: Sequence[VerdictRow]) -> StrictReport | None:
-    """Compare one model's answers with their references; None where these are free text."""
-    kind = strict_kind({row.id: row.output for row in rows}.values())
-    if kind is None:
-        return None
+def strict_report(rows: Sequence[VerdictRow], kind: StrictKind) -> StrictReport:
+    """Compare one model's answers with their references."""
     parts = {
         split: strict_part([row for row in rows if split in (OVERALL, row.split)], kind)
         for split in SPLITS
@@ -111,27 +113,8 @@ def judge_difference(rows: Sequence[VerdictRow], kind: StrictKind) -> JudgeDiffe
     )
 
 
-def read_fields(text: str) -> Fields | None:
-    r"""Flatten a JSON object to its fields by dotted path; None for any other text.
-
-    An array is one value, and so is an object without keys. A dot in a key is written `\\.`.
-    """
-    try:
-        value = loads(text)
-    except ValueError:
-        return None
-    return dict(_leaves(value, "")) if isinstance(value, dict) else None
-
-
-def value_text(fields: Fields | None, path: str) -> str:
-    """Return a field's value as JSON, or what stands for a field or an object that is not there."""
-    if fields is None:
-        return UNREADABLE
-    return json.dumps(fields[path], ensure_ascii=False) if path in fields else ABSENT
-
-
 def _json_fields(rows: Sequence[VerdictRow]) -> dict[str, FieldAccuracy]:
-    parsed = [(row, read_fields(row.output) or {}, read_fields(row.response)) for row in rows]
+    parsed = [(row, json_fields(row.output) or {}, json_fields(row.response)) for row in rows]
     paths = dict.fromkeys(path for _, wanted, _ in parsed for path in wanted)
     return {
         path: _field(
@@ -252,28 +235,3 @@ def _outcome(row: VerdictRow, *, covered: bool) -> _Outcome:
 
 def _ids(rows: Iterable[VerdictRow]) -> tuple[str, ...]:
     return tuple(sorted({row.id for row in rows}))
-
-
-def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
-    if not isinstance(value, dict) or (path and not value):
-        return [(path, value)]
-    return [
-        leaf
-        for key, child in value.items()
-        for leaf in _leaves(child, f"{path}.{_escaped(key)}" if path else _escaped(key))
-    ]
-
-
-def _escaped(key: str) -> str:
-    return key.replace("\\", "\\\\").replace(".", "\\.")
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal; in Python True == 1, in JSON it is not."""
-    if isinstance(one, bool) != isinstance(other, bool):
-        return False
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same_value, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_value(one[key], other[key]) for key in one)
-    return bool(one == other)

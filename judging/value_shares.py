@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 
 from core.reports.failures import ValueShare
 from core.reports.strict import StrictKind
+from judging.output_fields import ABSENT, UNREADABLE, json_fields, value_text
 from judging.rates import percent
 from judging.scorers import normalized
-from judging.strict import ABSENT, LABEL, UNREADABLE, read_fields, value_text
+from judging.strict import LABEL
 
 ANY_VALUE = "(a value)"
 """Stands for every value of a field that has too many to be told apart, such as a name."""
@@ -18,10 +19,10 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 def output_values(output: str, kind: StrictKind) -> dict[str, str]:
-    """Return an output's values as text by field; `UNREADABLE` for what is no JSON object."""
+    """Return an output's values as text by field; `UNREADABLE` for what is no JSON."""
     if kind == "labels":
         return {LABEL: normalized(output)}
-    fields = read_fields(output)
+    fields = json_fields(output)
     if fields is None:
         return {"": UNREADABLE}
     return {path: value_text(fields, path) for path in fields}

@@ -8,9 +8,10 @@ from core.candidates import CandidateRow
 from core.errors import UserError
 from core.records import SEED_SPLIT, CoverageRow
 from core.whole_file import replace_file
-from judging.strict import read_fields
-from labelling.files import read_decisions
+from labelling.files import check_edited, read_decisions
 from labelling.run import LabelledRun
+from task.coverage.known import KnownPrompts
+from task.coverage.reader import read_coverage
 
 DECISIONS_FILE = "candidates.jsonl"
 ROWS_FILE = "from_traffic.jsonl"
@@ -46,15 +47,14 @@ class CandidateQueue:
         """Resume the decisions in the run's folder, or start.
 
         Raises:
-            UserError: The decisions there are damaged.
+            UserError: The decisions there are damaged, or the coverage dataset cannot be read.
         """
         self.rows_path = run.coverage_dir / ROWS_FILE
         self._path = run.folder / DECISIONS_FILE
         self._decisions = {
             each.candidate.id: each for each in read_decisions(self._path, CandidateDecision)
         }
-        known = {row.prompt for row in run.verdicts}
-        self.candidates = tuple(row for row in run.candidates if row.prompt not in known)
+        self.candidates = tuple(_new(run)) if run.candidates else ()
 
     @property
     def decided(self) -> int:
@@ -86,19 +86,46 @@ class CandidateQueue:
             rater: Who decided.
 
         Raises:
-            UserError: The edited reference cannot be one.
+            UserError: The edited reference cannot be one, or the coverage dataset could not be read
+                with the row; nothing is decided then.
         """
         reference = {"accept": candidate.output, "edit": text, "reject": ""}[choice]
         if choice == "edit":
-            _check(candidate, reference)
+            check_edited(reference, candidate.output, "reject the request")
+        before = dict(self._decisions)
         self._decisions[candidate.id] = CandidateDecision(
             candidate=candidate, choice=choice, reference=reference, rater=rater
         )
+        try:
+            self._write_rows()
+        except UserError:
+            self._decisions = before
+            raise
         lines = (f"{each.model_dump_json()}\n" for each in self._decisions.values())
         replace_file(self._path, "".join(lines))
-        rows = self._rows()
-        if rows or self.rows_path.exists():
-            replace_file(self.rows_path, "".join(f"{row.to_json()}\n" for row in rows))
+
+    def _write_rows(self) -> None:
+        """Write the accepted rows; those before stay where the dataset could not be read with them.
+
+        Raises:
+            UserError: It could not be read.
+        """
+        rows, path = self._rows(), self.rows_path
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        if not rows and before is None:
+            return
+        text = "".join(f"{row.to_json()}\n" for row in rows)
+        if text == before:
+            return
+        replace_file(path, text)
+        try:
+            read_coverage(str(path.parent))
+        except UserError:
+            if before is None:
+                path.unlink()
+            else:
+                replace_file(path, before)
+            raise
 
     def _rows(self) -> list[CoverageRow]:
         return [
@@ -114,11 +141,7 @@ class CandidateQueue:
         ]
 
 
-def _check(candidate: CandidateRow, text: str) -> None:
-    if not text.strip():
-        raise UserError("The reference is empty. Write one, or reject the request.")
-    if read_fields(candidate.output) is not None and read_fields(text) is None:
-        raise UserError(
-            f"The service's answer is a JSON object, and the edited one is not: {text[:80]!r}. "
-            "Correct it, or reject the request."
-        )
+def _new(run: LabelledRun) -> list[CandidateRow]:
+    """Return the candidates that may be seed rows of the dataset as it is now."""
+    known = KnownPrompts(read_coverage(str(run.coverage_dir)))
+    return known.new_seeds([row for row in run.candidates if row.prompt.strip()])

@@ -4,15 +4,18 @@ import csv
 import difflib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.errors import UserError
+from core.records import CoverageRow
 from task.coverage.parsing import parse_csv, parse_jsonl
 from task.coverage.problems import BadRowError
+from task.coverage.reader import LOGGED_FILE
 from task.coverage.rows import check_row
 from task.coverage.split_file import SPLITS_FILE
-from task.splits import DEFAULT_HOLDOUT_PERCENT
+from task.splits import DEFAULT_HOLDOUT_PERCENT, normalized
 
 _PARSERS = {".jsonl": parse_jsonl, ".csv": parse_csv}
 # How JSON lines are written: the first of these that reproduces a line is the line's own.
@@ -24,43 +27,105 @@ _JSON_STYLES: tuple[dict[str, Any], ...] = (
 )
 
 
-class _Edit(NamedTuple):
-    """A record of a coverage file and its new reference; lines are counted from 0."""
+class Replacement(NamedTuple):
+    """One right answer of a coverage row, and the one that takes its place."""
 
+    before: str
+    now: str
+
+
+class _Located(NamedTuple):
+    """A record of a coverage file that can be read; lines are counted from 0."""
+
+    path: Path
     first: int
     fields: dict[str, Any]
-    output: str
+    row: CoverageRow
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return (self.row.output, *self.row.references)
 
 
-def coverage_diff(folder: Path, references: Mapping[str, str]) -> str:
-    """Write the diff that puts new references into a coverage dataset.
+class _Edit(NamedTuple):
+    """A record and its right answers from now on, the output first."""
 
-    `patch -p1 -d FOLDER < FILE` applies it. Only the lines of the edited rows change; rows that
-    hold the new reference already do not.
+    record: _Located
+    answers: Sequence[str]
+
+
+def coverage_diff(folder: Path, replacements: Mapping[str, Replacement]) -> str:
+    """Write the diff that replaces right answers in a coverage dataset.
+
+    `patch -p1 -d FOLDER < FILE` applies it. Only the lines of the edited rows change. A row's other
+    right answers stay, in its own record and in those that repeat its prompt.
 
     Args:
         folder: The coverage dataset, in JSONL and CSV files.
-        references: New reference by the row's id. Ids that the dataset does not hold are left out.
+        replacements: By the row's id. Ids that the dataset does not hold are left out.
+
+    Raises:
+        UserError: A row with several right answers holds neither the one to replace nor the new.
     """
-    left = dict(references)  # of the rows that repeat a prompt, the first one holds the reference
-    return "".join(
-        _diff(path, left)
+    paths = [
+        path
         for path in sorted(folder.iterdir())
-        if path.suffix in _PARSERS and not path.name.startswith(".") and path.name != SPLITS_FILE
-    )
+        if path.suffix in _PARSERS
+        and not path.name.startswith(".")
+        and path.name not in (SPLITS_FILE, LOGGED_FILE)
+    ]
+    by_prompt: dict[str, list[_Located]] = {}
+    prompts: dict[str, str] = {}
+    for path in paths:
+        for record in _records(path):
+            prompt = normalized(record.row.prompt)
+            by_prompt.setdefault(prompt, []).append(record)
+            prompts.setdefault(record.row.id, prompt)
+    edits = [
+        edit
+        for row_id, replacement in replacements.items()
+        if row_id in prompts
+        for edit in _edits(row_id, by_prompt[prompts[row_id]], replacement)
+    ]
+    return "".join(_diff(path, [e for e in edits if e.record.path == path]) for path in paths)
 
 
-def _diff(path: Path, left: dict[str, str]) -> str:
-    data = path.read_bytes()
-    text = data.decode("utf-8")
-    old = _lines(text)
+def _records(path: Path) -> Iterator[_Located]:
+    for record in _PARSERS[path.suffix](path.read_bytes()):
+        if not isinstance(record.fields, BadRowError):
+            row = check_row(record.fields, DEFAULT_HOLDOUT_PERCENT).row
+            yield _Located(path, record.line - 1, record.fields, row)
+
+
+def _edits(row_id: str, records: Sequence[_Located], replacement: Replacement) -> Iterator[_Edit]:
+    """Yield what changes in the records of one prompt."""
+    before, now = replacement
+    known = list(dict.fromkeys(answer for record in records for answer in record.answers))
+    if before == now or (before not in known and now in known):
+        return
+    if before not in known and len(known) == 1:  # personal data in it was replaced for the run
+        before = known[0]
+    if before not in known:
+        raise UserError(
+            f"Row {row_id!r} has {len(known)} right answers in the coverage dataset, and "
+            f"{before[:80]!r} is none of them, so it cannot be replaced. Edit the row by hand, "
+            "or keep the reference."
+        )
+    for record in records:
+        if before in record.answers:
+            changed = (now if answer == before else answer for answer in record.answers)
+            yield _Edit(record, list(dict.fromkeys(changed)))
+
+
+def _diff(path: Path, edits: Sequence[_Edit]) -> str:
+    old = _lines(path.read_bytes().decode("utf-8"))
     new = list(old)
-    edits = list(_edits(path, data, left))
     for edit in edits:
+        first = edit.record.first
         if path.suffix == ".csv":
-            _edit_csv(new, old, edit)
+            _edit_csv(new, old, first, edit.answers[0])
         else:
-            new[edit.first] = _edited_json(old[edit.first], edit)
+            new[first] = _edited_json(old[first], edit.answers)
     after = _lines("".join(new))
     lines = difflib.unified_diff(old, after, f"a/{path.name}", f"b/{path.name}")
     return "".join(line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}" for line in lines)
@@ -69,42 +134,34 @@ def _diff(path: Path, left: dict[str, str]) -> str:
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
-def _edits(path: Path, data: bytes, left: dict[str, str]) -> Iterator[_Edit]:
-    for record in _PARSERS[path.suffix](data):
-        if isinstance(record.fields, BadRowError):
-            continue
-        row = check_row(record.fields, DEFAULT_HOLDOUT_PERCENT).row
-        output = left.pop(row.id, row.output)
-        if output != row.output:
-            yield _Edit(record.line - 1, record.fields, output)
-
-
-def _edited_json(line: str, edit: _Edit) -> str:
+def _edited_json(line: str, answers: Sequence[str]) -> str:
     body = line.lstrip("\ufeff").strip()
     start, _, end = line.partition(body)
     fields = json.loads(body)
     style = next((s for s in _JSON_STYLES if json.dumps(fields, **s) == body), _JSON_STYLES[0])
     if "messages" in fields and "output" not in fields:
-        fields["messages"][-1]["content"] = edit.output
+        fields["messages"][-1]["content"] = answers[0]
     else:
-        fields["output"] = edit.output
+        fields["output"] = answers[0]
+    if fields.get("references"):
+        fields["references"] = list(answers[1:])
     return f"{start}{json.dumps(fields, **style)}{end}"
 
 
-def _edit_csv(new: list[str], old: list[str], edit: _Edit) -> None:
+def _edit_csv(new: list[str], old: list[str], first: int, output: str) -> None:
     """Replace the lines of one record, the first by the new record and the others by nothing."""
     header = next(csv.reader(io.StringIO(old[0].lstrip("\ufeff"), newline="")))
-    reader = csv.reader(io.StringIO("".join(old[edit.first :]), newline=""))
+    reader = csv.reader(io.StringIO("".join(old[first:]), newline=""))
     cells = next(reader)
     ending = "\r\n" if old[0].endswith("\r\n") else "\n"
-    cells[[name.strip() for name in header].index("output")] = edit.output
+    cells[[name.strip() for name in header].index("output")] = output
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator=ending).writerow(cells)
-    last = edit.first + reader.line_num
+    last = first + reader.line_num
     text = stream.getvalue()
     is_end = last >= len(old) and not old[-1].endswith("\n")
-    new[edit.first] = text.removesuffix(ending) if is_end else text
-    for number in range(edit.first + 1, last):
+    new[first] = text.removesuffix(ending) if is_end else text
+    for number in range(first + 1, last):
         new[number] = ""
 
 

@@ -10,6 +10,7 @@ import pydantic
 from core.claim import claim_file
 from core.errors import UserError
 from core.jsonl import read_rows
+from judging.output_fields import read_fields
 
 Decision = TypeVar("Decision", bound=pydantic.BaseModel)
 
@@ -27,6 +28,26 @@ def read_decisions(path: Path, kind: type[Decision]) -> list[Decision]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{str(path)!r} cannot be read: {error}.") from error
     return read_rows(text, str(path), kind.model_validate_json)
+
+
+def check_edited(text: str, original: str, instead: str) -> None:
+    """Check a reference that a person has edited.
+
+    Args:
+        text: The edited reference.
+        original: What it was edited from.
+        instead: What can be done instead, for messages: `reject the request`.
+
+    Raises:
+        UserError: It is empty, or no JSON object where the original is one.
+    """
+    if not text.strip():
+        raise UserError(f"The edited reference is empty. Write one, or {instead}.")
+    if read_fields(original) is not None and read_fields(text) is None:
+        raise UserError(
+            f"The original is a JSON object, and the edited reference is not: {text[:80]!r}. "
+            f"Correct it, or {instead}."
+        )
 
 
 @contextlib.contextmanager

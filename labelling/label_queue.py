@@ -1,9 +1,10 @@
 """The queue of answers to label: who is asked what next, kept in the label sheet."""
 
+import dataclasses
 from pathlib import Path
 
 from core.errors import UserError
-from core.reports.coverage import Agreement
+from core.reports.coverage import TUNED, Agreement
 from core.whole_file import replace_file
 from judging.agreement import agreement
 from judging.label_order import label_order, stratum_of
@@ -16,7 +17,6 @@ from judging.label_sheet import (
     write_sheet,
 )
 from judging.requests import JudgedResponse
-from judging.strict import strict_kind
 from labelling.run import LabelledRun
 
 SHEET_FILE = "labels.csv"
@@ -123,7 +123,8 @@ class LabelQueue:
 def new_sheet(run: LabelledRun) -> Sheet:
     """Make the sheet of a run without any label; see `judging.label_order`."""
     rows = sorted(run.answers, key=lambda row: (row.id, row.sample))
-    kind = strict_kind({row.id: row.output for row in rows}.values())
+    strict = run.report.strict.get(TUNED)
+    kind = strict.kind if strict else None
     strata = {JudgedResponse.of(row): stratum_of(row, kind) for row in rows}
     order = label_order(strata, run.count)
     return Sheet(tuple(SheetRow(judged, strata[judged]) for judged in order))
@@ -133,14 +134,16 @@ def _resumed(path: Path, run: LabelledRun) -> Sheet:
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The labels {str(path)!r} cannot be read: {error}.") from error
+        raise UserError(f"The labels {str(path)!r} could not be read: {error}.") from error
     sheet = read_sheet(text, str(path))
-    if {row.judged for row in sheet.rows} != {JudgedResponse.of(row) for row in run.answers}:
+    answers = {judged: judged for judged in map(JudgedResponse.of, run.answers)}
+    if {row.judged for row in sheet.rows} != answers.keys():
         raise UserError(
-            f"{str(path)!r} holds labels of other answers than this evaluation's. Move the file "
-            "away to start anew; labels of other answers can still be used as evaluator.labels_uri."
+            f"{str(path)!r} contains labels for a different evaluation. Move it to start over; "
+            "its labels can still be used as evaluator.labels_uri."
         )
-    return sheet
+    # With the other right answers, which the file lacks.
+    return Sheet(tuple(dataclasses.replace(r, judged=answers[r.judged]) for r in sheet.rows))
 
 
 def _key(judged: JudgedResponse) -> str:

@@ -1,7 +1,7 @@
 """Suspect references: the queue of coverage rows whose reference the judge disagrees with."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import pydantic
@@ -9,9 +9,9 @@ import pydantic
 from core.errors import UserError
 from core.records import VerdictRow
 from core.whole_file import replace_file
-from judging.strict import read_fields
-from labelling.coverage_diff import coverage_diff
-from labelling.files import read_decisions
+from judging.references import reference_correctness
+from labelling.coverage_diff import Replacement, coverage_diff
+from labelling.files import check_edited, read_decisions
 from labelling.run import LabelledRun
 
 DECISIONS_FILE = "references.jsonl"
@@ -42,7 +42,7 @@ class Suspect(NamedTuple):
     Attributes:
         id: Its id.
         prompt: Its prompt.
-        reference: Its reference.
+        reference: Its right answer that the judge rates the worst, where there are several.
         proposal: The answer that the judge rates the most correct, of whichever model; None where
             every answer equals the reference.
     """
@@ -95,26 +95,32 @@ class ReferenceQueue:
             rater: Who decided.
 
         Raises:
-            UserError: There is nothing to accept, or the edited reference cannot be one.
+            UserError: There is nothing to accept, the edited reference cannot be one, or the
+                coverage dataset no longer holds the one to replace.
         """
         if choice == "accept" and suspect.proposal is None:
             raise UserError("There is no other answer to accept. Edit the reference, or keep it.")
         texts = {"accept": suspect.proposal or "", "edit": text, "keep": suspect.reference}
         reference = texts[choice]
         if choice == "edit":
-            _check_reference(suspect, reference)
+            check_edited(reference, suspect.reference, "keep the present one")
         decision = ReferenceDecision(id=suspect.id, choice=choice, reference=reference, rater=rater)
-        self._decisions[suspect.id] = decision
-        lines = (f"{entry.model_dump_json()}\n" for entry in self._decisions.values())
+        decisions = self._decisions | {suspect.id: decision}
+        diff = self._diff(decisions)
+        lines = (f"{entry.model_dump_json()}\n" for entry in decisions.values())
         replace_file(self._path, "".join(lines))
-        replace_file(self.diff_path, self.diff())
+        replace_file(self.diff_path, diff)
+        self._decisions = decisions
 
     def diff(self) -> str:
         """Return the diff of the coverage dataset that holds all edits."""
+        return self._diff(self._decisions)
+
+    def _diff(self, decisions: Mapping[str, ReferenceDecision]) -> str:
         changed = {
-            suspect.id: self._decisions[suspect.id].reference
+            suspect.id: Replacement(suspect.reference, decisions[suspect.id].reference)
             for suspect in self.suspects
-            if suspect.id in self._decisions
+            if suspect.id in decisions
         }
         return coverage_diff(self.coverage_dir, changed)
 
@@ -126,27 +132,23 @@ def find_suspects(run: LabelledRun) -> tuple[Suspect, ...]:
         by_id.setdefault(row.id, []).append(row)
     found = []
     for row_id in run.report.consistency.suspect_references:
-        rows = by_id.get(row_id, [])
-        if rows:
-            found.append(Suspect(row_id, rows[0].prompt, rows[0].output, _proposal(rows)))
+        if rows := by_id.get(row_id):
+            reference = _worst_reference(rows)
+            found.append(Suspect(row_id, rows[0].prompt, reference, _proposal(rows)))
     return tuple(found)
 
 
+def _worst_reference(rows: Sequence[VerdictRow]) -> str:
+    """Return the right answer that the votes rate the least correct."""
+    rated = reference_correctness(rows)
+    return min(rated, key=lambda key: rated[key])[1] if rated else rows[0].output
+
+
 def _proposal(rows: Iterable[VerdictRow]) -> str | None:
-    """Return the answer that the votes rate the most correct, of those unlike the reference."""
+    """Return the answer that the votes rate the most correct, of those unlike any reference."""
     rated = [
         (statistics.median(vote.correctness for vote in row.votes), row.response)
         for row in rows
-        if row.votes and row.response.strip() and row.response != row.output
+        if row.votes and row.response.strip() and row.response not in (row.output, *row.references)
     ]
     return max(rated)[1] if rated else None
-
-
-def _check_reference(suspect: Suspect, text: str) -> None:
-    if not text.strip():
-        raise UserError("The edited reference is empty. Write one, or keep the present one.")
-    if read_fields(suspect.reference) is not None and read_fields(text) is None:
-        raise UserError(
-            f"The reference is a JSON object, and the edited one is not: {text[:80]!r}. Correct "
-            "it, or keep the present one."
-        )

@@ -8,9 +8,9 @@ from core import artifact_files
 from core.candidates import CandidateRow
 from core.errors import UserError
 from core.jsonl import read_rows
-from core.records import VerdictRow
+from core.records import TEST_SPLIT, VerdictRow
 from core.reports.coverage import CoverageReport
-from core.reports.rates import OVERALL, SplitName
+from core.reports.rates import OVERALL
 from core.storage import read_text
 
 
@@ -34,7 +34,7 @@ class LabelledRun:
     folder: Path
     coverage_dir: Path
     model: str
-    split: SplitName
+    split: str
     count: int
     candidates: tuple[CandidateRow, ...] = ()
 
@@ -49,8 +49,8 @@ class LabelledRun:
         if not rows:
             models = ", ".join(dict.fromkeys(row.model for row in self.verdicts))
             raise UserError(
-                f"The evaluation holds no answer of {self.model!r} on {self.split!r}. It holds "
-                f"answers of {models}; choose with --model and --split."
+                f"The evaluation has no answers from {self.model!r} on the {self.split!r} split. "
+                f"It has answers from {models}; choose with --model and --split."
             )
         return rows
 
@@ -61,18 +61,25 @@ def read_run(
     coverage_dir: Path,
     *,
     model: str,
-    split: SplitName,
+    split: str,
     count: int,
     candidates_file: Path | None = None,
 ) -> LabelledRun:
     """Read a CoverageReport artifact.
 
     Raises:
-        UserError: A file of it is missing or damaged.
+        UserError: A file of it is missing or damaged, or the test split was not judged.
     """
     report = CoverageReport.read(os.path.join(report_uri, artifact_files.COVERAGE_REPORT))
-    verdicts_path = os.path.join(report_uri, artifact_files.VERDICTS)
-    rows = read_rows(read_text(verdicts_path), verdicts_path, VerdictRow.from_json)
+    if split == TEST_SPLIT and report.last_look is None:
+        raise UserError(
+            f"The test split was not judged in round {report.round}: it is judged once, after "
+            "the loop, with the kept round, where the dataset has one. Label that round, or choose "
+            "another --split."
+        )
+    files = [artifact_files.VERDICTS, *([artifact_files.TEST_VERDICTS] * (split == TEST_SPLIT))]
+    paths = [os.path.join(report_uri, name) for name in files]
+    rows = [r for path in paths for r in read_rows(read_text(path), path, VerdictRow.from_json)]
     candidates: list[CandidateRow] = []
     if candidates_file and candidates_file.exists():
         text = candidates_file.read_text(encoding="utf-8")

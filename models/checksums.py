@@ -42,8 +42,8 @@ def check_files(model_dir: str, *parts: str) -> None:
         checksum, _, path = line.partition("  ")
         if path.startswith(parts) and _sha256(os.path.join(model_dir, path)) != checksum:
             raise ModelError(
-                f"The file {path!r} of the model at {model_dir} is not as the Trainer wrote it: it "
-                "is damaged. Restore it from a copy. Or remove the folder "
+                f"The file {path!r} of the model at {model_dir} differs from what the Trainer "
+                "wrote: it is damaged. Restore it from a copy. Or remove the folder "
                 f"{os.path.dirname(model_dir)} and run the same command again: the model is "
                 "trained again, and nothing is paid for again."
             )

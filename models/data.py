@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 IGNORED_LABEL = -1
 # XLA compiles a program for every shape, so its shapes are few.
 _XLA_PAD_MULTIPLE = 16
+_TENSORFLOW_XLA_PAD_MULTIPLE = 64  # whose compilation of a shape takes longer than JAX's
 _TOKENIZED_AT_ONCE = 1024
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +29,7 @@ class TokenizedRow:
     """One training row.
 
     Attributes:
-        tokens: Beginning of sequence, prompt, response, end of turn.
+        tokens: Beginning of sequence, where the family has one, prompt, response, end of turn.
         response_start: Index of the response's first token in `tokens`.
     """
 
@@ -72,28 +73,34 @@ def tokenize(
 
     Args:
         texts: Formatted prompt and response of each row.
-        tokenizer: A KerasHub tokenizer with a `start_token_id`.
+        tokenizer: A KerasHub tokenizer.
         sequence_length: Maximum tokens per row; None skips none.
         template: The one that the texts were formatted with.
 
     Raises:
         ModelError: The model has no token for the template's end of turn.
     """
-    end = end_token_id(tokenizer, template)
+    start, end = start_tokens(tokenizer), end_token_id(tokenizer, template)
     rows: list[TokenizedRow] = []
-    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
-        part = texts[start : start + _TOKENIZED_AT_ONCE]
+    for first in range(0, len(texts), _TOKENIZED_AT_ONCE):
+        part = texts[first : first + _TOKENIZED_AT_ONCE]
         prompts = encode_prompts([prompt for prompt, _ in part], tokenizer, template)
         # A tokenizer does not find a control token such as </s> in a text.
         responses = encode([r.removesuffix(template.end) for _, r in part], tokenizer)
         rows += [
-            TokenizedRow((tokenizer.start_token_id, *prompt, *response, end), 1 + len(prompt))
+            TokenizedRow((*start, *prompt, *response, end), len(start) + len(prompt))
             for prompt, response in zip(prompts, responses, strict=True)
         ]
     kept = tuple(
         row for row in rows if sequence_length is None or len(row.tokens) <= sequence_length
     )
     return TokenizedRows(kept, len(rows) - len(kept))
+
+
+def start_tokens(tokenizer: "Tokenizer") -> tuple[int, ...]:
+    """Return what stands before every text: one token, or none in families such as Qwen."""
+    token = getattr(tokenizer, "start_token_id", None)
+    return () if token is None else (int(token),)
 
 
 def encode(texts: Sequence[str], tokenizer: "Tokenizer") -> list[list[int]]:
@@ -143,16 +150,22 @@ def end_token_id(tokenizer: "Tokenizer", template: ChatTemplate) -> int:
     if not is_known:
         raise ModelError(
             f"The model has no token {template.end!r}, which ends a turn of its family's template. "
-            "Choose a Gemma, Mistral or Llama model whose name names its family."
+            "Choose a Gemma, Mistral, Llama or Qwen model whose name names its family."
         )
     return token
 
 
-def pad_multiple() -> int:
-    """Return what lengths are rounded up to a multiple of on this process' backend."""
+def pad_multiple(*, jit_compile: bool = False) -> int:
+    """Return what lengths are rounded up to a multiple of on this process' backend.
+
+    Args:
+        jit_compile: Whether XLA compiles what is computed on the TensorFlow backend.
+    """
     import keras
 
-    return 1 if keras.backend.backend() == "tensorflow" else _XLA_PAD_MULTIPLE
+    if keras.backend.backend() != "tensorflow":
+        return _XLA_PAD_MULTIPLE
+    return _TENSORFLOW_XLA_PAD_MULTIPLE if jit_compile else 1
 
 
 def label_weights(labels: Sequence[Array]) -> list[Array]:

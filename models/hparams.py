@@ -34,7 +34,8 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the base weights; trained weights are always float32. `auto` is bfloat16 where
-    the machine is fast at it (a GPU, AMX or AVX512-BF16), else float32."""
+    the machine is fast at it (a TPU, an NVIDIA GPU since Ampere, which T4, V100 and P100 are not,
+    AMX or AVX512-BF16), else float32."""
 
     quantization: Literal["none", "int8"] = "none"
     """`int8` keeps the weights of the base model's projections in 8 bits, in memory and in the
@@ -48,6 +49,11 @@ class TrainHParams(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
 
     method: Literal["lora", "full"] = "lora"
     """`lora` trains low-rank factors next to frozen weights, `full` all weights."""
+
+    jit_compile: bool | None = None
+    """Whether XLA compiles a step on the TensorFlow backend, once for each of a few lengths; None
+    does where there is an accelerator: on CPUs it doubles the time of the first step and gains
+    nothing after it. On the JAX backend it always does."""
 
     lora_rank: int = Field(8, ge=1, le=512)
     """Rank of the LoRA factors."""

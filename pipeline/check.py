@@ -5,10 +5,11 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from components.hf_pusher.base_terms import base_of, repository_name, terms_warnings
 from components.hf_pusher.credentials import describe_push
 from core.conversation import has_turns, user_turns
 from core.errors import UserError
@@ -16,17 +17,19 @@ from core.records import HOLDOUT_SPLIT, SEED_SPLIT, TEST_SPLIT, CoverageRow
 from judging.judged_rows import judged_rows
 from judging.rates import wilson
 from pipeline.check_lengths import length_lines, model_view
+from pipeline.check_logged import logged_lines
 from pipeline.check_privacy import privacy_lines
+from pipeline.check_prompts import raise_if_unused
 from pipeline.config import Config
-from pipeline.lengths import measure, raise_if_cut
+from pipeline.lengths import RowLengths, measure, raise_if_cut
 from pipeline.local.standin_server import STANDIN_URL_VARIABLE
-from pipeline.logged import logged_line, logged_rows
+from pipeline.logged import logged_rows
 from pipeline.scaffold import TO_REPLACE
 from pipeline.terminal import WIDTH
 from service_llm.secrets import check_environment
 from service_llm.served import shutdown_warning
 from service_llm.terms import terms_line
-from task.coverage.reader import persist_splits, read_coverage, read_dataset
+from task.coverage.reader import persist_splits, read_dataset
 from task.coverage.redaction import redacted_rows
 from task.form import describe_fields, infer_form, what_labels_lack
 
@@ -37,15 +40,39 @@ _LISTED_TAGS = 12
 _YAML_WIDTH = WIDTH - 28  # lines end after the word that passes it, and stand indented
 
 
+class Checked(NamedTuple):
+    """What was understood of a task.
+
+    Attributes:
+        text: A line for each finding, of any length.
+        rows: As a run reads them.
+        lengths: Of the rows, in tokens.
+    """
+
+    text: str
+    rows: Sequence[CoverageRow]
+    lengths: RowLengths
+
+    def raise_if_cut(self, config: Config) -> None:
+        """Refuse limits of tokens that the rows do not fit, as a run does.
+
+        Raises:
+            UserError: It names the rows.
+        """
+        raise_if_cut(config, self.rows, self.lengths)
+
+
 def check_task(config: Config, listed: int | None = _LISTED) -> str:
+    """Return the text of `checked_task`."""
+    return checked_task(config, listed).text
+
+
+def checked_task(config: Config, listed: int | None = _LISTED) -> Checked:
     """Report what was understood of a task: its rows, their form, and where they would go.
 
     Args:
         config: The configuration of a run.
         listed: Rows that a list names at most; None for all.
-
-    Returns:
-        A line for each finding, of any length.
 
     Raises:
         UserError: A row is bad or still to be replaced.
@@ -53,6 +80,7 @@ def check_task(config: Config, listed: int | None = _LISTED) -> str:
     persist_splits(config.coverage_dir, test_percent=config.splits.test_percent)
     rows, merged = read_dataset(config.coverage_dir)
     raise_if_to_replace(config, rows)
+    raise_if_unused(config, rows)
     logged = logged_rows(config)
     personal = privacy_lines([*rows, *logged], config, listed)
     rows = redacted_rows(rows, config.privacy)  # as the run reads them
@@ -60,26 +88,24 @@ def check_task(config: Config, listed: int | None = _LISTED) -> str:
     paragraphs = [
         *_row_lines(rows, config.evaluator.max_prompts),
         *_answer_lines(rows, merged),
-        *([logged_line(logged)] if logged else []),
         *_form_lines(rows, config, listed),
         *length_lines(config, rows, lengths),
+        *(logged_lines(config, rows, lengths, logged, listed) if logged else []),
         *model_view(config, rows, lengths),
         *personal,
-        describe_push(config.push_settings, config.task.name, logged=len(logged)),
+        *_push_lines(config, len(logged)),
         terms_line(config.service_llm),
         *_model_warnings(config),
     ]
-    return "\n".join(paragraphs)
+    return Checked("\n".join(paragraphs), rows, lengths)
 
 
-def check_lengths(config: Config) -> None:
-    """Refuse limits of tokens that coverage rows do not fit, as a run does.
-
-    Raises:
-        UserError: It names the rows.
-    """
-    rows = read_coverage(config.coverage_dir)
-    raise_if_cut(config, rows, measure(config, rows))
+def _push_lines(config: Config, logged: int) -> list[str]:
+    """Describe the push, and what the base model's terms ask for in it."""
+    settings = config.push_settings
+    base = base_of(settings, config.training.preset, "")
+    name = repository_name(settings, config.task.name, base)
+    return [describe_push(settings, name, logged=logged), *terms_warnings(settings, base)]
 
 
 def missing(config: Config, to_set: Sequence[str] = ()) -> list[str]:

@@ -67,10 +67,10 @@ def _source(config: Config, lengths: RowLengths) -> str:
     if lengths.start:
         return (
             f"about, counted with the packaged Gemma's tokenizer (that of {preset} is not on this "
-            "machine, and check downloads nothing; a run counts again)"
+            "machine, and check downloads none; a run counts again)"
         )
     return (
-        f"at most (the tokenizer of {preset} is not on this machine, and check downloads nothing; "
+        f"at most (the tokenizer of {preset} is not on this machine, and check downloads none; "
         "a run counts)"
     )
 

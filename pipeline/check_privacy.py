@@ -27,7 +27,7 @@ def privacy_lines(rows: Sequence[CoverageRow], config: Config, listed: int | Non
     if config.vertex and settings.redact:
         lines.append(
             "On Vertex AI placeholders are put in inside the job: in the bucket or the image "
-            f"({config.coverage_dir}) the rows lie as they are."
+            f"({config.coverage_dir}) the rows are stored as they are."
         )
     return lines
 

@@ -113,7 +113,7 @@ class CodeGraph:
     def _data_files(self, reader: Path, path: Path) -> Iterator[Path]:
         if path in (reader, self._root):
             return  # where other paths start
-        # Modules beside the reader count where they are imported.
+        # Modules next to the reader count where they are imported.
         is_own = path in reader.parents
         for file in path.rglob("*") if path.is_dir() else [path]:
             is_code = file.suffix in _GENERATED or (is_own and file.suffix == ".py")

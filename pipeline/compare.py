@@ -9,17 +9,19 @@ import pydantic
 
 from core import artifact_files
 from core.jsonl import read_rows
-from core.records import VerdictRow
+from core.records import TEST_SPLIT, VerdictRow
 from core.reports.coverage import TUNED
 from core.reports.loop import LoopSummary
-from core.reports.rates import OVERALL, SPLITS, RateEstimate, SplitName
+from core.reports.rates import OVERALL, SPLITS, RateEstimate
 from core.storage import read_text
 from judging.comparison import compare
 from judging.rates import rate
-from judging.strict import strict_report
+from judging.strict import strict_kind, strict_part
 from pipeline.local.output_dir import read_summary
 from reports import wording
 
+# The unbiased rate first.
+_SPLITS = (TEST_SPLIT, *SPLITS)
 _ABSENT = "(not set)"
 # Where a run is kept says nothing about what it did.
 _PLACES = frozenset({"output_dir"})
@@ -92,13 +94,17 @@ def _judges(runs: Sequence[LoopSummary]) -> str:
 
 
 def _tuned_rows(run: LoopSummary) -> list[VerdictRow]:
-    path = os.path.join(run.best.artifacts.report, artifact_files.VERDICTS)
-    rows = read_rows(read_text(path), path, VerdictRow.from_json)
+    report = run.best.artifacts.report
+    names = [artifact_files.VERDICTS]
+    if run.best.report.last_look:
+        names.append(artifact_files.TEST_VERDICTS)
+    paths = [os.path.join(report, name) for name in names]
+    rows = [r for path in paths for r in read_rows(read_text(path), path, VerdictRow.from_json)]
     return [row for row in rows if row.model == TUNED]
 
 
 def _rates(verdicts: Sequence[Sequence[VerdictRow]]) -> Iterator[str]:
-    for split in SPLITS:
+    for split in _SPLITS:
         parts = [_of_split(rows, split) for rows in verdicts]
         if not any(parts):
             continue
@@ -110,19 +116,19 @@ def _rates(verdicts: Sequence[Sequence[VerdictRow]]) -> Iterator[str]:
 
 
 def _strict(verdicts: Sequence[Sequence[VerdictRow]]) -> Iterator[str]:
-    reports = [strict_report(rows) for rows in verdicts]
-    first, second = reports
-    if first is None or second is None:
+    kind = strict_kind({row.id: row.output for rows in verdicts for row in rows}.values())
+    if kind is None:
         return
     yield "\nStrict rates (equal to the reference), and fields:"
-    for split in SPLITS:
-        if not first[split].rate.total or not second[split].rate.total:
+    for split in _SPLITS:
+        first, second = (strict_part(_of_split(rows, split), kind) for rows in verdicts)
+        if not first.rate.total or not second.rate.total:
             continue
-        yield f"  {split}: {_rate(first[split].rate)} -> {_rate(second[split].rate)}"
-        others = second[split].fields
-        for name, field in first[split].fields.items():
-            if name in others:
-                yield f"    {name}: {_rate(field.accuracy)} -> {_rate(others[name].accuracy)}"
+        yield f"  {split}: {_rate(first.rate)} -> {_rate(second.rate)}"
+        for name, field in first.fields.items():
+            if name in second.fields:
+                other = second.fields[name].accuracy
+                yield f"    {name}: {_rate(field.accuracy)} -> {_rate(other)}"
 
 
 def _unequal_rows(verdicts: Sequence[Sequence[VerdictRow]]) -> Iterator[str]:
@@ -143,5 +149,8 @@ def _rate(value: RateEstimate) -> str:
     )
 
 
-def _of_split(rows: Sequence[VerdictRow], split: SplitName) -> list[VerdictRow]:
-    return [row for row in rows if split in (OVERALL, row.split)]
+def _of_split(rows: Sequence[VerdictRow], split: str) -> list[VerdictRow]:
+    """Return the rows of a split; overall are those that every round looks at."""
+    if split == OVERALL:
+        return [row for row in rows if row.split != TEST_SPLIT]
+    return [row for row in rows if row.split == split]

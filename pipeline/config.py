@@ -12,8 +12,10 @@ import pydantic
 from components.hf_pusher.settings import PushSettings
 from components.response_gen.settings import GenerationSettings
 from components.synth_data_gen.settings import SynthSettings
+from core.example_budget import FEW_SHOT_EXAMPLES
 from core.yaml_text import read_yaml
 from judging.operation_settings import OperationSettings
+from judging.scorers import needs_embedder
 from judging.settings import EvaluatorSettings
 from models.hparams import TrainHParams
 from pipeline.config_errors import ENV_PREFIX, explain, not_finite
@@ -77,7 +79,7 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docs
 
     embedder: EmbedderSettings | None = None
     """An embedding model, with which SynthDataGen compares prompts, and LLMEvaluator responses with
-    desired outputs."""
+    references."""
 
     splits: SplitSettings = SplitSettings()
     """Seed, holdout and test."""
@@ -123,9 +125,10 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docs
 
     @pydantic.model_validator(mode="after")
     def _gate_has_its_scorer(self) -> Self:
-        if self.evaluator.gate.scorer == "embedding" and self.embedder is None:
+        scorer = self.evaluator.gate.scorer
+        if self.embedder is None and needs_embedder(scorer):
             raise ValueError(
-                "evaluator.gate.scorer is 'embedding', and there is no embedding model; add an "
+                f"evaluator.gate.scorer is {scorer!r}, and there is no embedding model; add an "
                 "'embedder' (provider, model), or set evaluator.gate.scorer to another one"
             )
         return self
@@ -153,7 +156,7 @@ class Config(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docs
         """`generation` of the untuned model that is prompted with examples."""
         return self.generation.model_copy(
             update={
-                "few_shot": self.evaluator.baseline_examples,
+                "few_shot": self.evaluator.baseline_examples or FEW_SHOT_EXAMPLES,
                 "max_example_tokens": self.evaluator.max_example_tokens,
                 "instruction": self.task.instruction.strip(),
             }
@@ -247,7 +250,8 @@ def validate(
     except pydantic.ValidationError as error:
         names = os.environ if environ is None else environ
         raise ConfigError(explain(Config, error, preset, names)) from error
-    if infinite := list(not_finite(values)):
+    # What was validated, since "inf" and 1e999 become numbers there.
+    if infinite := list(not_finite(config.model_dump())):
         raise ConfigError(
             f"The configuration (preset {preset!r}) cannot be used: {', '.join(infinite)}. Give a "
             "finite number, or null where a setting can be switched off."
@@ -280,6 +284,8 @@ def _assign(values: dict[str, Any], path: list[str], value: object, origin: str)
         if child is None:
             child = values[part] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"{origin}: {part!r} is a value ({child!r}) and holds no keys.")
+            raise ConfigError(
+                f"{origin}: {part!r} is a value ({child!r}), not a section with keys."
+            )
         values = child
     values[path[-1]] = value

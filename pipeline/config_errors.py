@@ -20,7 +20,7 @@ def not_finite(value: object, path: str = "") -> Iterator[str]:
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield from not_finite(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             yield from not_finite(inner, f"{path}[{number}]")
 

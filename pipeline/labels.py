@@ -22,7 +22,7 @@ def labels_version(uri: str) -> str:
         return ""
     text = read_text(
         uri,
-        "Set evaluator.labels_uri to a CSV in UTF-8, made with python -m judging.sample_labels, or "
+        "Set evaluator.labels_uri to a CSV in UTF-8, made with `understudy sample-labels`, or "
         "leave it empty.",
     )
     read_labels(text, uri)

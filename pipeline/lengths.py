@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from components.executing import load_function
+from core.base_model import RANDOM_PREFIX
 from core.conversation import chat_messages
 from core.errors import UserError
 from core.families import chat_template_for, context_length
 from core.family import ChatTemplate
 from core.records import CoverageRow
 from core.room import (
-    LEAST_SEQUENCE_LENGTH,
     MAX_OUTPUT_TOKENS,
     MAX_SEQUENCE_LENGTH,
+    MIN_SEQUENCE_LENGTH,
     with_head_room,
 )
 from pipeline.config import Config
@@ -24,7 +25,6 @@ TOKENIZER_FN = "models.loading.tokenizer.load_tokenizer"
 _BYTES_PER_TOKEN = 2  # where no tokenizer is at hand: fewer than in any language or format
 _TEMPLATE_TOKENS = 12
 _LISTED = 5
-_RANDOM = "random:"  # models for tests, whose responses mean nothing at any length
 
 
 class Tokenizer(Protocol):
@@ -45,7 +45,7 @@ class RowLengths(NamedTuple):
         prompts: With the chat template and the start token.
         outputs: With the end of the turn.
         is_own: Whether the model's own tokenizer counted them.
-        start: The token before a prompt; empty without a tokenizer.
+        start: The token before a prompt; empty without a tokenizer, and where nothing is.
         context: Tokens that the model reads at most.
     """
 
@@ -106,7 +106,7 @@ def _measure(
             context=context_length(preset),
         )
     return RowLengths(
-        tuple(1 + count for count in tokenizer.count(prompts)),
+        tuple(bool(tokenizer.start) + count for count in tokenizer.count(prompts)),
         tuple(1 + count for count in tokenizer.count(outputs)),
         tokenizer.is_own,
         tokenizer.start,
@@ -127,7 +127,7 @@ def limits(config: Config, lengths: RowLengths) -> Limits:
     """Return the limits of the configuration, or those that the rows need with head room."""
     sequence, output = config.training.sequence_length, config.generation.max_output_tokens
     return Limits(
-        sequence or with_head_room(max(lengths.totals), lengths.context, LEAST_SEQUENCE_LENGTH),
+        sequence or with_head_room(max(lengths.totals), lengths.context, MIN_SEQUENCE_LENGTH),
         output or with_head_room(max(lengths.outputs), MAX_OUTPUT_TOKENS),
     )
 
@@ -144,7 +144,8 @@ def with_limits(config: Config, rows: Sequence[CoverageRow], *, download: bool =
         UserError: Limits that the configuration sets do not hold the rows.
     """
     sequence, output = config.training.sequence_length, config.generation.max_output_tokens
-    if sequence and output and config.training.preset.startswith(_RANDOM):
+    # The responses of a model for tests mean nothing at any length.
+    if sequence and output and config.training.preset.startswith(RANDOM_PREFIX):
         return config
     lengths = measure(config, rows, download=download)
     raise_if_cut(config, rows, lengths)
@@ -163,7 +164,7 @@ def raise_if_cut(config: Config, rows: Sequence[CoverageRow], lengths: RowLength
         UserError: It names the rows and what to set.
     """
     problems = cut_rows(config, rows, lengths)
-    if problems and lengths.is_own and not config.training.preset.startswith(_RANDOM):
+    if problems and lengths.is_own and not config.training.preset.startswith(RANDOM_PREFIX):
         raise UserError("\n".join(problems))
 
 

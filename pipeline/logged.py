@@ -25,12 +25,3 @@ def logged_rows(config: Config) -> list[CoverageRow]:
             "it with understudy init --sample N --train-on-rest, or set synth.train_on_rest=false."
         )
     return rows
-
-
-def logged_line(rows: list[CoverageRow]) -> str:
-    """Say how many exchanges become training rows."""
-    longest = max(len(row.prompt) for row in rows)
-    return (
-        f"{len(rows):,} logged exchanges to train on, where the filters leave them; the longest "
-        f"prompt has {longest:,} characters. The first round generates what they leave missing."
-    )

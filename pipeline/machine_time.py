@@ -9,15 +9,20 @@ import os
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from core.artifact_files import SUMMARY, VERDICTS
+from core.base_model import RANDOM_PREFIX
 from core.errors import UserError
+from core.example_budget import CHARACTERS_PER_TOKEN
+from core.records import TEST_SPLIT, CoverageRow
 from core.reports.coverage import BASE, FEW_SHOT, TUNED
 from core.reports.loop import LoopSummary, RoundSummary
+from judging.judged_rows import judged_rows
 from pipeline.config import Config
 from pipeline.lengths import RowLengths, limits
 
@@ -28,9 +33,11 @@ _BFLOAT16_GAIN = 1.5
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 _FORWARD_GAIN = 2.0  # reading a prompt costs half of training on it
 _TRAINER_START_SECONDS, _GENERATION_START_SECONDS = 60.0, 20.0  # loading and compiling
+_RANDOM_START = 0.2  # two layers: little to load and compile
 _PROBE_SECONDS, _PROBE_SIZE = 0.5, 768
 _PARAMETERS = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(b|m)(?![a-z\d])")
 _RANDOM_PARAMETERS = 0.3e6
+_UNTUNED = {BASE: "BaseResponseGen", FEW_SHOT: "FewShotResponseGen"}
 
 
 class Speed(NamedTuple):
@@ -52,6 +59,29 @@ class MachineMinutes(NamedTuple):
 
     training: float
     generation: float
+
+
+class Answering(NamedTuple):
+    """Shares of the coverage prompts that are answered, 0 to 1.
+
+    Attributes:
+        tuned: By the tuned model.
+        untuned: By each untuned one.
+    """
+
+    tuned: float = 1.0
+    untuned: float = 1.0
+
+
+ALL = Answering()
+
+
+def answering_of(config: Config, rows: Sequence[CoverageRow]) -> Answering:
+    """Return what share of the coverage rows is answered in a run."""
+    judged = judged_rows(rows, config.evaluator.max_prompts)
+    opened = [row for row in judged if row.split != TEST_SPLIT]
+    sample = judged_rows(opened, config.evaluator.max_baseline_prompts)
+    return Answering(len(judged) / len(rows), len(sample) / len(rows))
 
 
 def machine_speed(config: Config) -> Speed | str:
@@ -84,48 +114,67 @@ def round_minutes(
     round: int,
     logged: int = 0,
     *,
-    answered: float = 1.0,
+    answering: Answering = ALL,
 ) -> MachineMinutes:
-    """Estimate what one round takes on this machine.
+    """Estimate what training and generation of one round take; see `component_seconds`."""
+    seconds = component_seconds(config, lengths, speed, round, logged, answering=answering)
+    generated = sum(seconds.values()) - seconds["Trainer"]
+    return MachineMinutes(seconds["Trainer"] / 60, generated / 60)
+
+
+def component_seconds(
+    config: Config,
+    lengths: RowLengths,
+    speed: Speed,
+    round: int,
+    logged: int = 0,
+    *,
+    answering: Answering = ALL,
+) -> dict[str, float]:
+    """Estimate what the components of one round that run the model take, by their ids.
 
     Args:
         config: The configuration.
         lengths: Tokens of the coverage rows, which new rows are taken to be like.
         speed: Of this machine.
         round: The round, from 1; the rows of the rounds before are trained on again.
-        logged: Logged exchanges to train on; so many fewer rows are generated.
-        answered: Share of the coverage prompts that are answered, 0 to 1.
+        logged: Logged exchanges to train on; so many fewer rows does the first round generate.
+        answering: What share of the coverage prompts is answered.
     """
     row_tokens = statistics.fmean(lengths.totals)
     training = config.training
-    made = max(config.synth.rows_per_round * round, logged)
+    later = config.synth.rows_per_round * (round - 1)
+    made = max(config.synth.rows_per_round, logged) + later
     trained_rows = made * (1 - config.synth.eval_fraction) * training.epochs
     if training.max_steps:
         step = training.batch_size * training.gradient_accumulation
         trained_rows = min(trained_rows, training.max_steps * step)
-    trained = _TRAINER_START_SECONDS + trained_rows * row_tokens / speed.trained
-    generated = _generation_seconds(config, lengths, speed, round, answered)
-    return MachineMinutes(trained / 60, generated / 60)
+    start = _RANDOM_START if training.preset.startswith(RANDOM_PREFIX) else 1.0
+    trained = start * _TRAINER_START_SECONDS + trained_rows * row_tokens / speed.trained
+    generated = _generation_seconds(config, lengths, speed, round, answering)
+    start_seconds = start * _GENERATION_START_SECONDS
+    return {"Trainer": trained} | {n: start_seconds + s for n, s in generated.items()}
 
 
 def _generation_seconds(
-    config: Config, lengths: RowLengths, speed: Speed, round: int, answered: float
-) -> float:
+    config: Config, lengths: RowLengths, speed: Speed, round: int, answering: Answering
+) -> dict[str, float]:
     samples, limit = config.generation.samples, limits(config, lengths).max_output_tokens
-    read = answered * sum(lengths.prompts) / (_FORWARD_GAIN * speed.trained)
-    written = answered * sum(lengths.outputs) / speed.written
-    seconds = _GENERATION_START_SECONDS + samples * (read + written)
-    baselines = {BASE, FEW_SHOT}.intersection(config.evaluator.baselines) if round == 1 else ()
+    read = sum(lengths.prompts) / (_FORWARD_GAIN * speed.trained)
+    written = sum(lengths.outputs) / speed.written
+    tuned = samples * answering.tuned * (read + written)
+    asked = [_UNTUNED[name] for name in _UNTUNED if name in config.evaluator.baselines]
     # Untuned models rarely end their turn. The examples before all prompts are read once.
-    untuned = read + answered * len(lengths.prompts) * limit / speed.written
-    return seconds + len(baselines) * (_GENERATION_START_SECONDS + samples * untuned)
+    endless = answering.untuned * (read + len(lengths.prompts) * limit / speed.written)
+    untuned = dict.fromkeys(asked if round == 1 else (), samples * endless)
+    return {"ResponseGen": tuned, **untuned}
 
 
 def _recorded(config: Config) -> Speed | None:
     """Return the speed of the last round in the output folder that trained the same model."""
     file = Path(config.output_dir, SUMMARY)
     try:
-        rounds = LoopSummary.read(str(file)).rounds
+        rounds = LoopSummary.read(str(file)).at(config.output_dir).rounds
     except (UserError, OSError):
         return None
     for entry in reversed(rounds):
@@ -138,7 +187,7 @@ def _recorded(config: Config) -> Speed | None:
 
 
 def _written_per_second(entry: RoundSummary) -> float | None:
-    """Return response tokens a second of ResponseGen, at four characters a token."""
+    """Return response tokens a second of ResponseGen, as estimated."""
     seconds = sum(node.seconds for node in entry.components if node.node == "ResponseGen")
     seconds = max(seconds - _GENERATION_START_SECONDS, seconds / 2)
     verdicts = Path(entry.artifacts.report, VERDICTS)
@@ -148,11 +197,11 @@ def _written_per_second(entry: RoundSummary) -> float | None:
     except (OSError, ValueError):
         return None
     characters = sum(len(row["response"]) for row in read if row.get("model") == TUNED)
-    return characters / 4 / seconds if seconds and characters else None
+    return characters / CHARACTERS_PER_TOKEN / seconds if seconds and characters else None
 
 
 def _parameters(preset: str) -> float | None:
-    if preset.startswith("random:"):
+    if preset.startswith(RANDOM_PREFIX):
         return _RANDOM_PARAMETERS
     name = preset.rstrip("/").rpartition("/")[2].lower().replace("-", " ").replace("_", " ")
     found = _PARAMETERS.search(name)

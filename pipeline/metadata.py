@@ -32,7 +32,7 @@ class NodeRun:
 
 @dataclasses.dataclass(frozen=True)
 class PipelineRun:
-    """A pipeline run: its id and its nodes by id."""
+    """A pipeline run: its id and its nodes by id, in the order in which they ran."""
 
     run_id: str
     nodes: Mapping[str, NodeRun]
@@ -64,7 +64,8 @@ def latest_run(store: mlmd.MetadataStore, pipeline_name: str) -> PipelineRun:
     run = next(c for c in store.get_contexts_by_execution(newest.id) if c.type_id == run_type)
     nodes = [
         _node_run(store, pipeline_name, execution)
-        for execution in store.get_executions_by_context(run.id)
+        # The store returns the newest first.
+        for execution in sorted(store.get_executions_by_context(run.id), key=lambda e: e.id)
     ]
     return PipelineRun(run.name, {node.node_id: node for node in nodes})
 

@@ -12,6 +12,7 @@ from core.errors import UserError
 from core.records import SEED_SPLIT, CoverageRow, ResponseRow
 from core.reports.coverage import SERVICE
 from core.usage import Usage
+from judging.examples import ExamplePool
 from judging.requests import JudgedResponse
 from judging.requests import RequestBuilder as JudgeRequests
 from pipeline.config import Config
@@ -84,7 +85,7 @@ def probes_of(config: Config, rows: Sequence[CoverageRow]) -> dict[str, list[Pro
     request = builder.judge(JudgedResponse.of(shown[0]), 0, tag="")
     probes[judge].append(Probe("judge", request))
     if SERVICE in config.evaluator.baselines:
-        request = builder.answer(shown[0], shown, tag="")
+        request = builder.answer(shown[0], ExamplePool(shown), tag="")
         probes["service_llm"].append(Probe("baseline answer", request))
     if config.embedder:
         probes["embedder"].append(Probe("embedding", Request(_shortest(rows)[0].prompt, Embedding)))

@@ -7,8 +7,10 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
+from tfx.types import artifact_utils, standard_artifacts
 
 from components.coverage_example_gen.component import CoverageExampleGen
 from components.exporter.component import Exporter
@@ -18,7 +20,9 @@ from components.llm_evaluator.executor import INPUTS
 from components.response_gen.component import ResponseGen
 from components.synth_data_gen.component import SynthDataGen
 from components.trainer.component import Trainer
+from core.records import LOOP_SPLITS
 from core.reports.coverage import BASE, FEW_SHOT, TUNED
+from core.synthetic_records import SYNTHETIC_SPLITS
 from pipeline.code_version import code_version
 from pipeline.config import Config
 from pipeline.edits import Edits
@@ -42,7 +46,7 @@ LOCAL_BEAM_ARGS = (
 )
 
 Parameter = Callable[[str, str], str | RuntimeParameter]
-Until = Literal["synth", "export", "push"]
+Until = Literal["synth", "evaluate", "export", "push"]
 
 
 def create_pipeline(
@@ -59,6 +63,7 @@ def create_pipeline(
     warm_start_uri: str | RuntimeParameter = "",
     looks: int | RuntimeParameter = 0,
     edits: Edits | None = None,
+    rows_uri: str = "",
     until: Until = "push",
     parameter: Parameter = lambda name, value: value,
     beam_pipeline_args: tuple[str, ...] = LOCAL_BEAM_ARGS,
@@ -79,8 +84,10 @@ def create_pipeline(
         warm_start_uri: The Model that the training starts from; empty for the base model.
         looks: Rounds of a loop that has ended and keeps this round; 0 while it has not.
         edits: What a person did with the rows of the round; None where the run did not pause.
-        until: Where the pipeline ends: after the rows (`synth`), before the push (`export`), or
-            at its end.
+        rows_uri: Synthetic Examples to train on in place of new ones; then no prompt of the test
+            split is answered.
+        until: Where the pipeline ends: after the rows (`synth`) or the evaluation (`evaluate`),
+            before the push (`export`), or at its end.
         parameter: Given the name and the value of a setting that one may want to change for a
             single run, returns what the component receives: the value, or a runtime parameter.
         beam_pipeline_args: Options for the components that run on Beam.
@@ -124,7 +131,8 @@ def create_pipeline(
     )
     if until == "synth":
         return pipeline_of(coverage, synth)
-    data = _data_components(config, synth, schema_file)
+    rows = _kept_rows(rows_uri) if rows_uri else synth
+    data = _data_components(config, rows, schema_file)
     hparams = parameter("training", config.training.model_dump_json())
     trainer = Trainer(
         run_fn=RUN_FN,
@@ -138,11 +146,13 @@ def create_pipeline(
         },
         warm_start_uri=warm_start_uri,
     )
-    responses = _response_components(config, parameter, coverage, trainer)
+    responses = _response_components(
+        config, parameter, coverage, trainer, splits=",".join(LOOP_SPLITS) if rows_uri else ""
+    )
     for model in (BASE, FEW_SHOT):
         if model in responses:
             # Minutes of generation are not spent before the service LLM was found to work.
-            responses[model].add_upstream_node(synth)
+            responses[model].add_upstream_node(rows)
     evaluator = LLMEvaluator(
         **{INPUTS[model]: node.outputs["responses"] for model, node in responses.items()},
         service_llm=config.service_llm.model_dump_json(),
@@ -157,6 +167,9 @@ def create_pipeline(
         looks=looks,
         code_version=_version(LLMEvaluator),
     )
+    until_evaluation = [coverage, rows, *data.values(), trainer, *responses.values(), evaluator]
+    if until == "evaluate":
+        return pipeline_of(*until_evaluation)
     exporter = Exporter(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -165,17 +178,8 @@ def create_pipeline(
         hparams=hparams,
         code_version=_version(Exporter, EXPORT_FN),
     )
-    until_export = [
-        coverage,
-        synth,
-        *data.values(),
-        trainer,
-        *responses.values(),
-        evaluator,
-        exporter,
-    ]
     if until == "export":
-        return pipeline_of(*until_export)
+        return pipeline_of(*until_evaluation, exporter)
     pusher = HFPusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -188,7 +192,7 @@ def create_pipeline(
         privacy=config.privacy.model_dump_json(),
         code_version=_version(HFPusher),
     )
-    return pipeline_of(*until_export, pusher)
+    return pipeline_of(*until_evaluation, exporter, pusher)
 
 
 def _version(component: type[BaseComponent], *functions: str) -> str:
@@ -196,10 +200,22 @@ def _version(component: type[BaseComponent], *functions: str) -> str:
     return code_version(component.__module__, *functions)
 
 
+def _kept_rows(uri: str) -> Importer:
+    """Make the node of rows that an earlier round has written, and that were validated then."""
+    splits = artifact_utils.encode_split_names(list(SYNTHETIC_SPLITS))
+    rows = Importer(
+        source_uri=uri,
+        artifact_type=standard_artifacts.Examples,
+        properties={"split_names": splits},
+        output_key="synthetic",
+    )
+    return rows.with_id("KeptRows")
+
+
 def _data_components(
-    config: Config, synth: SynthDataGen, schema_file: str
+    config: Config, rows: SynthDataGen | Importer, schema_file: str
 ) -> dict[str, BaseComponent]:
-    examples = synth.outputs["synthetic"]
+    examples = rows.outputs["synthetic"]
     statistics = StatisticsGen(examples=examples)
     schema = SchemaGen(schema_file, version=code_version(SCHEMA_FILE))
     validator = ExampleValidator(
@@ -224,6 +240,8 @@ def _response_components(
     parameter: Parameter,
     coverage: CoverageExampleGen,
     trainer: Trainer,
+    *,
+    splits: str,
 ) -> dict[str, BaseComponent]:
     """Make a ResponseGen for each model whose responses are judged, by the model's name."""
     shared = {
@@ -233,8 +251,15 @@ def _response_components(
         "code_version": _version(ResponseGen, GENERATE_FN),
     }
     settings = parameter("generation", config.generation.model_dump_json())
-    nodes = {TUNED: ResponseGen(model=trainer.outputs["model"], settings=settings, **shared)}
-    shared["preset"] = config.training.preset
+    nodes = {
+        TUNED: ResponseGen(
+            model=trainer.outputs["model"], settings=settings, splits=splits, **shared
+        )
+    }
+    shared |= {
+        "preset": config.training.preset,
+        "sample": str(config.evaluator.max_baseline_prompts or ""),
+    }
     if BASE in config.evaluator.baselines:
         nodes[BASE] = ResponseGen(settings=settings, **shared).with_id("BaseResponseGen")
     if FEW_SHOT in config.evaluator.baselines:

@@ -46,7 +46,9 @@ def read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"The preset {path} is not valid YAML: {error}.") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"The preset {path} holds {type(values).__name__}, not keys and values.")
+        raise ConfigError(
+            f"The preset {path} contains {type(values).__name__}, not keys and values."
+        )
     parent = values.pop(_EXTENDS, None)
     if not isinstance(parent, str | None):
         raise ConfigError(

@@ -49,6 +49,11 @@ output_dir: output/{name}
 task:
   name: {name}
   instruction: {instruction}{to_set}"""
+_TRAIN_ON_REST = """\
+synth:
+  train_on_rest: true
+  # score_logged: false  # without a request to the service LLM for each of these rows
+"""
 # What only the user knows, where a preset cannot have it right.
 _TO_SET = {
     "gemini": "",
@@ -153,7 +158,7 @@ def create_task(
     targets = [_write_rows(folder, rows)]
     if rest:
         targets.append(write_logged(folder, rest))
-    text = _preset_text(task, service, folder) + ("synth:\n  train_on_rest: true\n" if rest else "")
+    text = _preset_text(task, service, folder) + (_TRAIN_ON_REST if rest else "")
     preset.write_text(text, encoding="utf-8")
     return Created([*targets, preset], notes)
 

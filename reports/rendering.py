@@ -44,11 +44,14 @@ def _environment(*folders: Path) -> jinja2.Environment:
         "duration": duration,
         "fenced": _fenced,
         "known_dollars": wording.known_dollars,
+        "latency": wording.latency,
         "model_name": wording.model_name,
+        "model_size": wording.model_size,
         "holdout_note": wording.holdout_note,
         "number": wording.number,
         "percent": wording.percent,
         "relative": wording.relative,
+        "headline_detail": wording.headline_detail,
         "report_headline": wording.report_headline,
         "scorer_name": wording.scorer_name,
         "seconds": wording.seconds,
@@ -56,6 +59,7 @@ def _environment(*folders: Path) -> jinja2.Environment:
         "start": wording.start,
         "threshold": wording.threshold,
         "transcript": transcript,
+        "unbroken": wording.unbroken,
         "verdict": wording.verdict,
     }
     environment.globals["splits"] = wording.SPLITS
@@ -67,7 +71,7 @@ def _cell(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", html.escape(" ".join(str(text).split()), quote=False))
 
 
-def _fenced(text: str) -> str:
+def _fenced(text: str, language: str = "") -> str:
     """Make a Markdown code block with a fence longer than any run of backticks in the text."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
-    return f"{fence}\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"

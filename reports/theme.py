@@ -2,17 +2,21 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
+from reports.charts import COLORS
 from reports.rendering import render
 
 _SHARED = Path(__file__).parent / "templates"
+FILTER = _SHARED / "filter.js"
+LATER = _SHARED / "later.js"
 
 
 def render_page(
-    template: Path, *further: Path, script: Path | None = None, **values: object
+    template: Path, *further: Path, scripts: Sequence[Path] = (FILTER,), **values: object
 ) -> str:
     """Render an HTML page with style and script inside.
 
@@ -22,11 +26,13 @@ def render_page(
     Args:
         template: The page's template, which extends `base.html.j2`.
         *further: Folders of templates that it includes, besides its own and the shared ones.
-        script: The page's script; default is the shared filter of rows.
+        scripts: The page's scripts, in order; default is the shared filter of rows.
         **values: Its variables.
     """
-    files = (_SHARED / "style.css", script or _SHARED / "filter.js", _SHARED / "refresh.js")
-    style, code, refresh = (file.read_text("utf-8") for file in files)
+    style, code, refresh = (
+        "\n".join(file.read_text("utf-8") for file in files)
+        for files in ((COLORS, _SHARED / "style.css"), scripts, (_SHARED / "refresh.js",))
+    )
     return render(
         template,
         *further,

@@ -10,8 +10,9 @@ from core.reports.coverage import (
     CoverageReport,
     Gate,
 )
-from core.reports.operation import ServiceOrOwn
+from core.reports.operation import OwnAnswers, ServiceOrOwn
 from core.reports.rates import RelativeRate, SplitName
+from core.reports.sweep import SweptModel
 
 SPLITS: tuple[SplitName, ...] = ("holdout", "seed", "overall")  # in the order of the tables
 MODEL_NAMES = {
@@ -20,8 +21,7 @@ MODEL_NAMES = {
     "few_shot": "Untuned model with examples",
     "service": "Service LLM (ceiling)",
 }
-_SCORER_NAMES = {
-    "exact_match": "exact match",
+_SCORER_NAMES = {  # of those that are not written as they are called
     "json_fields": "JSON fields",
     "rouge_l": "ROUGE-L",
     "embedding": "embedding similarity",
@@ -37,6 +37,10 @@ STAND_IN_NOTICE = (
     "The service LLM of this run was a stand-in: a grammar on this machine, not a language model. "
     "It wrote the training data and gave the verdicts. The figures show that the loop works, not "
     "how good Gemma is on your task."
+)
+SWEEP_CAVEAT = (
+    "The best of several models is partly best by luck. Run the whole loop with the one you "
+    "choose: its test split, which none of them has seen, gives the rate to rely on."
 )
 
 _NO_BREAK_SPACE = "\u00a0"
@@ -63,45 +67,59 @@ def report_headline(report: CoverageReport) -> str:
     look, gate = report.last_look, report.gate
     if look is None:
         return headline(gate, report.round)
-    rate = look.models[TUNED]
     verb = "reaches" if look.reached else "stays below"
     by = "" if gate.scorer == JUDGE else f" by {scorer_name(gate.scorer)}"
-    own = "" if look.relative is None else relative_share(look.relative)
     sentence = (
-        f"The tuned model of round {report.round} {verb} the threshold of {threshold(gate)} on "
-        f"prompts that no round had looked at: it covers {rate.rate_percent:.1f} % of the test "
-        f"prompts{by} ({rate.covered} of {rate.total}, 95 % interval {rate.low_percent:.1f} to "
-        f"{rate.high_percent:.1f} %){own}."
+        f"The tuned model of round {report.round} {verb} the threshold: it covers "
+        f"{look.models[TUNED].rate_percent:.1f} % of the test prompts{by}."
     )
     return sentence.replace(" %", f"{_NO_BREAK_SPACE}%")
+
+
+def headline_detail(report: CoverageReport) -> str | None:
+    """Give the counts, intervals and threshold of the headline; None where it has them itself."""
+    look, gate = report.last_look, report.gate
+    if look is None:
+        return None
+    rate = look.models[TUNED]
+    own = "" if look.relative is None else relative_share(look.relative)
+    return (
+        f"That is {rate.covered:,} of {rate.total:,} prompts that no round of this run had looked "
+        f"at (95 % interval {rate.low_percent:.1f} to {rate.high_percent:.1f} %){own}. The "
+        f"threshold is {threshold(gate)}."
+    ).replace(" %", f"{_NO_BREAK_SPACE}%")
 
 
 def relative_share(value: RelativeRate) -> str:
     """Continue a sentence with the rate in percent of the service LLM's; empty without one."""
     if value.percent is None:
         return ""
-    return f", which is {value.percent:.1f} % of the service LLM's own rate there"
+    return (
+        f", and {value.percent:.1f} % of the service LLM's own rate there ("
+        f"{percent(value.low_percent)} to {percent(value.high_percent)})"
+    )
 
 
 def holdout_note(report: CoverageReport) -> str | None:
-    """Say how often the holdout was looked at, beside a rate on the test split; None without."""
+    """Say how often the holdout was looked at, next to a rate on the test split; None without."""
     look, gate = report.last_look, report.gate
     if look is None:
         return None
     once = look.holdout_looks == 1
     rate = report.models[TUNED].holdout
     why = (
-        "one round was judged on it, so nothing was chosen by it"
+        "one round of this run was judged on it, so this run chose nothing by it"
         if once
-        else f"{look.holdout_looks} rounds were judged on it and one was kept, so part of its rate "
-        "may be luck"
+        else f"{look.holdout_looks} rounds of this run were judged on it and one was kept, so part "
+        "of its rate may be luck"
     )
     decided = "The gate decided" if gate.split == "holdout" else "Rounds are chosen"
     by = "on the holdout" if gate.split == "holdout" else f"on {gate.split}"
     return (
         f"{decided} {by}. The judge counts {percent(rate.rate_percent)} of the holdout as covered "
-        f"({percent(rate.low_percent)} to {percent(rate.high_percent)}): {why}. The test split was "
-        "judged once, at the end."
+        f"({percent(rate.low_percent)} to {percent(rate.high_percent)}): {why}. This run judged "
+        "the test split once, at the end. Runs before it on the same rows were further looks at "
+        "both."
     )
 
 
@@ -123,8 +141,9 @@ def caveat(gate: Gate) -> str | None:
         low, reached, high = ratio.low_percent, gate.relative_threshold_percent, ratio.high_percent
     if not low < reached < high:
         return None
+    where = "Over all prompts" if gate.split == "overall" else f"On the {gate.split}"
     return (
-        f"The threshold lies inside the interval: with {rate.total} answers, chance alone "
+        f"{where} the threshold lies inside the interval: with {rate.total} answers, chance alone "
         "may decide on which side of it the rate falls. More coverage prompts make it narrower."
     )
 
@@ -193,12 +212,17 @@ def model_name(model: str) -> str:
 
 def scorer_name(name: str) -> str:
     """Return what a scorer is called."""
-    return _SCORER_NAMES.get(name, name)
+    return _SCORER_NAMES.get(name, name.replace("_", " "))
 
 
 def percent(value: float | None) -> str:
     """Format a percentage with one decimal; a dash where there is none."""
     return "-" if value is None else f"{value:.1f} %"
+
+
+def unbroken(text: str) -> str:
+    """Keep a text on one line."""
+    return text.replace(" ", _NO_BREAK_SPACE)
 
 
 def number(value: float | None) -> str:
@@ -223,6 +247,26 @@ def known_dollars(value: float | None) -> str:
 def seconds(value: float) -> str:
     """Format a latency."""
     return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def model_size(model: SweptModel) -> str:
+    """Say how many weights a model has, and what they take on a disk."""
+    size = f"{model.size_bytes / 1e6:,.0f} MB in {model.dtype}"
+    if model.parameters is None:
+        return size
+    digits = 0 if model.parameters >= 1e7 else 1
+    return f"{model.parameters / 1e6:,.{digits}f} million weights, {size}"
+
+
+def latency(own: OwnAnswers | None) -> str:
+    """Say how fast a model answered the coverage prompts."""
+    if own is None:
+        return "speed not measured"
+    times = own.latency
+    return (
+        f"an answer in {times.p50_seconds:.2f} s (median) to {times.p95_seconds:.2f} s (95 %), "
+        f"{own.per_second:.1f} a second, {own.batch_size} at once"
+    )
 
 
 def break_even(costs: ServiceOrOwn) -> str:

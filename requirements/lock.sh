@@ -9,6 +9,7 @@ compile() {
 }
 compile requirements/uv.in --universal --python-version 3.11 -o requirements/uv.txt
 compile requirements/demo.in --universal --python-version 3.11 -o requirements/demo.txt
+compile requirements/mutants.in --no-deps --universal --python-version 3.11 -o requirements/mutants.txt
 compile pyproject.toml requirements/tfx-1.16.in --extra pipeline --group dev -c requirements/uv.txt \
   --override requirements/overrides.txt \
   --python-version 3.11 --python-platform x86_64-manylinux_2_28 -o requirements/tfx-1.16.txt
@@ -16,10 +17,10 @@ compile pyproject.toml requirements/tfx-1.21.in --extra pipeline --group dev -c 
   --override requirements/overrides.txt \
   --universal --python-version 3.11 -o requirements/tfx-1.21.txt
 compile pyproject.toml --extra serve --universal --python-version 3.11 -o requirements/serve.txt
+compile pyproject.toml --extra model -c requirements/serve.txt --universal --python-version 3.11 \
+  -o requirements/model.txt
 compile pyproject.toml -c requirements/serve.txt --universal --python-version 3.11 \
   -o requirements/gateway.txt
-compile pyproject.toml --extra serve --extra space --universal --python-version 3.11 \
-  -o requirements/space.txt
 compile pyproject.toml --extra presidio --universal --python-version 3.11 -o requirements/presidio.txt
 for client in requirements/clients/*.in; do
   compile "$client" --universal --python-version 3.11 -o "${client%.in}.txt"

@@ -19,9 +19,9 @@ from service_llm.parsing import BAD_OUTPUT, REFUSED
 from service_llm.reply_parser import MALFORMED_TRIES, Reader, next_attempt
 from service_llm.types import Request, Result
 
-_MOST_OPEN = 20_000  # requests held in memory
-_MOST_IN_A_JOB = 5_000
-_MOST_BYTES = 32_000_000  # of prompts; the Gemini Batch API takes files of 2 GB
+_MAX_OPEN = 20_000  # requests held in memory
+_MAX_IN_A_JOB = 5_000
+_MAX_BYTES = 32_000_000  # of prompts; the Gemini Batch API takes files of 2 GB
 
 
 @dataclasses.dataclass
@@ -60,7 +60,7 @@ class Batches:
             ServiceLLMError: The service cannot be used any further.
         """
         source = iter(requests)
-        while window := list(itertools.islice(source, _MOST_OPEN)):
+        while window := list(itertools.islice(source, _MAX_OPEN)):
             todo = []
             for request in window:
                 if (result := known(request)) is not None:
@@ -86,7 +86,7 @@ class Batches:
         return again
 
     def _next_part(
-        self, waiting: collections.deque[_Open], under_way: Sequence[_Open]
+        self, waiting: collections.deque[_Open], in_flight: Sequence[_Open]
     ) -> list[_Open]:
         """Return the next job: as much as fits and as the rest of the budget surely pays for."""
         part: list[_Open] = []
@@ -96,15 +96,15 @@ class Batches:
         try:
             left_usd = self._left_usd()
         except BudgetError:
-            if not under_way:
+            if not in_flight:
                 raise
             return part
-        left_usd -= sum(self._reader.most_usd(item.attempt) for item in under_way)
-        while waiting and len(part) < _MOST_IN_A_JOB:
+        left_usd -= sum(self._reader.max_usd(item.attempt) for item in in_flight)
+        while waiting and len(part) < _MAX_IN_A_JOB:
             attempt = waiting[0].attempt
             size += len(attempt.prompt.encode()) + len(attempt.system.encode())
-            left_usd -= self._reader.most_usd(attempt)
-            if (size > _MOST_BYTES or left_usd < 0) and (part or under_way):
+            left_usd -= self._reader.max_usd(attempt)
+            if (size > _MAX_BYTES or left_usd < 0) and (part or in_flight):
                 break
             part.append(waiting.popleft())
         return part
@@ -121,19 +121,20 @@ class Batches:
         except JobLostError as error:
             self._jobs.note_lost(job, "lost")
             raise ServiceLLMError(
-                f"The batch job {name!r} brought no replies: {error}. Run the same command "
+                f"The batch job {name!r} returned no replies: {error}. Run the same command "
                 "again to resubmit its requests, or set service_llm.batch to false."
             ) from error
         missing = missing_reply(job, replies)
+        sent_keys = job.sent_keys()
         items = [
-            (item, by_key.get(key, missing))
-            for item, key in zip(part, job.sent_keys(), strict=True)
+            (item, by_key.get(key, missing)) for item, key in zip(part, sent_keys, strict=True)
         ]
         read = [
             (item, found, self._reader.read(item.request, found.reply) if found.reply else None)
             for item, found in items
         ]
-        self._jobs.append(*(answered[1] for *_, answered in read if answered))
+        keyed = zip(sent_keys, read, strict=True)
+        self._jobs.append(job, {key: answered[1] for key, (*_, answered) in keyed if answered})
         self._raise_if_none_can_be_answered(job, [found for _, found in items])
         self._jobs.note_end(job, by_key)
         self._is_answered = self._is_answered or any(answered for *_, answered in read)
@@ -178,7 +179,7 @@ class Batches:
             return
         if not (found.is_permanent or self._is_answered or self._jobs.was_matched()):
             raise ServiceLLMError(
-                f"{found.error} None of {item.failures} batch jobs brought a reply. Check that the "
-                f"service runs, and its quota. {KEPT}"
+                f"{found.error} None of {item.failures} batch jobs returned a reply. Check that "
+                f"the service runs, and the quota. {KEPT}"
             )
         yield Result(item.request, None, REFUSED, found.error, item.usage, False)

@@ -14,11 +14,15 @@ from service_llm.batch_jobs import (
     BatchProvider,
     BatchReply,
     JobLostError,
+    Unended,
     match_replies,
+    place_of,
 )
+from service_llm.errors import KEPT, ServiceLLMError
 from service_llm.journal.journal import Entry, Journal, request_key
 from service_llm.pacing.persistence import Persistence
 from service_llm.parsing import REFUSED, TRUNCATED
+from service_llm.refusals import Refusal
 from service_llm.reply_parser import Reader
 from service_llm.types import Finish, Reply, Request
 
@@ -51,15 +55,35 @@ class JobRunner:
         self._reader = reader
         self._wait = wait
         self._persistence = Persistence(reader.settings, wait)
+        self._refusals: dict[str, Refusal] = {}  # by key: of requests of earlier processes
 
-    def take_up(self) -> None:
-        """Read what jobs of an earlier process brought into the journal."""
+    def take_up(self, said: set[str]) -> None:
+        """Read what jobs of an earlier process brought into the journal.
+
+        Those of another service are left on record: only a run that asks there can read them.
+
+        Args:
+            said: The jobs of which this was said; further ones are added.
+        """
         for job in self._pending():
-            by_key = self.matched(job, self._left_over(job))
+            name = self._journal.note(f"{job.id}.job")
+            if job.is_elsewhere(name, self._reader.settings):
+                if job.id not in said:
+                    self._say_it_is_elsewhere(job, name)
+                said.add(job.id)
+                continue
+            by_key = self.matched(job, self._left_over(job, name))
+            unread = {}
             for key, sent_key in zip(job.keys, job.sent_keys(), strict=True):
                 found = by_key.get(sent_key)
-                if found and found.reply is not None and self._journal.answer(key) is None:
-                    self.append(self._unread(job, key, found.reply))
+                if found is None:
+                    continue
+                if found.refusal is not None:
+                    self._refusals[key] = found.refusal
+                # The lines of an earlier version do not say which item they are of.
+                if found.reply and (job.place or self._journal.answer(key) is None):
+                    unread[sent_key] = self._unread(job, key, found.reply)
+            self.append(job, unread)
             self.note_end(job, by_key)
 
     def submitted(
@@ -75,7 +99,11 @@ class JobRunner:
             The job, and what `ended` knows it by.
         """
         keys = [request_key(self._reader.settings, request) for request in requests]
-        job = BatchJob(uuid.uuid4().hex, self._reader.component, self._reader.round, keys)
+        place = place_of(self._reader.settings)
+        job = BatchJob(uuid.uuid4().hex, self._reader.component, self._reader.round, keys, place)
+        for key, attempt in zip(keys, attempts, strict=True):
+            if refusal := self._refusals.pop(key, None):
+                self._provider.learn(attempt, refusal)
         self._journal.note(f"{job.id}.batch", json.dumps(dataclasses.asdict(job)))
         by_key = dict(zip(job.sent_keys(), attempts, strict=True))
         tries = itertools.count()
@@ -93,14 +121,27 @@ class JobRunner:
         """Wait for a job to end, and return what it brought.
 
         Raises:
-            JobLostError: It brought nothing.
+            JobLostError: It returned nothing.
+            ServiceLLMError: It does not end by itself; it stays on record.
         """
+        settings = self._reader.settings
+        stopped = 0.0  # seconds
         while True:
-            replies = self._persistence.call(lambda: self._provider.replies(name))
-            if replies is not None:
-                return replies
-            progress.info("waiting for the batch job %s", name)
-            self._wait(self._reader.settings.batch_poll_seconds)
+            found = self._persistence.call(lambda: self._provider.replies(name))
+            if not isinstance(found, Unended):
+                return found
+            if found.is_in_progress:
+                stopped = 0.0
+            elif stopped >= settings.give_up_after_seconds:
+                raise ServiceLLMError(
+                    f"The batch job {name!r} has been in the state {found.state!r} for "
+                    f"{stopped:.0f} s and may not end by itself. Resume or cancel it at the "
+                    f"service; it stays on record. {KEPT}"
+                )
+            else:
+                stopped += settings.batch_poll_seconds
+            progress.info("waiting for the batch job %s (%s)", name, found.state)
+            self._wait(settings.batch_poll_seconds)
 
     def matched(self, job: BatchJob, replies: Sequence[BatchReply]) -> dict[str, BatchReply]:
         """Return replies by the key of their request; others are kept and reported."""
@@ -112,15 +153,16 @@ class JobRunner:
                 len(unmatched),
             )
             self.append(
-                *(
-                    dataclasses.replace(self._unread(job, key, reply), error=UNMATCHED)
+                job,
+                {
+                    key: dataclasses.replace(self._unread(job, key, reply), error=UNMATCHED)
                     for key, reply in unmatched.items()
-                )
+                },
             )
         return by_key
 
     def was_matched(self) -> bool:
-        """Whether any job has brought a reply with its request's key."""
+        """Whether any job has returned a reply with its request's key."""
         return _READ in self._journal.notes(".ended").values()
 
     def note_end(self, job: BatchJob, by_key: Mapping[str, BatchReply]) -> None:
@@ -132,19 +174,41 @@ class JobRunner:
         """Write down that a job is of no use, so that no later run looks for it."""
         self._journal.note(f"{job.id}.ended", how)
 
-    def append(self, *entries: Entry) -> None:
-        """Write replies to the journal; they are on disk when this returns."""
-        for future in [self._journal.append(entry) for entry in entries]:
+    def append(self, job: BatchJob, entries: Mapping[str, Entry]) -> None:
+        """Write replies of a job to the journal; they are on disk when this returns.
+
+        Those that a process wrote which was killed before it noted the job's end are left out.
+
+        Args:
+            job: The job.
+            entries: By what is theirs alone in the job.
+        """
+        by_source = {f"{job.id}/{name}": entry for name, entry in entries.items()}
+        futures = [
+            self._journal.append(dataclasses.replace(entry, source=source))
+            for source, entry in by_source.items()
+            if not self._journal.has_source(source)
+        ]
+        for future in futures:
             future.result()
 
-    def _left_over(self, job: BatchJob) -> list[BatchReply]:
-        name = self._journal.note(f"{job.id}.job")
+    def _say_it_is_elsewhere(self, job: BatchJob, name: str | None) -> None:
+        own, other = place_of(self._reader.settings), job.place or "another place"
+        _LOG.warning(
+            "The batch job %s of an earlier run is not of %s, but of %s: it is left on record, and "
+            "read by the next run with the settings that it was started with.",
+            *(name or job.id, own, other),
+        )
+
+    def _left_over(self, job: BatchJob, name: str | None) -> list[BatchReply]:
         if not name or "/" not in name:  # a name such as `None` is no job's
             name = self._persistence.call(lambda: self._found(job))
         try:
             return self.ended(name) if name else []
         except JobLostError as error:
-            _LOG.warning("The batch job %s of an earlier run brought no replies: %s.", name, error)
+            _LOG.warning("The batch job %s of an earlier run returned no replies: %s.", name, error)
+            if error.refusal is not None:
+                self._refusals |= dict.fromkeys(job.keys, error.refusal)
             return []
 
     def _found(self, job: BatchJob) -> str | None:

@@ -24,7 +24,7 @@ from service_llm.sender import Sender
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request, Result
 
-_MOST_WAITING = 32  # requests that wait for a permit; more would only take memory
+_MAX_WAITING = 32  # requests that wait for a permit; more would only take memory
 _LOOK_SECONDS = 0.1  # whether Ctrl-C was pressed, while replies are waited for
 
 
@@ -78,6 +78,7 @@ class ServiceLLM:
             self._left_usd,
             lambda request: journal.has_kind(request_kind(settings, request)),
         )
+        self._said: set[str] = set()  # batch jobs that cannot be read here
         self._has_kept = False
         self._first_room = 1
         self._loop = asyncio.new_event_loop()
@@ -94,9 +95,9 @@ class ServiceLLM:
             Results in the order in which they are completed; those in the journal at once.
 
         Raises:
-            ServiceLLMError: The service cannot be used any further. What is under way by then is
+            ServiceLLMError: The service can no longer be used. What is in flight by then is
                 waited for and kept in the journal.
-            KeyboardInterrupt: Ctrl-C was pressed. What is under way by then is waited for, too, for
+            KeyboardInterrupt: Ctrl-C was pressed. What is in flight by then is waited for, too, for
                 two seconds.
         """
         if self._settings.batch:
@@ -105,13 +106,13 @@ class ServiceLLM:
         # A request has got its permit, so that there is room for the next to wait for one; or it
         # failed, and there may be room for a second.
         events: queue.SimpleQueue[Future[Result] | _Event] = queue.SimpleQueue()
-        under_way: set[Future[Result]] = set()
+        in_flight: set[Future[Result]] = set()
         waiting = 0
         source = iter(requests)
         more = True
         try:
-            while more or under_way:
-                while more and waiting < _MOST_WAITING and len(under_way) < self._room():
+            while more or in_flight:
+                while more and waiting < _MAX_WAITING and len(in_flight) < self._room():
                     request = next(source, None)
                     if request is None:
                         more = False
@@ -120,21 +121,21 @@ class ServiceLLM:
                     else:
                         asked = self._ask(request, events.put)
                         future = asyncio.run_coroutine_threadsafe(asked, self._loop)
-                        under_way.add(future)
+                        in_flight.add(future)
                         waiting += 1
                         future.add_done_callback(events.put)
-                if not under_way:
+                if not in_flight:
                     continue
                 event = events.get()
                 if event is _Event.PERMITTED:
                     waiting -= 1
                 elif not isinstance(event, _Event):
-                    under_way.remove(event)
+                    in_flight.remove(event)
                     if event.cancelled() and interruption.is_requested:
                         raise KeyboardInterrupt
                     yield event.result()
         finally:
-            self._finish(under_way)
+            self._finish(in_flight)
 
     def usage(self) -> Usage:
         """Return what this component's requests of this round used, over all interruptions."""
@@ -158,19 +159,19 @@ class ServiceLLM:
         """
         return self._limiter.concurrency if self._has_kept else self._first_room
 
-    def _finish(self, under_way: set[Future[Result]]) -> None:
+    def _finish(self, in_flight: set[Future[Result]]) -> None:
         """Send nothing more, and wait for the replies to what was sent: they are paid for.
 
         After Ctrl-C they have two seconds.
         """
-        if not under_way:
+        if not in_flight:
             return
         self._loop.call_soon_threadsafe(self._sender.stop)
         end = time.monotonic() + self._settings.timeout_seconds + 1
         with interruption.finishing():
-            while under_way and min(end - time.monotonic(), interruption.seconds_left()) > 0:
-                _, under_way = wait(under_way, timeout=_LOOK_SECONDS)
-        for future in under_way:
+            while in_flight and min(end - time.monotonic(), interruption.seconds_left()) > 0:
+                _, in_flight = wait(in_flight, timeout=_LOOK_SECONDS)
+        for future in in_flight:
             future.cancel()
         self._loop.call_soon_threadsafe(self._sender.go_on)
 
@@ -179,7 +180,7 @@ class ServiceLLM:
 
         with contextlib.closing(GeminiBatches(self._settings)) as provider:
             jobs = JobRunner(provider, self._journal, self._reader, wait=time.sleep)
-            jobs.take_up()
+            jobs.take_up(self._said)
             batches = Batches(jobs, self._reader, self._left_usd)
             yield from batches.map(requests, self._from_journal)
 

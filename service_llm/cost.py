@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 
 import pydantic
-import yaml
 
+from core.yaml_text import read_yaml
 from service_llm.settings import Price, ServiceLLMSettings
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 _TOKENS = 1_000_000
-_BATCH_SHARE = 0.5  # https://ai.google.dev/gemini-api/docs/batch-api
+# https://ai.google.dev/gemini-api/docs/batch-api and, for Vertex AI,
+# https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-gemini
+_BATCH_SHARE = 0.5
 # Of a version of the same model: -001, -2024-08-06, -preview-09-2025. Not of another one: -image.
 _VERSION = r"(-(preview|exp|latest|\d+))*"
 
@@ -70,9 +72,9 @@ def read_prices(text: str) -> tuple[PriceList, ...]:
         ValueError: The text is something else.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"The price lists are no YAML: {error}") from error
+        values = read_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"The price lists are not valid YAML: {error}") from error
     return pydantic.TypeAdapter(tuple[PriceList, ...]).validate_python(values)
 
 

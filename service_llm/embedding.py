@@ -87,14 +87,14 @@ class Embedder:
             if not isinstance(result.value, Embedding):
                 why = ": ".join(filter(None, (result.error, result.raw[:200])))
                 raise ServiceLLMError(
-                    f"{self._settings.model!r} gave no vector ({why}) for the text"
+                    f"{self._settings.model!r} returned no vector ({why}) for the text"
                     f" {text[:60]!r}. Choose another embedding model, or do without one."
                 )
             vectors[text] = result.value.values()
         sizes = {len(vector) for vector in vectors.values()}
         if len(sizes) != 1:
             raise ServiceLLMError(
-                f"{self._settings.model!r} gave vectors of {sorted(sizes)} numbers. Set"
+                f"{self._settings.model!r} returned vectors of {sorted(sizes)} numbers. Set"
                 " `dimensions`, or choose another embedding model."
             )
         return np.stack([vectors[text] for text in texts])

@@ -26,25 +26,39 @@ class Expected(NamedTuple):
     times: int = 1
 
 
-def expected_usage(expected: Iterable[Expected], settings: ServiceLLMSettings) -> Usage:
-    """Return what requests will use, at four characters a token.
+class CharactersPerToken(NamedTuple):
+    """How long a token is on average, in what is sent and in what comes back."""
+
+    prompt: float = CHARACTERS_PER_TOKEN
+    reply: float = CHARACTERS_PER_TOKEN
+
+
+def expected_usage(
+    expected: Iterable[Expected],
+    settings: ServiceLLMSettings,
+    lengths: CharactersPerToken = CharactersPerToken(),  # noqa: B008  # immutable
+) -> Usage:
+    """Return what requests will use, by the length of their texts.
 
     A model that thinks before it replies is paid for that too; nothing tells beforehand how long.
 
     Args:
         expected: The requests.
         settings: The service LLM that will answer them.
+        lengths: Of tokens.
     """
     calls = prompt_tokens = output_tokens = 0
     for request, reply_characters, times in expected:
         calls += times
-        prompt_tokens += times * _tokens(len(request.prompt) + len(request.system))
-        output_tokens += times * _tokens(reply_characters)
+        prompt_tokens += times * math.ceil(
+            (len(request.prompt) + len(request.system)) / lengths.prompt
+        )
+        output_tokens += times * math.ceil(reply_characters / lengths.reply)
     cost = cost_usd(price_of(settings), prompt_tokens, output_tokens)
     return Usage(calls, prompt_tokens, output_tokens, cost)
 
 
-def least_minutes(usage: Usage, settings: ServiceLLMSettings) -> float:
+def min_minutes(usage: Usage, settings: ServiceLLMSettings) -> float:
     """Minutes that the quota makes requests take at least."""
     minutes = usage.calls / (settings.requests_per_minute * USED_SHARE)
     if settings.tokens_per_minute:
@@ -54,7 +68,3 @@ def least_minutes(usage: Usage, settings: ServiceLLMSettings) -> float:
         full_days = (usage.calls - 1) // settings.requests_per_day
         minutes = max(minutes, full_days * 24 * 60.0)
     return minutes
-
-
-def _tokens(characters: int) -> int:
-    return math.ceil(characters / CHARACTERS_PER_TOKEN)

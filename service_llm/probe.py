@@ -1,6 +1,7 @@
 """Sends one request of a kind, once, and tells what came of it."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -59,13 +60,28 @@ class ProbeResult:
 def send_probes(settings: ServiceLLMSettings, probes: Sequence[Probe]) -> list[ProbeResult]:
     """Send each request once, one after the other; nothing is written to a journal.
 
-    A batch service is asked singly: a job may take a day.
+    A batch service is asked singly, as a job may take a day; what jobs need is looked at first.
 
     Args:
         settings: The service.
         probes: What to send.
     """
-    return asyncio.run(_send(settings.model_copy(update={"batch": False}), probes))
+    checked = [_checked_jobs(settings)] if settings.batch else []
+    singly = settings.model_copy(update={"batch": False})
+    return checked + asyncio.run(_send(singly, probes))
+
+
+def _checked_jobs(settings: ServiceLLMSettings) -> ProbeResult:
+    """Return whether batch jobs can be listed, and their folder written, read and deleted from."""
+    from service_llm.providers.gemini_batch import GeminiBatches
+
+    problem = ""
+    try:
+        with contextlib.closing(GeminiBatches(settings)) as batches:
+            batches.check()
+    except (UserError, TransientError) as error:
+        problem = str(error)
+    return ProbeResult("batch jobs", problem)
 
 
 async def _send(settings: ServiceLLMSettings, probes: Sequence[Probe]) -> list[ProbeResult]:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import jinja2
 import jinja2.meta
+import pydantic
+
+from core.errors import UserError
 
 _DIGEST_CHARS = 12
 
@@ -34,6 +37,31 @@ def version_of(own_text: str) -> str:
     return f"sha256:{hashlib.sha256(own_text.encode()).hexdigest()[:_DIGEST_CHARS]}"
 
 
+def raise_if_replaced_in_part(
+    prompts: pydantic.BaseModel, name: str, single: str, *, room: str, where: str, file: Path
+) -> None:
+    """Refuse a text of the user's own that would not be used for some rows.
+
+    Args:
+        prompts: The settings of prompt texts, by name; None keeps the shipped one.
+        name: The text for these rows.
+        single: The text for the others.
+        room: Where both are in a preset, such as `evaluator.prompts`.
+        where: Which rows these are.
+        file: The shipped text for these rows.
+
+    Raises:
+        UserError: The text for the others was replaced, and the one for these rows was not.
+    """
+    texts = prompts.model_dump()
+    if texts.get(single) and not texts.get(name):
+        raise UserError(
+            f"{room}.{single} is a prompt text of your own, and {where} are asked about with "
+            f"another one, {room}.{name}, which you have not replaced. Set it, too; to begin with, "
+            f"copy {file.parent.parent.name}/{file.parent.name}/{file.name}."
+        )
+
+
 def reader(known: Collection[str], needed: Collection[str]) -> Callable[[object], object]:
     """Return a validator of a setting that names the file of a prompt text.
 
@@ -52,7 +80,7 @@ def reader(known: Collection[str], needed: Collection[str]) -> Callable[[object]
         try:
             used = jinja2.meta.find_undeclared_variables(_environment().parse(text))
         except jinja2.TemplateSyntaxError as error:
-            raise ValueError(f"the prompt text is no Jinja template: {error}") from error
+            raise ValueError(f"the prompt text is not a valid Jinja template: {error}") from error
         if unknown := sorted(used - set(known)):
             raise ValueError(
                 f"the prompt text uses {', '.join(unknown)}; it may use "

@@ -10,7 +10,7 @@ from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
 
 MALFORMED_TRIES = 4  # the first one, and three that ask again
-_LEAST_BYTES_PER_TOKEN = 3  # of text in any language, roughly
+_MIN_BYTES_PER_TOKEN = 3  # of text in any language, roughly
 _SEED_STEP = 1_000_003  # far beyond any number of samples, so that a new try is a new sample
 _AGAIN = (
     "\n\nAn earlier reply to this request could not be read (try {number}). Reply with one JSON"
@@ -49,10 +49,10 @@ class Reader:
         entry = self.entry(key, reply, error, prompt=request.system + request.prompt)
         return value, dataclasses.replace(entry, kind=request_kind(self.settings, request))
 
-    def most_usd(self, request: Request) -> float:
+    def max_usd(self, request: Request) -> float:
         """Return the cost of a request with its longest possible reply; 0 if unknown."""
-        most = self.settings.most_output_tokens(request.max_output_tokens)
-        prompt_tokens = _most_tokens(request.system + request.prompt)
+        most = self.settings.output_token_limit(request.max_output_tokens)
+        prompt_tokens = _max_tokens(request.system + request.prompt)
         return cost_usd(price_of(self.settings), prompt_tokens, most) or 0.0
 
     def entry(self, key: str, reply: Reply, error: str | None, *, prompt: str = "") -> Entry:
@@ -79,7 +79,7 @@ def reply_cost_usd(settings: ServiceLLMSettings, reply: Reply, prompt: str) -> f
     """
     counts = (reply.prompt_tokens, reply.output_tokens)
     if not reply.usage_known:
-        counts = (_most_tokens(prompt), _most_tokens(reply.text))
+        counts = (_max_tokens(prompt), _max_tokens(reply.text))
     return cost_usd(price_of(settings), *counts)
 
 
@@ -92,9 +92,9 @@ def next_attempt(request: Request, number: int) -> Request:
     )
 
 
-def _most_tokens(text: str) -> int:
+def _max_tokens(text: str) -> int:
     """Tokens that a text has at most, roughly, in any language."""
-    return -(-len(text.encode()) // _LEAST_BYTES_PER_TOKEN)
+    return -(-len(text.encode()) // _MIN_BYTES_PER_TOKEN)
 
 
 def _with_sound_counts(reply: Reply) -> Reply:

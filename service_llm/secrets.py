@@ -38,7 +38,7 @@ def check_environment(settings: ServiceLLMSettings) -> None:
         UserError: A variable that the settings name is missing, or the address, the key or the
             proxy cannot be used.
     """
-    from service_llm.providers.proxies import proxy_for
+    from service_llm.proxies import proxy_for
 
     proxy_for(settings.resolved_base_url() or _ANY_URL)
     if not settings.api_key_secret:
@@ -50,12 +50,8 @@ def _sendable(key: str, source: str) -> str:
     odd = [number for number, letter in enumerate(key, start=1) if not " " <= letter <= "~"]
     if odd:
         raise AuthenticationError(
-            f"The API key in {source} holds at place {odd[0]} of {len(key)} a character that no "
-            "HTTP header can hold, such as a line break or a typographic mark. Copy it again."
+            f"The API key in {source} contains at position {odd[0]} of {len(key)} a character "
+            "that HTTP headers do not allow, such as a line break or a typographic quote. Copy it "
+            "again."
         )
     return key
-
-
-def without(secret: str | None, text: str) -> str:
-    """Return a text that may quote a secret, as some servers' error messages do, without it."""
-    return text.replace(secret, "[key]") if secret else text

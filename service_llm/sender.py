@@ -119,7 +119,7 @@ class Sender:
                 return reply
 
     def stop(self) -> None:
-        """Send nothing more until `go_on`; what is under way comes to its end."""
+        """Send nothing more until `go_on`; what is in flight is finished."""
         self._stop.set()
 
     def go_on(self) -> None:
@@ -179,7 +179,7 @@ class Sender:
             raise TransientError(message) from error
         except TransientError as error:
             if not (error.is_quota or error.is_adapted):
-                self._limiter.overloaded()
+                self._limiter.overloaded(is_outage=error.is_overload or error.is_unreachable)
             raise
         else:
             self._limiter.succeeded(
@@ -198,7 +198,7 @@ class Sender:
             self._freed.set()
 
     def _expected_tokens(self, request: Request) -> int:
-        most = self._settings.most_output_tokens(request.max_output_tokens)
+        most = self._settings.output_token_limit(request.max_output_tokens)
         return self._limiter.expected_tokens(_characters(request), most)
 
     async def _permit(self, expected_tokens: int) -> None:

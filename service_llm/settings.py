@@ -11,7 +11,7 @@ from core.errors import UserError
 from core.key_names import FROM_ENVIRONMENT, VariableName, check_named_address, is_key
 from service_llm.addresses import problem_with
 from service_llm.limits import limits_of
-from service_llm.providers.table import EMBEDDERS, PROVIDERS
+from service_llm.provider_table import EMBEDDERS, PROVIDERS
 
 _THINKING_ROOM = 8192  # tokens, where nothing says how many; they cost nothing unless used
 
@@ -101,8 +101,12 @@ class ServiceLLMSettings(
     """Seconds before the first retry; doubled at each further one, with jitter."""
 
     batch: bool = False
-    """Whether requests go out as jobs of the Gemini Batch API (Google AI Studio): half the price,
-    answered within a day. The pipeline waits for them; interrupted, it finds them again."""
+    """Whether requests go out as batch jobs of Gemini: half the price, answered within a day. The
+    pipeline waits for them; interrupted, it finds them again."""
+
+    batch_uri: str | None = Field(None, pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[^/]+)*/?$")
+    """Folder in Cloud Storage for the requests and replies of batch jobs, `gs://BUCKET/FOLDER`:
+    Vertex AI reads them from there; Google AI Studio keeps them itself."""
 
     batch_poll_seconds: float = Field(60, gt=0)
     """Seconds between two polls of a batch job."""
@@ -147,15 +151,22 @@ class ServiceLLMSettings(
     @pydantic.model_validator(mode="after")
     def _provider_fits(self) -> Self:
         if self.provider == "openai" and self.vertex_project:
-            raise ValueError("vertex_project goes with provider 'gemini' only")
+            raise ValueError("vertex_project is only valid with provider 'gemini'")
         if self.provider == "openai" and isinstance(self.thinking, int):
             raise ValueError(
                 f"thinking is {self.thinking}; provider 'openai' takes minimal, low, medium or high"
             )
-        if self.batch and (self.provider != "gemini" or self.vertex_project):
+        if self.batch and self.provider != "gemini":
+            raise ValueError("batch is only valid with provider 'gemini'; set it to false")
+        if self.batch and self.vertex_project and not self.batch_uri:
             raise ValueError(
-                "batch goes with provider 'gemini' at Google AI Studio (api_key_env) only; set it "
-                "to false, or remove vertex_project"
+                "batch jobs of Vertex AI read their requests from Cloud Storage; set batch_uri to "
+                "a folder, like gs://my-bucket/batches, or set batch to false"
+            )
+        if self.batch_uri and not self.vertex_project:
+            raise ValueError(
+                "batch_uri is only valid with vertex_project; Google AI Studio keeps the files of "
+                "batch jobs itself"
             )
         known = (self.vertex_project, self.api_key_env, self.api_key_secret, self.base_url)
         if self.provider == "gemini" and not any(known):
@@ -178,14 +189,14 @@ class ServiceLLMSettings(
         name = self.base_url.removeprefix(FROM_ENVIRONMENT)
         if name not in os.environ:
             raise UserError(
-                f"The service LLM's base_url is to be read from {name}, which is not set. "
-                f"Set {name} to the URL of the service."
+                f"{name} is not set (the service LLM's base_url is read from it). Set {name} to "
+                "the URL of the service."
             )
         if problem := problem_with(os.environ[name]):
             raise UserError(f"The service LLM's base_url, read from {name}, {problem}")
         return os.environ[name].strip().rstrip("/")
 
-    def most_output_tokens(self, reply_tokens: int) -> int:
+    def output_token_limit(self, reply_tokens: int) -> int:
         """Tokens to ask for: those of the reply, and room for what is thought before it.
 
         They are never more than the model's limit.
@@ -243,6 +254,6 @@ class EmbedderSettings(ServiceLLMSettings, frozen=True, extra="forbid"):
             raise ValueError(f"{name} is for requests to a language model; leave it out")
         return self
 
-    def most_output_tokens(self, reply_tokens: int) -> int:
-        """None, of whatever number: the reply is a vector."""
+    def output_token_limit(self, reply_tokens: int) -> int:
+        """Embeddings have no output tokens."""
         return 0

@@ -1,4 +1,4 @@
-"""The round that `serve reload --round N` chose, kept over restarts beside the mode."""
+"""The round that `serve reload --round N` chose, kept over restarts next to the mode."""
 
 import json
 from pathlib import Path

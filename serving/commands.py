@@ -98,16 +98,15 @@ def serve(arguments: argparse.Namespace, load: LoadPresets) -> None:
     """
     with load(arguments.presets or ["offline"], arguments.overrides) as presets:
         settings = presets[0].settings
-        port = settings.port if arguments.port is None else arguments.port
-        gateway = RunningGateway(port, settings.key_env, settings.host)
+        gateway = RunningGateway.of(settings, arguments.port)
         if arguments.action == _RELOAD:
             print(_reload(gateway, arguments.round))  # noqa: T201
         elif arguments.action == _MODE:
             print(_mode(gateway, arguments.mode, arguments.percent))  # noqa: T201
         elif arguments.round is not None:
             raise UserError(
-                f"--round {arguments.round} goes with `understudy serve reload`; a gateway starts "
-                "with the round that was chosen so, or with the best one."
+                f"--round {arguments.round} is only valid with `understudy serve reload`; a "
+                "gateway starts with the round chosen that way, or with the best one."
             )
         elif arguments.explain:
             print(_explained(arguments.explain, presets))  # noqa: T201
@@ -116,6 +115,7 @@ def serve(arguments: argparse.Namespace, load: LoadPresets) -> None:
             from serving.run_gateway import run_gateway
 
             with contextlib.suppress(KeyboardInterrupt):
+                port = settings.port if arguments.port is None else arguments.port
                 run(run_gateway(presets, port))
 
 
@@ -138,7 +138,7 @@ def drill(arguments: argparse.Namespace, load: LoadPresets) -> None:
         )
         report = asyncio.run(run_drill(presets[0], options))
     if report.lost:
-        sys.exit(1)
+        sys.exit(1)  # as scripts know it
 
 
 def _add_preset_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None:

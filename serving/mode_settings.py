@@ -70,5 +70,6 @@ class WatchSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribu
     """Holdout prompts asked at each look: the same ones every time."""
 
     budget_usd: float = Field(5.0, gt=0)
-    """Maximum cost of the looks of the last 30 days, in US dollars, answers and judge together;
-    once reached, `understudy watch` ends."""
+    """Maximum cost of the checks of the last 30 days, in US dollars, answers and judge together;
+    `understudy watch` ends before a look that would exceed it, by what those before have cost. What
+    the first look costs is not known before."""

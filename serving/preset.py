@@ -1,5 +1,6 @@
 """What serving needs of a preset of the pipeline; `pipeline.serving` makes it."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from judging.settings import EvaluatorSettings
 from service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from serving.gateway.task import Contract
 from serving.settings import ServingSettings
+from task.coverage.redaction import redacted_rows
 from task.form import infer_form
 from task.privacy import PrivacySettings
 from task.task import Task
@@ -41,7 +43,8 @@ class ServedPreset(pydantic.BaseModel, frozen=True, extra="forbid"):
     Attributes:
         preset: Name or path of the preset, as it was given.
         task: The task.
-        coverage: The rows of its coverage dataset; none on a host that has no copy.
+        coverage: The rows of its coverage dataset, as they are on this machine; none on a host that
+            has no copy. What is sent is `sent_coverage`.
         output_dir: Folder of its run.
         settings: Its `serving` section, with `service` set.
         privacy: What is done about personal data in the task's texts.
@@ -57,6 +60,15 @@ class ServedPreset(pydantic.BaseModel, frozen=True, extra="forbid"):
     privacy: PrivacySettings = PrivacySettings()
     judging: JudgingPreset | None = None
     output_schema: Mapping[str, Any] | None = None
+
+    @functools.cached_property
+    def sent_coverage(self) -> tuple[CoverageRow, ...]:
+        """The rows as a service LLM or a judge may get them, and as the model was trained on them.
+
+        Raises:
+            UserError: Two prompts are the same without their personal data; no run trains on them.
+        """
+        return tuple(redacted_rows(self.coverage, self.privacy))
 
     @property
     def contract(self) -> Contract | None:

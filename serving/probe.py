@@ -3,11 +3,12 @@
 For container and Kubernetes probes, which have no key of the gateway to send.
 """
 
+import http.client
 import os
 import sys
 import urllib.request
 
-from serving.address import url_of
+from serving.address import open_directly, url_of
 
 _SECONDS = 5
 
@@ -22,12 +23,12 @@ def main() -> int:
     key_env = sys.argv[2] if len(sys.argv) > 2 else ""
     host = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
     request = urllib.request.Request(f"{url_of(host, port)}/understudy/ready")
-    if key := os.environ.get(key_env, ""):
+    if key := os.environ.get(key_env, "").strip():
         request.add_header("x-understudy-key", key)
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS):
+        with open_directly(request, _SECONDS):
             return 0
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:  # the latter for what is no HTTP
         print(f"not ready: {error}", file=sys.stderr)  # noqa: T201
         return 1
 

@@ -1,4 +1,4 @@
-"""Runs the gateway in this process, with the tuned models of its presets beside it."""
+"""Runs the gateway in this process, together with the tuned models of its presets."""
 
 import asyncio
 import sys

@@ -3,15 +3,14 @@
 import functools
 import ipaddress
 import math
-import os
 from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import Field
 
-from core.errors import UserError
 from core.key_names import FROM_ENVIRONMENT, NamedAddress, VariableName
 from service_llm.settings import ServiceLLMSettings
+from serving.address import is_web_address
 from serving.capture.settings import CaptureSettings, from_flag
 from serving.mode_settings import (
     ConfidenceSettings,
@@ -92,6 +91,10 @@ class ModelServerSettings(
 
     api_key_env: VariableName | None = None
     """Environment variable with that server's key; None sends none."""
+
+    private_network: bool = False
+    """Whether that server, where it is another machine, is in a private network of yours. The mode
+    `private` is refused otherwise, as requests with personal data go there."""
 
     slots: int = Field(4, ge=1, le=4096)
     """Requests that the model answers at a time."""
@@ -183,7 +186,8 @@ class ServingSettings(
     `failover`: the service. `shadow`: the service, and requests are copied to the tuned model for
     `understudy verdict`. `canary`: the tuned model for `canary_percent` of the users. `cascade`:
     the tuned model where it is confident. `private`: the tuned model alone where a request holds
-    personal data, which never leaves this machine. `model`: the tuned model."""
+    personal data, which goes to no other machine; with `model.private_network`, to that of
+    `model.url` alone. `model`: the tuned model."""
 
     canary_percent: float = Field(5.0, ge=0, le=100)
     """Percentage of users whose requests the tuned model answers in the mode `canary`."""
@@ -207,6 +211,13 @@ class ServingSettings(
     margin_points: float = Field(3.0, gt=0, le=50)
     """By how many percentage points the tuned model may be worse than the service and is still safe
     to switch to."""
+
+    @pydantic.field_validator("alert_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(FROM_ENVIRONMENT) and not is_web_address(url):
+            raise ValueError("no webhook can have this address; check its host and its port")
+        return url
 
     @pydantic.field_validator("first_byte_seconds")
     @classmethod
@@ -248,17 +259,3 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
-
-
-def resolved(url: str | None) -> str | None:
-    """Return a URL, read from the environment where the settings say `env:NAME`.
-
-    Raises:
-        UserError: The variable is not set.
-    """
-    if url is None or not url.startswith(FROM_ENVIRONMENT):
-        return url
-    name = url.removeprefix(FROM_ENVIRONMENT)
-    if not os.environ.get(name):
-        raise UserError(f"{name} is not set, and a URL of serving is read from it. Export {name}.")
-    return os.environ[name]

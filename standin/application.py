@@ -21,9 +21,13 @@ from aiohttp import web
 from standin.errors import HttpError, bad_request
 from standin.published.google_types import check_google
 from standin.published.openai_types import check_openai
+from standin.refusals import write_down
 from standin.triage import triage
 
-_GEMINI = re.compile(r"/v1(?:beta)?/models/([^/:]+):(generateContent|streamGenerateContent)")
+_GOOGLE = re.compile(
+    r"/(?:v1(?:beta)?|(?P<vertex>v1(?:beta1)?)/projects/[^/]+/locations/[^/]+/publishers/google)"
+    r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)"
+)
 _OPENAI = ("/v1beta/openai/chat/completions", "/v1/chat/completions")
 _MODEL_PREFIX = "stand-in"
 _VERSION = "stand-in-1"
@@ -82,18 +86,20 @@ def _handler(
     as_tuned_model: bool, spoil: Callable[[str], str]
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        gemini = _GEMINI.fullmatch(request.path)
+        google = _GOOGLE.fullmatch(request.path)
         is_openai = request.path in _OPENAI
         try:
-            if not gemini and not is_openai:
+            if not google and not is_openai:
                 what = f"The stand-in does not serve {request.path}."
                 raise HttpError(404, "NOT_FOUND", what)
             body = await request.json()
-            if gemini:
-                check_google("generativelanguage_v1beta", "GenerateContentRequest", body)
-                _check_model(gemini[1])
+            if google:
+                vertex = google["vertex"]
+                api = f"aiplatform_{vertex}" if vertex else "generativelanguage_v1beta"
+                check_google(api, "GenerateContentRequest", body)
+                _check_model(google["model"])
                 label = spoil(_triaged(*_read_gemini(body), is_known=as_tuned_model))
-                if gemini[2] == "generateContent":
+                if google["verb"] == "generateContent":
                     return web.json_response(_gemini(label, is_last=True))
                 return await _stream_gemini(request, label)
             check_openai("chat/completions", body)
@@ -106,6 +112,7 @@ def _handler(
             told = error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             told = bad_request(f"The request cannot be read: {error}")
+        write_down(request.path, told)
         return web.json_response(told.openai() if is_openai else told.google(), status=told.code)
 
     return answer

@@ -77,7 +77,7 @@ _LANGUAGES = {
     "Italian": "il mio mia non che per grazie buongiorno come posso sono",
     "Dutch": "ik mijn niet het een en wanneer kan heb graag jullie",
 }
-_LEAST_WORDS = 3  # of another language, before an example counts as written in it
+_MIN_WORDS = 3  # of another language, before an example counts as written in it
 
 
 def propose(prompts: Sequence[str]) -> dict[str, object]:
@@ -93,4 +93,4 @@ def propose(prompts: Sequence[str]) -> dict[str, object]:
 def _languages(prompt: str) -> list[str]:
     words = set(re.findall(r"\w+", prompt.lower()))
     shared = {name: len(words & set(common.split())) for name, common in _LANGUAGES.items()}
-    return [name for name, count in shared.items() if count >= _LEAST_WORDS]
+    return [name for name, count in shared.items() if count >= _MIN_WORDS]

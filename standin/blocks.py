@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_OPENING = re.compile(r'<[a-z_]+(?: key="([0-9a-f]{16})")?>\n')
+_OPENING = re.compile(r"<[a-z_]+[0-9]*(?: ([a-z]{6}))?>\n")
 
 
 class Blocks(NamedTuple):
@@ -44,7 +44,7 @@ def read_blocks(prompt: str) -> Blocks:
     """
     opening = _OPENING.search(prompt)
     key = (opening.group(1) or "") if opening else ""
-    mark = f' key="{key}"' if key else ""
+    mark = f" {key}" if key else ""
     pattern = re.compile(rf"<([a-z_]+[0-9]*){mark}>\n(.*?)\n</\1{mark}>", re.DOTALL)
     found = [(match.group(1), match.group(2)) for match in pattern.finditer(prompt)]
     return Blocks(found, pattern.sub("", prompt), key)

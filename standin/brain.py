@@ -1,6 +1,8 @@
 """Tells the kinds of request apart and answers each."""
 
 import json
+import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from standin.attributes import propose
@@ -16,8 +18,9 @@ from standin.triage import triage
 _KINDS = {
     "prompts": ("messages",),
     "answer": ("output",),
-    "score": ("reason", "score"),
+    "score": ("own_output", "difference", "reason", "score"),
     "judge": ("reason", "similarity", "correctness_a", "correctness_b"),
+    "judge_rows": ("verdicts",),
     "leak": ("reason", "same_as"),
     "attributes": (
         "persona",
@@ -29,6 +32,8 @@ _KINDS = {
         "edge_case",
     ),
 }
+# An example: a number where they are numbered, the message as JSON, an arrow, and the output.
+_LINE = re.compile(r'(?:\d+\. )?("(?:[^"\\]|\\.)*") => (.*)')
 _OTHER_TASK = (
     f"This server is a stand-in without a language model. It knows only the demonstration task "
     f"{TASK_NAME!r} and got {{got}}. For any other task configure a real service LLM: preset "
@@ -40,7 +45,7 @@ class Thought(NamedTuple):
     """What the stand-in says to a request.
 
     Attributes:
-        kind: `attributes`, `prompts`, `answer`, `score`, `judge` or `leak`.
+        kind: `attributes`, `prompts`, `answer`, `score`, `judge`, `judge_rows` or `leak`.
         text: A JSON object with the fields that were asked for.
     """
 
@@ -74,41 +79,61 @@ def think(ask: Ask, *, is_literal: bool = False) -> Thought:
 
 
 def _reply(kind: str, blocks: Blocks, seed: int, *, is_literal: bool) -> dict[str, object]:
-    if kind == "attributes":
-        return propose([example.prompt for example in _examples(blocks)])
-    if kind == "prompts":
-        return {"messages": _messages(blocks, seed)}
-    if kind == "answer":
-        return {"output": triage(blocks.text("message")).to_json()}
-    if kind == "score":
-        reason, level = score(triage(blocks.text("prompt")), blocks.text("output"))
-        return {"reason": reason, "score": level}
-    if kind == "leak":
-        return find_leak(blocks.text("candidate"), _test_messages(blocks))._asdict()
-    return _verdict(blocks, is_literal=is_literal)
+    replies: dict[str, Callable[[], dict[str, object]]] = {
+        "attributes": lambda: propose([example.prompt for example in _examples(blocks)]),
+        "prompts": lambda: {"messages": _messages(blocks, seed)},
+        "answer": lambda: {"output": triage(blocks.text("message")).to_json()},
+        "score": lambda: score(triage(blocks.text("prompt")), blocks.text("output"))._asdict(),
+        "judge": lambda: _verdict(blocks, is_literal=is_literal),
+        "judge_rows": lambda: {"verdicts": _verdicts(blocks)},
+        "leak": lambda: find_leak(blocks.text("candidate"), _test_messages(blocks))._asdict(),
+    }
+    return replies[kind]()
 
 
 def _examples(blocks: Blocks) -> list[Example]:
-    read = (json.loads(text) for text in blocks.texts("example"))
-    return [Example(fields["prompt"], read_label(fields["output"])) for fields in read]
+    lines = (line for text in blocks.texts("examples") for line in text.split("\n"))
+    return [_example(line) for line in lines if line]
+
+
+def _example(line: str) -> Example:
+    read = _LINE.fullmatch(line)
+    if read is None:
+        raise ValueError(f"{line[:60]!r} is no example")
+    return Example(json.loads(read[1]), read_label(read[2]))
 
 
 def _messages(blocks: Blocks, seed: int) -> list[dict[str, object]]:
     examples = _examples(blocks)
     longest = max((len(example.prompt) for example in examples), default=0)
+    shown = [example.label for example in examples]
+    names, *lines = (line.split(" | ") for line in blocks.text("plan").split("\n"))
+    if names[:2] != ["number", "like_example"]:
+        raise ValueError(f"{names[:2]} are no columns of a plan")
     messages: list[dict[str, object]] = []
-    for index, planned in enumerate(json.loads(blocks.text("plan"))):
-        like = examples[planned["like_example"] - 1].label if examples else None
-        attributes = {n: str(v) for n, v in planned.items() if n not in ("number", "like_example")}
-        shown = [example.label for example in examples]
-        dice = json.dumps([planned, shown, index, seed], sort_keys=True)
+    for line in lines:
+        planned = dict(zip(names, line, strict=False))
+        number, like_number = int(planned.pop("number")), int(planned.pop("like_example"))
+        like = examples[like_number - 1].label if examples else None
+        attributes = {name: value for name, value in planned.items() if value}
+        dice = json.dumps([attributes, shown, like_number, number, seed], sort_keys=True)
         text = compose(Wish(like, attributes, longest), dice).text
-        messages.append({"number": planned.get("number", index + 1), "message": text})
+        messages.append({"number": number, "message": text})
     return messages
 
 
 def _test_messages(blocks: Blocks) -> list[str]:
     return [text for name, text in blocks.found if name.startswith("test_message_")]
+
+
+def _verdicts(blocks: Blocks) -> list[dict[str, object]]:
+    count = sum(name.startswith("prompt_") for name, _ in blocks.found)
+    found = []
+    for number in range(1, count + 1):
+        texts = (blocks.text(f"{name}_{number}") for name in ("answer_a", "answer_b"))
+        scores = judge(triage(blocks.text(f"prompt_{number}")), *texts)
+        found.append({"number": number, **scores._asdict()})
+    return found
 
 
 def _verdict(blocks: Blocks, *, is_literal: bool) -> dict[str, object]:

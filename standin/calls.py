@@ -10,16 +10,18 @@ class Call(NamedTuple):
     """An HTTP request.
 
     Attributes:
-        method: `GET` or `POST`.
+        method: `GET`, `POST` or `DELETE`.
         path: Without the query.
         headers: With lower-case names.
         raw: The body.
+        query: Of the path, without the question mark.
     """
 
     method: str
     path: str
     headers: Mapping[str, str] = {}
     raw: bytes = b""
+    query: str = ""
 
 
 class Answer(NamedTuple):

@@ -19,7 +19,7 @@ _SHARE_WITHOUT_PRODUCT = 0.12
 # as in real mail.
 _PRIORITY_WEIGHTS = {"low": 0.1, "normal": 0.7, "high": 0.2}
 _LONGEST_FACTOR = 3.0  # of the longest example: real users' lengths are seen there
-_LEAST_CHARS = 160
+_MIN_CHARS = 160
 
 
 class Example(NamedTuple):
@@ -68,7 +68,7 @@ def compose(wish: Wish, dice: str) -> Message:
 def _draw(wish: Wish, rng: random.Random) -> Message:
     style = read_style(wish.attributes, rng)
     label = _label(wish, style, rng)
-    limit = max(_LEAST_CHARS, int(_LONGEST_FACTOR * wish.longest_example))
+    limit = max(_MIN_CHARS, int(_LONGEST_FACTOR * wish.longest_example))
     edge_case = wish.attributes.get("edge_case", "").lower()
     difficulty = wish.attributes.get("difficulty", "").lower()
     writer = Writer(label, style, rng, f"{edge_case} {difficulty}")

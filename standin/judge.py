@@ -24,6 +24,15 @@ class Scores(NamedTuple):
     correctness_b: int
 
 
+class RowScore(NamedTuple):
+    """What a scorer of training rows says: its own output, and how good the row's is, 1 to 5."""
+
+    own_output: str
+    difference: str
+    reason: str
+    score: int
+
+
 def judge(right: Label, answer_a: str, answer_b: str) -> Scores:
     """Return the verdict on two answers to one message.
 
@@ -57,15 +66,20 @@ def ordered_score(outside: str) -> int | None:
     return None
 
 
-def score(right: Label, output: str) -> tuple[str, int]:
-    """Why and how well an output fits its message, 1 to 5."""
-    given = read_label(output)
+def score(right: Label, output: str) -> RowScore:
+    """Solve a row, compare, and say how well its output fits its message, 1 to 5."""
+    given, own = read_label(output), right.to_json()
     if given is None:
-        return "The output is not the JSON object that the task asks for.", 1
+        return RowScore(
+            own, "another form", "The output is not the JSON object that the task asks for.", 1
+        )
     if given == right:
-        return "Category, priority and product follow from the message.", 5
-    wrong = [name for name, a, b in zip(Label._fields, given, right, strict=True) if a != b]
-    return f"By the task's rules, {' and '.join(wrong)} should be different.", _level(given, right)
+        return RowScore(own, "none", "Category, priority and product follow from the message.", 5)
+    wrong = " and ".join(
+        name for name, a, b in zip(Label._fields, given, right, strict=True) if a != b
+    )
+    reason = f"By the task's rules, {wrong} should be different."
+    return RowScore(own, wrong, reason, _level(given, right))
 
 
 def _level(given: Label, wanted: Label) -> int:

@@ -7,7 +7,7 @@ from standin.features import words
 from standin.triage import triage
 
 _SHARED = 0.7  # of the words of the shorter message, both without repetitions
-_LEAST_WORDS = 4  # two or three words in common say nothing
+_MIN_WORDS = 4  # two or three words in common say nothing
 
 
 class Leak(NamedTuple):
@@ -47,4 +47,4 @@ def find_leak(candidate: str, tests: Sequence[str]) -> Leak:
 def _share(one: str, other: str) -> float:
     first, second = set(words(one)), set(words(other))
     shorter = min(len(first), len(second))
-    return len(first & second) / shorter if shorter >= _LEAST_WORDS else float(one == other)
+    return len(first & second) / shorter if shorter >= _MIN_WORDS else float(one == other)

@@ -113,6 +113,9 @@ def _handler(standin: StandIn) -> type[http.server.BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._answer("GET", b"")
 
+        def do_DELETE(self) -> None:
+            self._answer("DELETE", b"")
+
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             if length > _LONGEST_BODY_BYTES:
@@ -129,7 +132,8 @@ def _handler(standin: StandIn) -> type[http.server.BaseHTTPRequestHandler]:
         def _answer(self, method: str, raw: bytes) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             try:
-                call = Call(method, self.path.partition("?")[0], headers, raw)
+                path, _, query = self.path.partition("?")
+                call = Call(method, path, headers, raw, query)
                 self._send(standin.answer(call))
             except DisconnectedError:
                 self.close_connection = True

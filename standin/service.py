@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from standin import embeddings, protocol
-from standin.batches import Batches
 from standin.brain import think
 from standin.calls import Answer, Call
-from standin.errors import Body, HttpError, bad_request
+from standin.errors import Body, HttpError
 from standin.faults import DisconnectedError, FaultDice, quota_error, struck
-from standin.files import Files
+from standin.kept import NEW_JOBS, Kept, read_json
 from standin.protocol import Told
 from standin.published.google_types import check_google
 from standin.published.openai_types import check_openai
 from standin.quota import Quota
+from standin.refusals import BAD_REQUESTS, write_down
 from standin.routes import Route, find_route
 from standin.tokens import Tokens
 
@@ -32,9 +32,9 @@ MESSAGES = {
     "embed": "BatchEmbedContentsRequest",
     "embed one": "EmbedContentRequest",
     "predict": "PredictRequest",
+    "new prediction job": "BatchPredictionJob",
 }
 OPENAI_PATHS = {"generate": "chat/completions", "embed": "embeddings"}
-_STUDIO = "generativelanguage_v1beta"
 
 
 class StandIn:
@@ -63,8 +63,7 @@ class StandIn:
         token_requests: int | None = None,
         record_file: str | Path | None = None,
     ) -> None:
-        self._files = Files()
-        self._batches = Batches(self._batched, self._files, batch_seconds)
+        self._kept = Kept(self._batched, batch_seconds)
         self._tokens = Tokens(token_requests)
         self._latency_seconds = latency_seconds
         self._quota = Quota(requests_per_minute, tokens_per_minute)
@@ -107,6 +106,8 @@ class StandIn:
             return self._routed(route, call)
         except HttpError as error:
             self._count_error(error)
+            if route is None or call.method == "POST":  # else what is asked about is gone
+                write_down(call.path, error)
             is_openai = route is not None and route.is_openai
             return Answer(
                 error.code, error.openai() if is_openai else error.google(), error.headers
@@ -118,49 +119,34 @@ class StandIn:
             self._record.close()
 
     def _routed(self, route: Route, call: Call) -> Answer:
-        if (kept := self._kept(route, call)) is not None:
+        if route.is_storage or (route.is_vertex and call.method == "GET"):
+            self._tokens.check(call.headers)
+        if (kept := self._kept.answer(route, call)) is not None:
             return kept
-        if route.kind != "batch":
+        if route.kind not in NEW_JOBS:  # their requests are noted one by one
             self._note(call.raw)
-        body = _read_json(call.raw)
+        body = read_json(call.raw)
         if route.is_vertex:
             self._tokens.check(call.headers)
         if route.is_openai:
             check_openai(OPENAI_PATHS[route.kind], body)
         else:
             check_google(route.api, MESSAGES[route.kind], body)
-        if route.kind == "batch":
-            return Answer(200, self._batches.create(route.name, body))
+        if route.kind in NEW_JOBS:
+            return Answer(200, self._kept.create(route, body))
         if route.kind in embeddings.KINDS:
             return Answer(200, self._embedded(embeddings.read(route, body)))
         return Answer(200, self._completed(route, body))
 
-    def _kept(self, route: Route, call: Call) -> Answer | None:
-        """Return the response to a request about jobs or files; None for any other."""
-        match route.kind:
-            case "jobs":
-                return Answer(200, self._batches.jobs())
-            case "job":
-                return Answer(200, self._batches.get(route.name))
-            case "file":
-                return Answer(200, self._files.read(route.name))
-            case "start upload":
-                check_google(_STUDIO, "CreateFileRequest", _read_json(call.raw or b"{}"))
-                return Answer(200, {}, self._files.start(call.headers))
-            case "upload":
-                headers, body = self._files.upload(route.name, call.headers, call.raw)
-                return Answer(200, body, headers)
-            case _:
-                return None
-
-    def _batched(self, model: str, body: Body) -> Body:
+    def _batched(self, api: str, model: str, body: Body) -> Body:
         """Return the response to one request of a job."""
         self._note(json.dumps(body).encode())
         try:
-            check_google(_STUDIO, MESSAGES["generate"], body)
-            return self._completed(Route("generate", model, _STUDIO, is_vertex=False), body)
+            check_google(api, MESSAGES["generate"], body)
+            return self._completed(Route("generate", model, api, is_vertex=False), body)
         except HttpError as error:
             self._count_error(error)
+            write_down(f"a job for {model}", error)
             raise
         except DisconnectedError as error:
             raise HttpError(500, "INTERNAL", "An internal error has occurred.") from error
@@ -168,7 +154,7 @@ class StandIn:
     def _count_error(self, error: HttpError) -> None:
         with self._lock:
             self._counts["quota_errors"] += error.code == 429
-            self._counts["bad_requests"] += error.code in (400, 404)
+            self._counts["bad_requests"] += error.code in BAD_REQUESTS
 
     def _note(self, raw: bytes) -> None:
         with self._lock:
@@ -228,13 +214,3 @@ def _check_model(model: str) -> None:
             f"There is no model {model!r} here: this is the local stand-in, whose models' names "
             f"start with {_MODEL_PREFIX!r}. Set another base_url for a real model.",
         )
-
-
-def _read_json(raw: bytes) -> Body:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"The body is not JSON: {error}.") from error
-    if not isinstance(body, dict):
-        raise bad_request("The body is not a JSON object.")
-    return body

@@ -38,7 +38,7 @@ class Style(NamedTuple):
     """How a message is to look.
 
     Attributes:
-        extras: Sentences beside the wish itself.
+        extras: Sentences besides the wish itself.
         case: `lower`, `upper` or nothing.
         drops_punctuation: Whether commas, full stops and the like are left out.
         typos: Words with a typing error.

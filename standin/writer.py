@@ -14,7 +14,7 @@ _OWN_SITUATION_SHARE = 0.45  # of the messages that name a product: situations o
 _URGENT_SITUATION_SHARE = 0.6  # of the urgent messages: urgent by what happened, not by a cue
 _PREFIX_SHARE = 0.22  # of the messages with a cue: one more stands before the wish
 _SHORT_FORM_SHARE = 0.15  # of the messages that are no mails: greeting, or closing
-_MOST_AFTER = 2  # sentences after the wish; the rest of a long message leads up to it
+_MAX_AFTER = 2  # sentences after the wish; the rest of a long message leads up to it
 _ENGLISH = "English"
 _QUESTIONS = re.compile(
     r"(?:how|where|when|what|which|who|why|can|could|do|does|is|are|will|would|may|has|did|was)\b",
@@ -108,7 +108,7 @@ class Writer:
             parts.append(self._frame("other_person"))
         if "solved before" in self._circumstances:
             parts.append(self._frame("backstory_solved"))
-        extras = self._style.extras - min(_MOST_AFTER, (self._style.extras + 1) // 2)
+        extras = self._style.extras - min(_MAX_AFTER, (self._style.extras + 1) // 2)
         openings = sum(self._rng.random() < 0.3 for _ in range(extras))
         parts += [self._frame("backstory") for _ in range(extras - openings)]
         parts += [self._frame("opening") for _ in range(openings)]
@@ -120,7 +120,7 @@ class Writer:
         parts = []
         wish = f"wish_{self._label.category}"
         feeling = f"feeling_{self._style.feeling}" if self._style.feeling else wish
-        for _ in range(min(_MOST_AFTER, (self._style.extras + 1) // 2)):
+        for _ in range(min(_MAX_AFTER, (self._style.extras + 1) // 2)):
             parts.append(self._frame(self._rng.choice((wish, feeling))))
         if cue:
             parts.insert(self._rng.randint(0, len(parts)), self._cue(cue))

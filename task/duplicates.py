@@ -1,12 +1,13 @@
 """Finds exact and near duplicates among texts; which row to drop is decided by their order.
 
 Near duplicates are found by MinHash signatures in LSH bands (Broder 1997; Indyk and Motwani 1998)
-and confirmed by the exact Jaccard similarity, so LSH can miss a pair but never invent one.
+and confirmed by the exact Jaccard similarity, or another one, so LSH can miss a pair but never
+invent one.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from task.normalization import normalize
 from task.similarity import Shingles, jaccard, shingles
 
+Similarity = Callable[[str, str], float]
+
+_MIN_JACCARD = 0.4  # of texts that another similarity may call near duplicates
 _MISS_RATE = 0.0025  # of a pair exactly at the threshold; more similar pairs are missed less often
 _MAX_HASHES = 320  # signature length; 100,000 rows then take 130 MB
 _CHUNK_ROWS = 1000  # keeps a chunk's n-grams in the processor's cache
@@ -38,14 +42,20 @@ class Duplicate(NamedTuple):
 
 
 def find_duplicates(
-    texts: Sequence[str], threshold: float, *, fixed: int = 0
+    texts: Sequence[str],
+    threshold: float,
+    *,
+    fixed: int = 0,
+    similarity: Similarity | None = None,
 ) -> list[Duplicate | None]:
     """Look for a kept, earlier duplicate of each text.
 
     Args:
         texts: The texts; of duplicates the first is kept.
-        threshold: Jaccard similarity of character 5-grams from which texts are near duplicates.
+        threshold: Similarity from which texts are near duplicates.
         fixed: The first `fixed` texts are kept whatever they are.
+        similarity: Compares two texts, 0 to 1; those whose n-grams have a Jaccard similarity of 0.4
+            are looked at. None for that Jaccard similarity itself, of character 5-grams.
 
     Returns:
         For each text None when it is kept, else the earlier kept text that it repeats.
@@ -59,9 +69,25 @@ def find_duplicates(
             found[row] = Duplicate(earlier, "duplicate", 1.0)
     distinct = [row for row, duplicate in enumerate(found) if duplicate is None]
     grams = shingles([normalized[row] for row in distinct])
-    for position, near in _near_duplicates(grams, threshold, fixed).items():
-        earlier, similarity = near
-        found[distinct[position]] = Duplicate(distinct[earlier], "near_duplicate", similarity)
+
+    def nearest(row: int, others: Sequence[int]) -> tuple[int, float] | None:
+        if similarity is None:
+            return _nearest(grams, row, others)
+        own = texts[distinct[row]]
+        found = [(similarity(own, texts[distinct[other]]), -other) for other in others]
+        best, negative = max(found, default=(0.0, 0))
+        return (-negative, best) if found else None
+
+    near_duplicates = _near_duplicates(
+        grams,
+        threshold if similarity is None else _MIN_JACCARD,
+        fixed,
+        threshold,
+        nearest,
+    )
+    for position, near in near_duplicates.items():
+        earlier, value = near
+        found[distinct[position]] = Duplicate(distinct[earlier], "near_duplicate", value)
     return [_resolved(found, duplicate) for duplicate in found]
 
 
@@ -127,21 +153,27 @@ def signatures(grams: Shingles, hashes: int) -> npt.NDArray[np.uint32]:
     return result
 
 
-def _near_duplicates(grams: Shingles, threshold: float, fixed: int) -> dict[int, tuple[int, float]]:
-    bands, band_rows = bands_for(threshold)
+def _near_duplicates(
+    grams: Shingles,
+    min_jaccard: float,
+    fixed: int,
+    threshold: float,
+    nearest: Callable[[int, Sequence[int]], tuple[int, float] | None],
+) -> dict[int, tuple[int, float]]:
+    bands, band_rows = bands_for(min_jaccard)
     signed = signatures(grams, bands * band_rows)
     shared = _shared_buckets(signed, bands, band_rows)
     # Four standard errors of the estimate below the threshold: cheap, and loses next to nothing.
-    slack = 4 * math.sqrt(threshold * (1 - threshold) / signed.shape[1])
-    least_equal = (threshold - slack) * signed.shape[1]
+    slack = 4 * math.sqrt(min_jaccard * (1 - min_jaccard) / signed.shape[1])
+    min_equal = (min_jaccard - slack) * signed.shape[1]
     members: defaultdict[int, list[int]] = defaultdict(list)
     found: dict[int, tuple[int, float]] = {}
     for row in sorted(shared):
         candidates = sorted({other for bucket in shared[row] for other in members[bucket]})
         if candidates and row >= fixed:
             equal = np.count_nonzero(signed[candidates] == signed[row], axis=1)
-            likely = [candidates[i] for i in np.flatnonzero(equal >= least_equal)]
-            near = _nearest(grams, row, likely)
+            likely = [candidates[i] for i in np.flatnonzero(equal >= min_equal)]
+            near = nearest(row, likely)
             if near is not None and near[1] >= threshold:
                 found[row] = near
                 continue

@@ -15,10 +15,10 @@ import yaml
 
 from task.normalization import words
 
-_LEAST_WORDS = 6
-_LEAST_SHARE = 0.2  # of a text's words are function words of its language; about 0.45 are usual
+_MIN_WORDS = 6
+_MIN_SHARE = 0.2  # of a text's words are function words of its language; about 0.45 are usual
 _MAX_FOREIGN = 0.5  # of a text's letters: names and quotations may be in another script
-_LEAST_LEAD = 2.0  # times the share of any other language
+_MIN_LEAD = 2.0  # times the share of any other language
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,33 +29,40 @@ class Languages:
         scripts: Unicode scripts of their letters, such as `LATIN`.
         names: Names of the languages; empty where the texts are too short to tell, or where they
             let further languages be expected.
+        of: What the texts are, for messages.
     """
 
     scripts: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    of: str = "output"
 
     def problem(self, text: str) -> str | None:
-        """Why a text is in another language than the seeds, or None when it seems to be in one."""
+        """Say why a text is in a language that no seed has; None when it seems to be in one."""
         found_scripts = _script_counts(text)
         foreign = {name: n for name, n in found_scripts.items() if name not in self.scripts}
         if self.scripts and sum(foreign.values()) > _MAX_FOREIGN * found_scripts.total():
-            return f"letters of {', '.join(sorted(foreign))}, which no seed output has"
+            return f"letters of {', '.join(sorted(foreign))}, which no seed {self.of} has"
         if not self.names:
             return None
         shares = _shares(text)
         found = max(shares, key=lambda name: shares[name], default="")
-        if not found or found in self.names or shares[found] < _LEAST_SHARE:
+        if not found or found in self.names or shares[found] < _MIN_SHARE:
             return None
-        if any(shares[found] < _LEAST_LEAD * shares[name] for name in self.names):
+        if any(shares[found] < _MIN_LEAD * shares[name] for name in self.names):
             return None
-        return f"written in {found}, and the seeds' outputs in {', '.join(sorted(self.names))}"
+        own = ", ".join(sorted(self.names))
+        return f"written in {found}, and the seeds' {self.of}s in {own}"
 
 
-def infer_languages(texts: Sequence[str]) -> Languages:
+def infer_languages(texts: Sequence[str], *, of: str = "output") -> Languages:
     """Return the languages of texts; all of them are taken to be right.
 
     Where they are in several languages, and one of these was seen a single time, others are to be
     expected (Good's estimate of what was not seen yet): then no language is named.
+
+    Args:
+        texts: The texts.
+        of: What they are, for messages.
     """
     possible = [_possible(text) for text in texts]
     seen = Counter(name for names in possible if len(names) == 1 for name in names)
@@ -63,12 +70,13 @@ def infer_languages(texts: Sequence[str]) -> Languages:
     return Languages(
         scripts=frozenset().union(*(scripts(text) for text in texts)),
         names=frozenset() if is_open else frozenset().union(*possible),
+        of=of,
     )
 
 
 def is_sentence(text: str) -> bool:
     """Whether a text has words enough to tell a language; names and labels do not."""
-    return len(words(text)) >= _LEAST_WORDS
+    return len(words(text)) >= _MIN_WORDS
 
 
 def scripts(text: str) -> set[str]:
@@ -84,15 +92,15 @@ def _possible(text: str) -> set[str]:
     """Return the languages that a text may be in: the likeliest, and those that come near to it."""
     shares = _shares(text)
     highest = max(shares.values(), default=0.0)
-    if highest < _LEAST_SHARE:
+    if highest < _MIN_SHARE:
         return set()
-    return {name for name, share in shares.items() if share * _LEAST_LEAD > highest}
+    return {name for name, share in shares.items() if share * _MIN_LEAD > highest}
 
 
 def _shares(text: str) -> dict[str, float]:
     """Return the share of function words by language; empty for a short text."""
     own = words(text)
-    if len(own) < _LEAST_WORDS:
+    if len(own) < _MIN_WORDS:
         return {}
     return {
         name: sum(word in known for word in own) / len(own)

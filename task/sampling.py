@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +113,7 @@ def sample(texts: Sequence[str], size: int, embed: Embed | None = None) -> Sampl
         if duplicate is not None:
             weights[position[duplicate.of]] += 1
     kept = [texts[n] for n in distinct]
-    vectors = _units(np.asarray(embed(kept), np.float32) if embed else _tfidf(kept))
+    vectors = _units(np.asarray(embed(kept), np.float32) if embed else _reduced_tfidf(kept))
     wanted, size = size, min(size, len(distinct))
     labels = _clusters(vectors, weights, size)
     rng = np.random.default_rng(_SEED)
@@ -132,19 +133,31 @@ def sample(texts: Sequence[str], size: int, embed: Embed | None = None) -> Sampl
     )
 
 
-def _tfidf(texts: Sequence[str]) -> Vectors:
-    from sklearn.decomposition import TruncatedSVD
+def tfidf(texts: Sequence[str]) -> Any:
+    """Return the weights of texts' character n-grams.
+
+    Args:
+        texts: The texts; normalized, one or more is not empty.
+
+    Returns:
+        Sparse float32 matrix of shape `(texts, n-grams)`, whose rows have length 1.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(
+    return TfidfVectorizer(
         preprocessor=normalize,
         analyzer="char_wb",
         ngram_range=(_GRAM_CHARS, _GRAM_CHARS),
         max_features=_MAX_FEATURES,
         sublinear_tf=True,
         dtype=np.float32,
-    )
-    table = vectorizer.fit_transform(texts)
+    ).fit_transform(texts)
+
+
+def _reduced_tfidf(texts: Sequence[str]) -> Vectors:
+    from sklearn.decomposition import TruncatedSVD
+
+    table = tfidf(texts)
     dimensions = min(_DIMENSIONS, table.shape[0] - 1, table.shape[1] - 1)
     if dimensions < 2:
         return np.asarray(table.todense(), np.float32)

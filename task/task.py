@@ -1,10 +1,15 @@
 """What the service LLM is told about the task that is taken over."""
 
+import re
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-import yaml
+
+from core.yaml_text import read_yaml
+
+_MAX_SUMMARY = 200  # characters
 
 
 def read_schema(value: Any) -> Any:
@@ -18,8 +23,8 @@ def read_schema(value: Any) -> Any:
     if isinstance(value, str):
         try:
             # JSON is YAML, too.
-            value = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            value = read_yaml(Path(value).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise ValueError(
                 f"the JSON Schema cannot be read ({error}); give the path of a JSON or YAML file, "
                 "or the schema itself"
@@ -30,7 +35,7 @@ def read_schema(value: Any) -> Any:
         try:
             jsonschema.Draft202012Validator.check_schema(value)
         except jsonschema.SchemaError as error:
-            raise ValueError(f"this is no JSON Schema: {error.message}") from error
+            raise ValueError(f"this is not a JSON Schema: {error.message}") from error
     return value
 
 
@@ -51,6 +56,14 @@ class Task(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docstr
     def title(self) -> str:
         """The name for people: `support_triage` becomes "Support triage"."""
         return self.name.replace("_", " ").capitalize()
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the instruction, as far as it is short."""
+        first = " ".join(self.instruction.split())
+        if found := re.match(r".+?[.!?:](?=\s|$)", first):
+            first = found.group()
+        return textwrap.shorten(first.rstrip(":"), _MAX_SUMMARY, placeholder="…")
 
     def text(self) -> str:
         """Return the `task` block of a request: the name, then the instruction."""

@@ -1,11 +1,15 @@
 """Chromium as the tests use it: selenium's driver, with what it lacks for pages of any width."""
 
+import base64
 import importlib.util
 import itertools
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
@@ -39,6 +43,14 @@ def installed():
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     chromedriver = shutil.which("chromedriver")
     return (chromium, chromedriver) if chromium and chromedriver else None
+
+
+def required():
+    """The paths, or no test: with CI set, a missing program is a failure."""
+    if paths := installed():
+        return paths
+    give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+    return give_up("chromium and chromedriver are not installed: apt-get install chromium-driver")
 
 
 class Browser(webdriver.Chrome):
@@ -97,27 +109,48 @@ class Browser(webdriver.Chrome):
         self.run((package / "axe.min.js").read_text(encoding="utf-8"))
         return self.execute_async_script(_AUDIT)
 
-    def audit(self, url, ready="document.readyState === 'complete'"):
-        """What axe-core finds on the page on both widths, light and dark, once it is ready."""
+    def open_details(self):
+        """Opens all parts that are folded, those that are made when they are opened among them."""
+        self.run("for (const part of document.querySelectorAll('details')) part.open = true")
+        self.wait_for(
+            "[...document.querySelectorAll('details.later')].every(it => it.children.length > 2)"
+        )
+
+    def audit(self, url, ready="document.readyState === 'complete'", *, opened=False):
+        """What axe-core finds on the page on both widths, light and dark, once it is ready.
+
+        With `opened`, all its folded parts are opened first.
+        """
         found = []
         for width, scheme in itertools.product(WIDTHS, SCHEMES):
             self.open(url, width, scheme)
             self.wait_for(ready)
             self.run("try { localStorage.clear() } catch {}")  # the scheme that was chosen
+            if opened:
+                self.open_details()
             found += [f"{width} {scheme}: {violation}" for violation in self.violations()]
             if wider := self.overflow():
                 found.append(f"{width} {scheme}: {wider} pixels wider than the screen")
         return found
+
+    def printed_pages(self):
+        """How many pages the shown page takes on paper."""
+        pdf = base64.b64decode(self.execute_cdp_cmd("Page.printToPDF", {})["data"])
+        return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
     def complaints(self):
         """What the console says, such as violations of the page's policy; each is said once."""
         return [entry["message"] for entry in self.get_log("browser")]
 
     def requested(self):
-        """The URLs that were asked for since the last call, the page's own among them."""
+        """The URLs that were asked for since the last call, the page's own among them.
+
+        An image within the page (`data:`) is asked of nobody.
+        """
         messages = (json.loads(e["message"])["message"] for e in self.get_log("performance"))
-        return [
+        urls = [
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
         ]
+        return [url for url in urls if not url.startswith("data:")]

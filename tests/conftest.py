@@ -1,21 +1,45 @@
 """What all tests share: a browser, limiters of their own, and the folder of converted models."""
 
-import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.browser import Browser, installed
+from tests.browser import Browser, required
+from tests.published import Refusals
 
 # No test asserts on time: where others use the machine, an example takes as long as it takes.
 hypothesis.settings.register_profile("no_deadline", deadline=None)
 hypothesis.settings.load_profile("no_deadline")
 
 
-def pytest_configure():
+_REFUSALS_FOLDER = pytest.StashKey[str]()
+_REFUSALS = pytest.StashKey[Refusals]()
+
+
+def pytest_configure(config):
     """In a new clone it is missing: tests that run in a folder of their own have a link to it."""
     (Path(__file__).parents[1] / ".cache").mkdir(exist_ok=True)
+    config.stash[_REFUSALS_FOLDER] = tempfile.mkdtemp(prefix="understudy-refusals-")
+    config.stash[_REFUSALS] = Refusals(Path(config.stash[_REFUSALS_FOLDER]))
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.stash[_REFUSALS_FOLDER], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def requests_are_published(request):
+    """Every request is one that the services publish and the stand-in serves.
+
+    A test marked `unpublished` sends another on purpose.
+    """
+    yield
+    are_meant = request.node.get_closest_marker("unpublished") is not None
+    if complaint := request.config.stash[_REFUSALS].complaint(are_meant=are_meant):
+        pytest.fail(complaint, pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +50,8 @@ def no_service_known(monkeypatch):
 
 @pytest.fixture(scope="session")
 def started_browser():
-    """A headless Chromium; see `tests.browser.Browser`. With CI set, a missing one is a failure."""
-    paths = installed()
-    if not paths:
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up("chromium and chromedriver are not installed: apt-get install chromium-driver")
-    with Browser(*paths) as opened:
+    """A headless Chromium; see `tests.browser.Browser`."""
+    with Browser(*required()) as opened:
         yield opened
 
 

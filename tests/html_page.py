@@ -4,7 +4,8 @@ import json
 import re
 from html.parser import HTMLParser
 
-_VOID = {"meta", "br", "input", "link", "img"}
+ATTACK = "</p><script>alert(1)</script><img src=x onerror=alert(2)>"
+_VOID = {"meta", "br", "input", "link", "img", "source"}
 
 
 class Page(HTMLParser):

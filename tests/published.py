@@ -2,11 +2,14 @@
 
 import functools
 import json
+import os
 import re
+from pathlib import Path
 
 from standin.errors import HttpError
 from standin.published.google_types import check_google
 from standin.published.openai_types import check_openai
+from standin.refusals import REFUSALS_VARIABLE
 
 _MESSAGES = {
     "batchEmbedContents": "BatchEmbedContentsRequest",
@@ -20,6 +23,7 @@ _MESSAGES = {
 # Behind any prefix: gateways, and servers of OpenAI's protocol, have their own.
 _OPENAI = re.compile(r".*?/(chat/completions|embeddings)")
 _VERTEX = re.compile(r".*?/(v1|v1beta1)/projects/.+/models/[^/:]+:(\w+)")
+_VERTEX_JOBS = re.compile(r".*?/(v1|v1beta1)/projects/[^/]+/locations/[^/]+/batchPredictionJobs")
 _STUDIO = re.compile(r".*?/v1(?:beta|alpha)?/models/[^/:]+:(\w+)")
 _UPLOAD = re.compile(r".*?/upload/v1(?:beta)?/files")
 
@@ -41,11 +45,56 @@ def refusal_of(path: str, raw: bytes) -> str | None:
     return None
 
 
+def note(refusal: str | None) -> None:
+    """Write down a request that no service would take: the test that sent it fails at its end."""
+    if refusal is not None:
+        with open(os.environ[REFUSALS_VARIABLE], "a", encoding="utf-8") as file:
+            file.write(f"{' '.join(refusal.split())}\n")
+
+
+class Refusals:
+    """The requests that servers of this process and of those that it started have refused.
+
+    Those of the stand-in and of the tests' own servers; `tests/conftest.py` reads them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "refusals.txt"
+        self._file.touch()
+        self._read = 0
+        os.environ[REFUSALS_VARIABLE] = str(self._file)
+
+    def new(self) -> list[str]:
+        """Return those since the last call."""
+        with self._file.open(encoding="utf-8") as file:
+            file.seek(self._read)
+            lines = file.read().splitlines()
+            self._read = file.tell()
+        return lines
+
+    def complaint(self, *, are_meant: bool) -> str | None:
+        """Return what is wrong with the test that ends now; None where nothing is.
+
+        Args:
+            are_meant: Whether it sends such requests on purpose.
+        """
+        refused = self.new()
+        if are_meant and not refused:
+            return "No request was refused: take the mark `unpublished` away."
+        if refused and not are_meant:
+            return "\n".join(
+                ["To send such requests on purpose, mark the test `unpublished`:", *refused]
+            )
+        return None
+
+
 def _check(path: str, body: object) -> None:
     if found := _OPENAI.fullmatch(path):
         check_openai(found[1], body)
     elif found := _VERTEX.fullmatch(path):
         check_google(f"aiplatform_{found[1]}", _message(found[2]), body)
+    elif found := _VERTEX_JOBS.fullmatch(path):
+        check_google(f"aiplatform_{found[1]}", "BatchPredictionJob", body)
     elif found := _STUDIO.fullmatch(path):
         check_google("generativelanguage_v1beta", _message(found[1]), body)
     elif _UPLOAD.fullmatch(path):

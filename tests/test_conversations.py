@@ -64,17 +64,21 @@ def scripted(body, number):
         value = {name: [f"{name} {n}" for n in range(3)] for name in properties}
     elif "conversations" in properties:
         text = body["messages"][-1]["content"]
-        wanted = int(re.search(r"Write (\d+) new conversations", text)[1])
+        wanted = int(re.search(r"All (\d+) conversations", text)[1])
         roles = ["user", "assistant", "user"]
         value = {
             "conversations": [
-                {"turns": [{"role": role, "text": words(rng, 9)} for role in roles]}
-                for _ in range(wanted)
+                {"number": n, "turns": [{"role": role, "text": words(rng, 9)} for role in roles]}
+                for n in range(1, wanted + 1)
             ]
         }
         # One reply does not hold to the rules: it ends with the assistant.
         if number % 3 == 0:
             value["conversations"][0]["turns"].pop()
+    elif "own_output" in properties:
+        text = body["messages"][-1]["content"]
+        own = re.search(r"<output (\w+)>\n(.*?)\n</output \1>", text, re.DOTALL)[2]
+        value = {"own_output": own, "difference": "none", "reason": "Right.", "score": 5}
     elif "output" in properties:
         value = {"output": f"Velofern says: {words(rng, 6)}."}
     else:
@@ -159,9 +163,11 @@ def test_every_model_was_asked_the_whole_conversation(entry, output, service):
     ]
     assert {row.id: chat_messages(row.prompt) for row in rows} == references()
     assert set(entry.report.models) == {"tuned", "base", "few_shot", "service"}
-    judged = [p for p in service.prompts if p.startswith("You compare two answers")]
+    judged = [p for p in service.prompts if p.startswith("Compare two answers")]
     assert any('{"role": "assistant", "content": "' in prompt for prompt in judged)
-    answered = [p for p in service.prompts if p.startswith("Do the task below for one conv")]
+    answered = [
+        p for p in service.prompts if p.startswith("Do the task in <task> for the conversation")
+    ]
     assert len(answered) == 12 + 50
 
 

@@ -4,10 +4,7 @@ The service is a server on loopback that speaks OpenAI's API; its outputs are th
 that every filter sees what the task's form asks for.
 """
 
-import json
 import os
-import random
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +14,8 @@ import pytest
 from core.reports.loop import LoopSummary
 from pipeline.config import load_config
 from task.coverage.reader import read_coverage
-from tests.service_llm.conftest import ScriptedServer, openai_reply
+from tests.scripted_service import scripted
+from tests.service_llm.conftest import ScriptedServer
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 8
@@ -44,36 +42,7 @@ SETTINGS = (
     "evaluator.gate.threshold_percent=0",
     "push.destination=local",
 )
-_SYLLABLES = ("ba", "ke", "lo", "mi", "nu", "ra", "se", "ti", "vo", "zu", "pa", "do")
-
 pytestmark = pytest.mark.slow
-
-
-def scripted(outputs):
-    """Replies to the schema of a request, with the outputs of seeds."""
-
-    def reply(body, number):
-        rng = random.Random(number)
-        properties = body["response_format"]["json_schema"]["schema"]["properties"]
-        if "persona" in properties:
-            value = {name: [f"{name} {n}" for n in range(3)] for name in properties}
-        elif "messages" in properties:
-            text = body["messages"][-1]["content"]
-            wanted = int(re.search(r"Write (\d+) new", text)[1])
-            words = ["".join(rng.choices(_SYLLABLES, k=3)) for _ in range(40 * wanted)]
-            value = {
-                "messages": [
-                    {"number": n + 1, "message": " ".join(words[n::wanted])} for n in range(wanted)
-                ]
-            }
-        elif "output" in properties:
-            value = {"output": rng.choice(outputs)}
-        else:
-            scores = {name: 4 for name in properties if name != "reason"}
-            value = {"reason": "They say the same.", **scores}
-        return openai_reply(json.dumps(value))
-
-    return reply
 
 
 @pytest.mark.parametrize(("preset", "kind"), [("invoices", "json"), ("email-summary", None)])
@@ -102,7 +71,7 @@ def test_an_example_goes_from_its_pairs_to_a_push(preset, kind, tmp_path):
     assert entry.synthesis.kept == ROWS
     assert entry.training.rows_too_long == 0
     assert entry.report.models["tuned"].holdout.total == 25
-    judged = [prompt for prompt in server.prompts if prompt.startswith("You compare two answers")]
+    judged = [prompt for prompt in server.prompts if prompt.startswith("Compare two answers")]
     assert len(judged) == 50
     strict = entry.report.strict
     assert (strict["tuned"].kind if strict else None) == kind

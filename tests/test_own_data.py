@@ -61,7 +61,9 @@ generation: {dtype: float32, max_output_tokens: 8}
 evaluator: {votes: 1, max_output_tokens: 128, baselines: []}
 """
 
-pytestmark = pytest.mark.slow
+# What a model of this size writes is usable by chance: now and then, no two of 40 prompts are. The
+# tutorial's test takes the same way with a scripted service.
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture

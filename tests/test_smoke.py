@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
 
+from core import artifact_files
 from core.reports.loop import LoopSummary
 from task.coverage.reader import read_coverage
+from tests.html_page import Page
 from tests.nodes import NODES
 
 KEY = "s3cret-key-0123456789"
@@ -77,7 +80,7 @@ def test_the_loop_shows_itself_and_says_where_everything_is(finished, output):
         cached = int(component in CACHED_IN_ROUND_2)
         assert finished.stderr.count(f"  {component} finished after") == 2 - cached
         assert finished.stderr.count(f"  {component} is cached") == cached
-    assert "random:gemma3-tiny has random weights: expect 0 %." in finished.stdout
+    assert "0 % is expected: random:gemma3-tiny has random weights." in finished.stdout
     assert "understudy serve --preset smoke" in finished.stdout
     assert str(output / "report.html") in finished.stdout
     chatter = re.compile(r"WARNING|Traceback|TensorFlow|absl|httpx")
@@ -106,6 +109,59 @@ def test_the_summary_accounts_for_both_rounds(output):
     assert cached == CACHED_IN_ROUND_2
     models = {"tuned", "base", "few_shot", "service"}
     assert set(first.report.models) == set(second.report.models) == models
+
+
+def linked_from(page):
+    """All files and folders that a page and the pages it links to lead to, without other sites."""
+    found, left = set(), [page]
+    while left:
+        here = left.pop()
+        links = [a["href"] for a in Page(here.read_text(encoding="utf-8")).all("a")]
+        for link in links:
+            if "://" in link or link.startswith("#"):
+                continue
+            there = (here.parent / urllib.parse.unquote(link.partition("#")[0])).resolve()
+            assert there.exists(), f"{here} links to {link}, which is not there"
+            if there not in found and there.suffix == ".html":
+                left.append(there)
+            found.add(there)
+    return found
+
+
+def files_of(summary, output):
+    """What the report has to lead to."""
+    wanted = [output / "run.log"]
+    for entry in summary.rounds:
+        at = entry.artifacts
+        wanted += [
+            Path(at.report, artifact_files.EVALUATION_PAGE),
+            Path(at.synthetic, artifact_files.DATASET_PAGE),
+            Path(at.synthetic, artifact_files.CARD),
+            Path(at.model, artifact_files.SERVING_FOLDER),
+        ]
+        if entry.pushed:
+            wanted.append(Path(entry.pushed.destination, "main", artifact_files.CARD))
+    return {Path(ROOT, path).resolve() for path in wanted}
+
+
+def assert_linked(output):
+    report = (output / "report.html").resolve()
+    wanted = files_of(summary_of(output), output)
+    assert wanted <= linked_from(report)
+    for page in (path for path in wanted if path.suffix == ".html"):
+        assert report in linked_from(page), f"{page} does not lead back"
+
+
+@pytest.mark.usefixtures("finished")
+def test_all_pages_of_a_run_are_linked_and_every_link_leads_to_a_file(output):
+    assert len(summary_of(output).rounds) == 2
+    assert_linked(output)
+
+
+@pytest.mark.usefixtures("finished")
+def test_the_report_says_that_0_percent_is_expected(output):
+    text = (output / "report.html").read_text(encoding="utf-8")
+    assert "0 % is expected: random:gemma3-tiny has random weights." in text
 
 
 @pytest.mark.usefixtures("finished")
@@ -140,6 +196,8 @@ def test_a_blessed_model_is_pushed_to_the_local_hub(output):
     hub = output / "hub"
     kinds = {path.relative_to(hub).parts[0] for path in hub.rglob("README.md")}
     assert kinds == {"models", "datasets", "spaces"}
+    assert summary.rounds[0].pushed
+    assert_linked(output)
 
 
 def test_the_key_is_found_nowhere_and_prompts_not_in_logs(finished, output):

@@ -15,9 +15,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 GENERATION_FILE = "generation.json"
 _INVISIBLE = "\u200b"  # a space of no width
+# The preset and how it is prompted. A repository holds other exports, several times as large; the
+# names are whole, since a pattern's star would also match folders.
+_SERVED_FILES = [
+    GENERATION_FILE,
+    "config.json",
+    "metadata.json",
+    "task.json",
+    "preprocessor.json",
+    "tokenizer.json",
+    "model.weights.json",
+    "model*.weights.h5",  # one file, or the parts of a large model
+    "assets/*",
+]
 _TOKEN_ENV = "HF_TOKEN"
 _REFUSED = (401, 403)
-_LEAST_ANSWER_TOKENS = 16  # a prompt that leaves less room gets no useful response
+_MIN_ANSWER_TOKENS = 16  # a prompt that leaves less room gets no useful response
 
 
 class NoModelError(Exception):
@@ -125,9 +138,9 @@ class Answerer:
         tokenizer = self._model.preprocessor.tokenizer
         turn = self._turn(prompt, earlier)
         room = self._max_length - len(tokenizer(turn)) - 1  # the start token takes one
-        if room < _LEAST_ANSWER_TOKENS:
+        if room < _MIN_ANSWER_TOKENS:
             raise NoModelError(
-                f"This message is too long for the model by {_LEAST_ANSWER_TOKENS - room} tokens. "
+                f"This message is too long for the model by {_MIN_ANSWER_TOKENS - room} tokens. "
                 "Shorten it."
             )
         while not self._tokens.empty():
@@ -174,7 +187,7 @@ def _fetch(model: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(model, revision=revision, ignore_patterns=["transformers/*"]))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=_SERVED_FILES))
     except (HfHubHTTPError, OSError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, RepositoryNotFoundError) or status in _REFUSED:
@@ -186,7 +199,7 @@ def _fetch(model: str, revision: str | None) -> Path:
 
 
 def read_generation(folder: Path) -> dict[str, Any]:
-    """Return how the model is prompted, as the Trainer wrote it beside the model.
+    """Return how the model is prompted, as the Trainer wrote it with the model.
 
     Raises:
         NoModelError: The folder holds no model of the pipeline.
@@ -195,7 +208,8 @@ def read_generation(folder: Path) -> dict[str, Any]:
         values: dict[str, Any] = json.loads((folder / GENERATION_FILE).read_text("utf-8"))
     except FileNotFoundError:
         raise NoModelError(
-            f"The folder {folder} holds no {GENERATION_FILE}, so it is no model of the pipeline."
+            f"The folder {folder} contains no {GENERATION_FILE}, so it is not a model from the "
+            "pipeline."
         ) from None
     return values
 
@@ -206,7 +220,7 @@ def _load_preset(*folders: Path) -> Any:
             import keras_hub
 
             return keras_hub.models.CausalLM.from_preset(str(folder))
-    raise NoModelError(f"The folder {folders[-1]} holds no KerasHub preset.")
+    raise NoModelError(f"The folder {folders[-1]} contains no KerasHub preset.")
 
 
 def _streaming_sampler(emit: Any) -> Any:

@@ -4,11 +4,13 @@ It stands alone: on the Hub it is a Space that reads `space.json`, on a machine 
 """
 
 import argparse
+import functools
+import html
 import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Gradio summarizes its events after each one, for a page that is not shown, with calls that the
 # pandas of TFX 1.16 does not have: never is often enough.
@@ -17,8 +19,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(1 << 62))
 import gradio as gr
 import page
 from answering import Answerer, NoModelError
-from evaluation import Evaluation, VerdictRow, read_evaluation, turns_of
+from evaluation import Evaluation, EvaluationError, VerdictRow, read_evaluation, turns_of
 from gguf_answering import GgufAnswerer
+from likeness import Likeness
 from personal_data import NOTE, PersonalData
 
 _HERE = Path(__file__).resolve().parent
@@ -34,11 +37,24 @@ _FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
 
 
+class About(NamedTuple):
+    """What the page says of itself.
+
+    Attributes:
+        title: The task's name.
+        description: What the task is; empty for what all tasks have in common.
+        name: The model and its revision.
+    """
+
+    title: str
+    description: str
+    name: str
+
+
 def build(
     answerer: Answerer,
     evaluation: Evaluation | None,
-    title: str,
-    name: str,
+    about: About,
     personal: PersonalData | None = None,
 ) -> gr.Blocks:
     """Build the page.
@@ -46,17 +62,16 @@ def build(
     Args:
         answerer: The model, which may still be loading.
         evaluation: The coverage figures; None where there are none.
-        title: The task's name.
-        name: The model and its revision, as shown below the title.
+        about: What the page says of the task and the model.
         personal: Hides personal data from the model; None to hide nothing.
     """
     personal = personal or PersonalData()
     rows = {page.label(row): row for row in evaluation.rows} if evaluation else {}
-    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as blocks:
-        gr.HTML(page.header(title, name, evaluation), padding=False)
+    with gr.Blocks(title=about.title, analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(page.header(about.title, about.description, about.name, evaluation), padding=False)
         status = gr.HTML(_status(answerer), elem_id="status", padding=False)
         with gr.Tab("Ask", id="ask"):
-            _ask_tab(answerer, personal, rows, evaluation.base_responses if evaluation else {})
+            _ask_tab(answerer, personal, rows, evaluation)
         with gr.Tab(f"Coverage prompts ({len(rows)})", id="prompts"):
             _prompts_tab(evaluation)
         gr.HTML(page.figures(evaluation), elem_id="figures", padding=False)
@@ -69,16 +84,15 @@ def _ask_tab(
     answerer: Answerer,
     personal: PersonalData,
     rows: dict[str, VerdictRow],
-    base_responses: dict[str, str],
+    evaluation: Evaluation | None,
 ) -> None:
-    def compare(row: VerdictRow | None, reply: str | None = None) -> str:
-        return page.comparison(row, reply, base_responses.get(row.id, "") if row else "")
+    likeness = Likeness([turns_of(row.prompt)[-1] for row in rows.values()])
 
     def choose(label: str | None) -> tuple[Any, str, str]:
         row = rows.get(label or "")
         *earlier, last = turns_of(row.prompt) if row else [""]
         shown = _history(earlier) if has_conversations else gr.skip()
-        return shown, last, compare(row)
+        return shown, last, page.comparison(evaluation, row)
 
     by_turns = {tuple(turns_of(row.prompt)): row for row in rows.values()}
     has_conversations = any(len(turns) > 1 for turns in by_turns)
@@ -88,19 +102,20 @@ def _ask_tab(
             yield history, message, gr.skip()
             return
         earlier = _earlier(history) if has_conversations else []
-        history = [*history, {"role": "user", "content": message}]
+        history = [*history, _said("user", message)]
         row = by_turns.get((*earlier, message)) or by_turns.get((*earlier, message.strip()))
-        beside = compare(row)
+        is_unlike = row is None and likeness.is_unlike(message)
+        beside = page.comparison(evaluation, row, is_unlike=is_unlike)
         reply = ""
         try:
             # As it was written: the evaluation strips nothing either.
             for reply in _replies(answerer, personal, message, earlier):
-                yield [*history, {"role": "assistant", "content": reply}], "", beside
+                yield [*history, _said("assistant", reply)], "", beside
         except NoModelError as error:
-            failure = {"role": "assistant", "content": f"{_NO_RESPONSE} {error}"}
-            yield [*history, failure], "", beside
+            yield [*history, _said("assistant", f"{_NO_RESPONSE} {error}")], "", beside
             return
-        yield [*history, {"role": "assistant", "content": reply}], "", compare(row, reply)
+        beside = page.comparison(evaluation, row, reply, is_unlike=is_unlike)
+        yield [*history, _said("assistant", reply)], "", beside
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
@@ -113,6 +128,13 @@ def _ask_tab(
                 submit_btn="Ask",
                 elem_id="message",
             )
+            chips = []
+            if examples := page.examples(evaluation):
+                with gr.Row(elem_id="examples"):
+                    chips = [
+                        (gr.Button(page.chip(row), size="sm", min_width=0), page.label(row))
+                        for row in examples
+                    ]
             if rows:
                 choice = gr.Dropdown(
                     list(rows),
@@ -128,24 +150,33 @@ def _ask_tab(
                 elem_id="chat",
                 render_markdown=False,
                 placeholder="The responses of the model appear here.",
-                buttons=["copy"],
+                buttons=[],  # one that copies would copy the escaped text
             )
             if has_conversations:
                 gr.ClearButton([chat, message], value="New conversation")
         with gr.Column(scale=2, min_width=320):
-            beside = gr.HTML(compare(None), elem_id="beside", padding=False)
+            beside = gr.HTML(page.comparison(evaluation, None), elem_id="beside", padding=False)
     # One response at a time: a second one would only slow down the first.
     message.submit(
         ask, [message, chat], [chat, message, beside], concurrency_limit=1, show_progress_on=[chat]
     )
     if rows:
         choice.change(choose, choice, [chat, message, beside], show_progress="hidden")
+    for button, label in chips:
+        button.click(
+            functools.partial(choose, label), None, [chat, message, beside], show_progress="hidden"
+        )
 
 
 def _history(texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return turns as the chat shows them."""
     roles = ("user", "assistant")
-    return [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]
+    return [_said(roles[n % 2], text) for n, text in enumerate(texts)]
+
+
+def _said(role: str, text: str) -> dict[str, Any]:
+    """Return a turn whose text stays text: the chat draws HTML even where it draws no Markdown."""
+    return {"role": role, "content": html.escape(text, quote=False)}
 
 
 def _earlier(history: list[dict[str, Any]]) -> list[str]:
@@ -155,6 +186,7 @@ def _earlier(history: list[dict[str, Any]]) -> list[str]:
         content = message["content"]
         if not isinstance(content, str):  # parts, of which ours is one
             content = "".join(part.get("text", "") for part in content)
+        content = html.unescape(content)  # as it was said
         if message["role"] == "assistant" and content.startswith(_NO_RESPONSE):
             texts.pop()
         else:
@@ -163,16 +195,31 @@ def _earlier(history: list[dict[str, Any]]) -> list[str]:
 
 
 def _prompts_tab(evaluation: Evaluation | None) -> None:
-    wanted = gr.Radio(
-        [("All", "all"), ("Covered", "covered"), ("Missed", "missed"), ("Unscored", "unscored")],
-        value="all",
-        label="Verdict",
-        elem_id="wanted",
-    )
+    with gr.Row(equal_height=True):
+        wanted = gr.Radio(
+            [(name.capitalize(), name) for name in ("all", "covered", "missed", "unscored")],
+            value="all",
+            label="Verdict",
+            elem_id="wanted",
+            min_width=340,
+        )
+        tag = gr.Dropdown(
+            [("any", ""), *((name, name) for name in page.tags(evaluation))],
+            value="",
+            label="Tag",
+            elem_id="tag",
+        )
+        text = gr.Textbox(
+            label="Text", placeholder="in prompts, references and responses", elem_id="text"
+        )
     table = gr.HTML(page.table(evaluation, "all"), elem_id="table", padding=False)
-    wanted.change(
-        lambda value: page.table(evaluation, value), wanted, table, show_progress="hidden"
-    )
+    filters: list[Any] = [wanted, tag, text]
+
+    def show(verdict: str, tag: str | None, text: str | None) -> str:
+        return page.table(evaluation, verdict, tag or "", text or "")
+
+    for field in filters:
+        field.change(show, filters, table, show_progress="hidden", trigger_mode="always_last")
 
 
 def _replies(
@@ -202,6 +249,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--evaluation", type=Path, help="folder with coverage_report.json")
     parser.add_argument("--title", help="the task's name")
+    parser.add_argument("--description", help="what the task is, in a sentence")
     parser.add_argument("--privacy", type=json.loads, help="JSON of the preset's section privacy")
     parser.add_argument("--host", default=None, help="address to listen on")
     parser.add_argument("--port", type=int, default=None, help="default: the first free from 7860")
@@ -216,16 +264,22 @@ def main(argv: list[str] | None = None) -> None:
     model = arguments.model or space.get("model") or str(_HERE / "model")
     revision = arguments.revision if arguments.model else space.get("revision")
     folders = [Path(model) / _EVALUATION_FOLDER, Path(model), _HERE / _EVALUATION_FOLDER]
-    evaluation = read_evaluation([arguments.evaluation] if arguments.evaluation else folders)
+    try:
+        evaluation = read_evaluation([arguments.evaluation] if arguments.evaluation else folders)
+    except EvaluationError as error:
+        raise SystemExit(str(error)) from error
     if arguments.gguf:
         answerer: Answerer = GgufAnswerer(model, arguments.gguf)
     else:
         answerer = Answerer(model, revision)
     answerer.start()
-    title = arguments.title or space.get("title") or "Understudy"
-    name = f"{model} @ {revision}" if revision else model
+    about = About(
+        title=arguments.title or space.get("title") or "Understudy",
+        description=arguments.description or space.get("description") or "",
+        name=f"{model} @ {revision}" if revision else model,
+    )
     personal = PersonalData(arguments.privacy or space.get("privacy"))
-    build(answerer, evaluation, title, name, personal).launch(
+    build(answerer, evaluation, about, personal).launch(
         server_name=arguments.host,
         server_port=arguments.port,
         theme=gr.themes.Base(primary_hue="indigo", radius_size="lg", font=_FONT, font_mono=_MONO),

@@ -65,6 +65,15 @@ class Gate:
 
 
 @dataclasses.dataclass(frozen=True)
+class LastLook:
+    """The tuned model on the test prompts, which were judged once, after the loop."""
+
+    rate: Rate
+    threshold_percent: float
+    reached: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What is known about the model.
 
@@ -79,6 +88,8 @@ class Evaluation:
         base_tags: The same for the base model.
         rows: The tuned model's verdict on each coverage prompt.
         base_responses: The base model's response by the prompt's id.
+        service_responses: The service LLM's; empty where it was not judged.
+        last_look: The test prompts; None where none were judged.
     """
 
     round: int
@@ -91,17 +102,38 @@ class Evaluation:
     base_tags: dict[str, Rate]
     rows: list[VerdictRow]
     base_responses: dict[str, str]
+    service_responses: dict[str, str]
+    last_look: LastLook | None = None
+
+
+class EvaluationError(Exception):
+    """The files of an evaluation cannot be read."""
 
 
 def read_evaluation(folders: list[Path]) -> Evaluation | None:
-    """Read the evaluation in the first folder that holds one; None where none does."""
+    """Read the evaluation in the first folder that contains one; None where none does.
+
+    Raises:
+        EvaluationError: It is damaged, or of another version of Understudy.
+    """
     for folder in folders:
         if (folder / REPORT_FILE).is_file():
-            report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-            lines = (folder / VERDICTS_FILE).read_text(encoding="utf-8").split("\n")
-            verdicts = [_pick(VerdictRow, json.loads(line)) for line in lines if line.strip()]
-            return _evaluation(report, [row for row in verdicts if row.sample == 0])
+            try:
+                return _read(folder)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise EvaluationError(
+                    f"The evaluation in {folder} cannot be read by this application "
+                    f"({type(error).__name__}: {error}). Serve the model with the version of "
+                    "Understudy that evaluated it, or evaluate it again with this one."
+                ) from error
     return None
+
+
+def _read(folder: Path) -> Evaluation:
+    report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    lines = (folder / VERDICTS_FILE).read_text(encoding="utf-8").split("\n")
+    verdicts = [_pick(VerdictRow, json.loads(line)) for line in lines if line.strip()]
+    return _evaluation(report, [row for row in verdicts if row.sample == 0])
 
 
 def _evaluation(report: dict[str, Any], verdicts: list[VerdictRow]) -> Evaluation:
@@ -119,7 +151,16 @@ def _evaluation(report: dict[str, Any], verdicts: list[VerdictRow]) -> Evaluatio
             (row for row in verdicts if row.model == "tuned"), key=lambda row: (row.split, row.id)
         ),
         base_responses={row.id: row.response for row in verdicts if row.model == "base"},
+        service_responses={row.id: row.response for row in verdicts if row.model == "service"},
+        last_look=_last_look(report.get("last_look")),
     )
+
+
+def _last_look(found: dict[str, Any] | None) -> LastLook | None:
+    if not found:
+        return None
+    rate = _pick(Rate, found["models"]["tuned"])
+    return LastLook(rate, found["threshold_percent"], found["reached"])
 
 
 def _rates(model: dict[str, Any]) -> dict[str, Rate]:

@@ -10,7 +10,7 @@ from typing import Any
 from answering import Answerer, NoModelError, read_generation
 
 _CONTEXT_STEP = 256  # llama.cpp's contexts are multiples of it
-_LEAST_ANSWER_TOKENS = 16
+_MIN_ANSWER_TOKENS = 16
 _SECONDS = 300
 
 
@@ -48,9 +48,9 @@ class GgufAnswerer(Answerer):
         turns = enumerate((*earlier, prompt))
         messages = [{"role": roles[number % 2], "content": text} for number, text in turns]
         room = self._max_length - self._tokens_of(messages)
-        if room < _LEAST_ANSWER_TOKENS:
+        if room < _MIN_ANSWER_TOKENS:
             raise NoModelError(
-                f"This message is too long for the model by {_LEAST_ANSWER_TOKENS - room} tokens. "
+                f"This message is too long for the model by {_MIN_ANSWER_TOKENS - room} tokens. "
                 "Shorten it."
             )
         body = {"messages": messages, "max_tokens": room, "temperature": 0, "stream": True}

@@ -6,11 +6,27 @@ import json
 from evaluation import Evaluation, Rate, VerdictRow, turns_of
 
 _SPLITS = {"holdout": "held-out prompts", "seed": "seed prompts", "overall": "coverage prompts"}
+_DESCRIPTION = "A small open model that took over this one task from a service LLM."
+_HINT = (
+    "This message is unlike the prompts of the task. The model has learned this one task: "
+    "anything else it answers as if it were that, or with nonsense."
+)
+_MAX_SHOWN = 50  # prompts of the table
+_EXAMPLES = 4
+_MAX_EXAMPLE_CHARACTERS = 160
+_CHIP_CHARACTERS = 48
 _VERDICTS = {"covered": "Covered", "missed": "Missed", "unscored": "Unscored"}
 
 
-def header(title: str, name: str, evaluation: Evaluation | None) -> str:
-    """Render the title, the model and, where one judged, the warning about a stand-in."""
+def header(title: str, description: str, name: str, evaluation: Evaluation | None) -> str:
+    """Render the title, what the task is, the model and, where one judged, that it was a stand-in.
+
+    Args:
+        title: The task's name.
+        description: What the task is; empty where nobody said it.
+        name: The model and its revision.
+        evaluation: What was judged; None where nothing was.
+    """
     warning = ""
     if evaluation and evaluation.stand_in:
         warning = (
@@ -18,9 +34,10 @@ def header(title: str, name: str, evaluation: Evaluation | None) -> str:
             "model, generated the training data and judged these responses. The figures show how "
             "the pipeline works; they do not evaluate the model.</p>"
         )
+    task = f"<p>The task: {html.escape(description)}</p>" if description else ""
     return (
         f"<header><h1>{html.escape(title)}</h1>"
-        "<p>A small open model that took over this one task from a service LLM.</p>"
+        f"<p>{_DESCRIPTION}</p>{task}"
         f'<p class="model">{html.escape(name)}</p>{warning}</header>'
     )
 
@@ -42,24 +59,29 @@ def figures(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return '<p class="empty">There is no evaluation of this model.</p>'
     gate = evaluation.gate
-    rate = evaluation.tuned[gate.split]
+    rate, prompts = evaluation.tuned[gate.split], _SPLITS[gate.split]
+    bound, threshold, passed = "gate", gate.threshold_percent, gate.passed
     bars = [
         _bar(label, evaluation.tuned[name], evaluation.base.get(name), gate.threshold_percent)
         for name, label in (("holdout", "Held-out prompts"), ("seed", "Seed prompts"))
         if name in evaluation.tuned
     ]
+    if look := evaluation.last_look:  # the rate that the report and the model card begin with
+        rate, prompts = look.rate, "test prompts, judged once,"
+        bound, threshold, passed = "threshold", look.threshold_percent, look.reached
+        bars.insert(0, _bar("Test prompts, judged once", rate, None, threshold))
     tags = [
-        _bar(tag, rate, evaluation.base_tags.get(tag))
-        for tag, rate in evaluation.tuned_tags.items()
+        _bar(tag, of_tag, evaluation.base_tags.get(tag))
+        for tag, of_tag in evaluation.tuned_tags.items()
     ]
     by_tag = f'<details class="tags"><summary>By tag ({len(tags)})</summary>{"".join(tags)}'
-    verdict = "passed" if gate.passed else "missed"
+    verdict = "passed" if passed else "missed"
     legend = '<span><i class="key base"></i>base model</span>' if evaluation.base else ""
     return (
         '<section class="figures"><div class="headline">'
         f'<span class="rate">{rate.rate_percent:.1f}<small> %</small></span>'
-        f"<span>of the {_SPLITS[gate.split]} are covered ({rate.covered} of {rate.total})</span>"
-        f'<span class="gate {verdict}">gate of {gate.threshold_percent:.0f} % {verdict}</span>'
+        f"<span>of the {prompts} are covered ({rate.covered} of {rate.total})</span>"
+        f'<span class="gate {verdict}">{bound} of {threshold:.0f} % {verdict}</span>'
         f"<span>round {evaluation.round}, judged by {html.escape(evaluation.judge)}</span></div>"
         f'<div class="bars">{"".join(bars)}'
         '<p class="legend"><span><i class="key tuned"></i>this model</span>'
@@ -69,41 +91,109 @@ def figures(evaluation: Evaluation | None) -> str:
     )
 
 
-def comparison(row: VerdictRow | None, response: str | None = None, base_response: str = "") -> str:
-    """Render the reference of the chosen coverage prompt, and its recorded verdict.
+def comparison(
+    evaluation: Evaluation | None,
+    row: VerdictRow | None,
+    response: str | None = None,
+    *,
+    is_unlike: bool = False,
+) -> str:
+    """Render the reference of the chosen coverage prompt, the other answers, and its verdict.
 
     Args:
+        evaluation: What was judged.
         row: The coverage prompt; None for another message.
         response: What the model has just answered to it; None where it has not.
-        base_response: The base model's response; empty where it was not judged.
+        is_unlike: Whether that other message is unlike the prompts of the task.
     """
-    if row is None:
+    if row is None and is_unlike:
+        return f'<div class="comparison hint" role="note">{_HINT}</div>'
+    if row is None or evaluation is None:
         return (
             '<div class="comparison empty">Choose a coverage prompt to see its reference '
             "next to the response.</div>"
         )
-    base = _output("Base model, at the evaluation", base_response) if base_response else ""
+    others = _others(evaluation, row)
     now = _output("This model, now", response, row.output) if response is not None else ""
     reason = f'<p class="reason">{html.escape(row.reason)}</p>' if row.reason else ""
     return (
         f'<div class="comparison">{_output("Reference", row.output)}{now}'
-        f"{_output('This model, at the evaluation', row.response, row.output)}{base}"
+        f"{_output('This model, at the evaluation', row.response, row.output)}{others}"
         f"<p>{_badge(row)} {html.escape(row.split)} prompt {html.escape(row.id)}</p>{reason}</div>"
     )
 
 
-def table(evaluation: Evaluation | None, wanted: str) -> str:
-    """Render all coverage prompts with the reference and the response side by side.
+def table(evaluation: Evaluation | None, wanted: str, tag: str = "", text: str = "") -> str:
+    """Render coverage prompts with the reference and the responses side by side.
 
     Args:
         evaluation: What was judged.
         wanted: `all`, or a verdict: `covered`, `missed`, `unscored`.
+        tag: One that the prompts have; empty for any.
+        text: What prompt, reference or responses contain, in whatever case; empty for any.
     """
-    rows = evaluation.rows if evaluation else ()
-    shown = [row for row in rows if wanted in ("all", _verdict(row))]
-    if not shown:
+    if evaluation is None:
         return '<p class="empty">There are no such prompts.</p>'
-    return f'<div class="prompts">{"".join(map(_row, shown))}</div>'
+    text = text.strip().lower()
+    found = [
+        row
+        for row in evaluation.rows
+        if wanted in ("all", _verdict(row))
+        and (not tag or tag in row.tags)
+        and (not text or text in _searched(evaluation, row))
+    ]
+    if not found:
+        return '<p class="empty">There are no such prompts.</p>'
+    shown = found[:_MAX_SHOWN]
+    count = f"{len(found)} of {len(evaluation.rows)} prompts"
+    if len(found) > len(shown):
+        count += f", the first {len(shown)} shown"
+    articles = "".join(_row(evaluation, row) for row in shown)
+    return f'<p class="count" role="status">{count}</p><div class="prompts">{articles}</div>'
+
+
+def tags(evaluation: Evaluation | None) -> list[str]:
+    """Return the tags of the coverage prompts."""
+    return sorted({tag for row in (evaluation.rows if evaluation else ()) for tag in row.tags})
+
+
+def examples(evaluation: Evaluation | None) -> list[VerdictRow]:
+    """Pick a few short prompts of a single turn whose tags or references differ, covered first."""
+    rows = [
+        row
+        for row in (evaluation.rows if evaluation else ())
+        if len(turns_of(row.prompt)) == 1 and len(row.prompt) <= _MAX_EXAMPLE_CHARACTERS
+    ]
+    rows.sort(key=lambda row: (not row.covered, len(row.prompt), row.id))
+    picked: dict[tuple[str, ...], VerdictRow] = {}
+    for row in rows:
+        picked.setdefault((*sorted(row.tags), row.output), row)
+    return list(picked.values())[:_EXAMPLES]
+
+
+def _searched(evaluation: Evaluation, row: VerdictRow) -> str:
+    texts = (
+        row.id,
+        row.prompt,
+        row.output,
+        row.response,
+        evaluation.base_responses.get(row.id, ""),
+        evaluation.service_responses.get(row.id, ""),
+    )
+    return "\n".join(texts).lower()
+
+
+def _others(evaluation: Evaluation, row: VerdictRow) -> str:
+    """Render what the service LLM and the base model answered, where they were judged."""
+    models = (
+        ("Service LLM", evaluation.service_responses),
+        ("Base model", evaluation.base_responses),
+    )
+    return "".join(
+        _output(f"{name}, at the evaluation", responses[row.id], row.output)
+        for name, responses in models
+        if row.id in responses
+    )
 
 
 def transcript(prompt: str) -> str:
@@ -122,7 +212,13 @@ def label(row: VerdictRow) -> str:
     return f"{row.id}: {text[:90]}{'…' if len(text) > 90 else ''}"
 
 
-def _row(row: VerdictRow) -> str:
+def chip(row: VerdictRow) -> str:
+    """Name an example on its button."""
+    text = " ".join(row.prompt.split())
+    return text if len(text) <= _CHIP_CHARACTERS else f"{text[: _CHIP_CHARACTERS - 1]}…"
+
+
+def _row(evaluation: Evaluation, row: VerdictRow) -> str:
     tags = " ".join(f"<span>{html.escape(tag)}</span>" for tag in row.tags)
     return (
         f'<article class="{_verdict(row)}"><div class="meta">{_badge(row)}'
@@ -130,7 +226,7 @@ def _row(row: VerdictRow) -> str:
         f'<span class="labels">{tags}</span></div>'
         f'<p class="prompt">{html.escape(transcript(row.prompt))}</p><div class="pair">'
         f"{_output('Reference', row.output)}{_output('This model', row.response, row.output)}"
-        "</div></article>"
+        f"{_others(evaluation, row)}</div></article>"
     )
 
 

@@ -1,6 +1,6 @@
 """Hides personal data from the model, as it was hidden from it in training.
 
-The detectors are the pipeline's own, the package `task.privacy`: HFPusher copies it beside this
+The detectors are the pipeline's own, the package `task.privacy`: HFPusher copies it next to this
 file, and on a machine it is on the path. It is imported only where the task redacts.
 """
 

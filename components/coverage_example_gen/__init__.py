@@ -1,1 +1,1 @@
-"""Reads the coverage dataset: pairs of prompt and desired output, written by hand."""
+"""Reads the coverage dataset: pairs of prompt and reference, written by hand."""

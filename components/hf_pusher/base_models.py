@@ -2,7 +2,7 @@
 
 import re
 
-from core.base_model import BaseModel, License
+from core.base_model import RANDOM_PREFIX, BaseModel, License
 from core.families import FAMILIES, family_named, plain_name
 from core.family import Family
 
@@ -16,7 +16,7 @@ def base_model(preset: str, backbone: str) -> BaseModel:
     """
     # A Kaggle handle ends with a version, which is no name.
     name = re.sub(r"/\d+$", "", preset.rstrip("/")).rsplit("/", 1)[-1].split(":")[-1]
-    if preset.startswith("random:"):
+    if preset.startswith(RANDOM_PREFIX):
         return BaseModel(None, _tag(family_named(backbone)), None, is_random=True)
     family = family_named(name) or family_named(backbone)
     hub_id = next((row.hub_ids[name] for row in FAMILIES if name in row.hub_ids), None)

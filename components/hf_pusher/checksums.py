@@ -31,7 +31,7 @@ def refuse_damaged(model_dir: Path, content: Content, *, artifact_dir: Path) -> 
         checksum, _, path = line.partition("  ")
         if found.get(path) != checksum:
             raise PushError(
-                f"The file {path!r} of the model at {str(model_dir)!r} is not as it was written: "
-                "it is damaged. Nothing was pushed. Restore it from a copy. Or remove the folder "
-                f"{str(artifact_dir)!r} and run again: it is written again."
+                f"The file {path!r} of the model at {str(model_dir)!r} differs from what was "
+                "written: it is damaged. Nothing was pushed. Restore it from a copy. Or remove "
+                f"the folder {str(artifact_dir)!r} and run again: it is written again."
             )

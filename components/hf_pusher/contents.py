@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.examples_io import Features
-from components.hf_pusher.base_models import base_model
+from components.hf_pusher.base_terms import base_of, terms_files
 from components.hf_pusher.checksums import refuse_damaged
 from components.hf_pusher.errors import PushError
 from components.hf_pusher.hub import Content
 from components.hf_pusher.settings import PushSettings
 from core import artifact_files
 from core.base_model import BaseModel, License
-from core.reports.coverage import CoverageReport
+from core.conversation import has_turns
+from core.jsonl import read_rows
+from core.records import VerdictRow
+from core.reports.coverage import TUNED, CoverageReport
 from core.reports.loop import RepoKind
 from core.reports.synthesis import SynthesisRecord
 from core.reports.training import ExportsRecord, PromptFormat, TrainingRecord
@@ -37,6 +40,7 @@ _EXPORTS = {
     "gguf": "gguf",
 }
 _NEEDED_FILES = (artifact_files.TRAINING, artifact_files.GENERATION, _CONFIG_FILE)
+_MAX_EXAMPLE_CHARACTERS = 600  # of prompt and response in a card
 # The order of the dataset's columns; others follow by name.
 _COLUMNS = ("id", "prompt", "output", "provenance", "round")
 
@@ -104,17 +108,20 @@ class Names:
     Attributes:
         model: The model's.
         dataset: The dataset's; None where it is not pushed.
+        is_local: Whether they are folders, which no name on the Hub leads to.
     """
 
     model: str
     dataset: str | None
+    is_local: bool = False
 
 
 def model_content(settings: PushSettings, source: Source, names: Names) -> Content:
     """Assemble all exports of the model, the training record, the evaluation and the card.
 
     Raises:
-        PushError: The Model artifact is incomplete or damaged, or an export of it was not verified.
+        PushError: The Model artifact is incomplete or damaged, links to elsewhere, or an export of
+            it was not verified.
     """
     _refuse_incomplete(source)
     _refuse_unverified(source)
@@ -128,9 +135,8 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
         files.update(_export(source.paths[name], name))
     files.update(evaluation_files(source))
     files.update(marker_file("model", source))
-    base = _base_model(settings, source)
-    if base.license and base.license.notice:
-        files["NOTICE"] = f"{base.license.notice}\n".encode()
+    base = base_of_source(settings, source)
+    files.update(terms_files(settings, base))
     card = ModelCard(
         title=source.task.title,
         instruction=source.task.instruction,
@@ -142,8 +148,11 @@ def model_content(settings: PushSettings, source: Source, names: Names) -> Conte
         model_id=names.model,
         dataset_id=names.dataset,
         languages=settings.languages,
+        example=_example(source.verdicts),
+        is_local=names.is_local,
     )
     files[artifact_files.CARD] = render_model_card(card).encode()
+    _refuse_links_out(files, source)
     content = Content("model", names.model, files)
     refuse_damaged(source.model_dir, content, artifact_dir=source.model_dir.parent)
     refuse_damaged(source.exports_dir, content, artifact_dir=source.exports_dir)
@@ -188,18 +197,29 @@ def _refuse_unverified(source: Source) -> None:
         )
 
 
-def _base_model(settings: PushSettings, source: Source) -> BaseModel:
+def _refuse_links_out(files: Mapping[str, Path | bytes], source: Source) -> None:
+    """Raise where a link would have something pushed that is no part of the model."""
+    roots = [folder.resolve() for folder in (source.model_dir, source.exports_dir)]
+    for name, file in files.items():
+        if isinstance(file, bytes):
+            continue
+        if not any(file.resolve().is_relative_to(root) for root in roots):
+            raise PushError(
+                f"The file {name!r} of the model at {str(source.model_dir)!r} is a link to "
+                f"{str(file.resolve())!r}, outside of it. Nothing was pushed. Remove the link, or "
+                "put the file in its place."
+            )
+
+
+def base_of_source(settings: PushSettings, source: Source) -> BaseModel:
+    """Return what is known of the model that a round's training began with.
+
+    Raises:
+        PushError: The Model artifact is incomplete.
+    """
+    _refuse_incomplete(source)
     backbone = json.loads((source.model_dir / _CONFIG_FILE).read_bytes()).get("class_name", "")
-    base = base_model(source.training.preset, str(backbone))
-    if settings.base_model:
-        base = dataclasses.replace(base, hub_id=settings.base_model, is_random=False)
-    if settings.license:
-        known = base.license if base.license and base.license.id == settings.license else None
-        own = known or License(settings.license, settings.license_name or settings.license, "")
-        base = dataclasses.replace(
-            base, license=dataclasses.replace(own, link=settings.license_link or own.link)
-        )
-    return base
+    return base_of(settings, source.training.preset, str(backbone))
 
 
 def dataset_content(settings: PushSettings, source: Source, names: Names) -> Content:
@@ -216,8 +236,25 @@ def dataset_content(settings: PushSettings, source: Source, names: Names) -> Con
         languages=settings.languages,
         splits=list(source.rows),
         model_id=names.model,
+        is_local=names.is_local,
+        license=_dataset_license(settings),
     ).encode()
     return Content("dataset", names.dataset or names.model, files)
+
+
+def _dataset_license(settings: PushSettings) -> License | None:
+    if settings.dataset_license is None:
+        return None
+    name = settings.dataset_license_name or settings.dataset_license
+    return License(settings.dataset_license, name, settings.dataset_license_link or "")
+
+
+def _example(verdicts: bytes) -> VerdictRow | None:
+    """Return a short answer of the tuned model, a covered one where there is one."""
+    rows = read_rows(verdicts.decode(), artifact_files.VERDICTS, VerdictRow.from_json)
+    own = [row for row in rows if row.model == TUNED and not has_turns(row.prompt)]
+    short = [row for row in own if len(row.prompt) + len(row.response) <= _MAX_EXAMPLE_CHARACTERS]
+    return next((row for row in short if row.covered), next(iter(short), None))
 
 
 def evaluation_files(source: Source) -> dict[str, bytes]:

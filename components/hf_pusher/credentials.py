@@ -26,12 +26,12 @@ def check_token(settings: PushSettings) -> None:
         raise missing_token(settings)
 
 
-def describe_push(settings: PushSettings, task_name: str, *, logged: int = 0) -> str:
+def describe_push(settings: PushSettings, name: str, *, logged: int = 0) -> str:
     """Say where a push would go and what it would hold; no network.
 
     Args:
         settings: The settings of the push.
-        task_name: Names the repositories where the settings do not.
+        name: Of the repositories.
         logged: Logged exchanges that become training rows.
     """
     has_dataset = settings.pushes_dataset(has_logged=bool(logged))
@@ -41,7 +41,6 @@ def describe_push(settings: PushSettings, task_name: str, *, logged: int = 0) ->
     what = f"{', '.join(parts)}, with an evaluation that quotes coverage prompts"
     if logged and settings.push_dataset is None:
         what += "; not the dataset, which holds logged exchanges: push.push_dataset=true adds it"
-    name = settings.repository_name(task_name)
     if settings.destination == "local" or not has_token(settings):
         return f"Push: to the folder {settings.local_hub_dir!r}, nothing is uploaded ({what})."
     visibility = "private" if settings.private else "PUBLIC"

@@ -35,5 +35,9 @@ class TooLargeError(PushError):
     """The Hub refuses a file or a commit of this size."""
 
 
+class CardError(PushError):
+    """The Hub refuses a field of a card's metadata."""
+
+
 class UnreachableError(PushError, OutageError):
     """The Hub does not answer, or answers that it is out of order."""

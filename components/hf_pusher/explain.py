@@ -1,6 +1,7 @@
 """Turns what the hub's client raises into an error that says what to do."""
 
 import re
+from collections.abc import Iterator
 
 import httpx2
 from huggingface_hub.errors import (
@@ -11,6 +12,7 @@ from huggingface_hub.errors import (
 )
 
 from components.hf_pusher.errors import (
+    CardError,
     ConflictError,
     NameTakenError,
     PermissionDeniedError,
@@ -21,6 +23,8 @@ from components.hf_pusher.errors import (
     TooLargeError,
     UnreachableError,
 )
+from core.reports.loop import RepoKind
+from core.secret_text import without
 
 _RETRY_SUFFIX = "Run again to complete the push: what has arrived is not sent twice."
 _QUOTA_WORDS = re.compile(r"quota|storage|billing|payment|subscri|upgrade", re.IGNORECASE)
@@ -56,12 +60,34 @@ _BY_STATUS: dict[int, tuple[type[PushError], str]] = {
     429: (QuotaError, "The Hub limits the rate of requests. Wait some minutes. {again}"),
     503: (UnreachableError, "The Hub is out of order. Try later. {again}"),
 }
+# How the client and the Hub begin a refusal of the metadata in a README.md.
+_CARD_WORDS = re.compile(r"invalid metadata in readme\.md|yaml metadata", re.IGNORECASE)
+# The settings that the fields of the cards are made of.
+_CARD_SETTINGS = {
+    "license": "push.license",
+    "license_name": "push.license_name",
+    "license_link": "push.license_link",
+    "base_model": "push.base_model",
+    "language": "push.languages",
+    "datasets": "push.owner and push.name",
+    "model_name": "push.name",
+    "title": "task.name",
+}
+_DATASET_CARD_SETTINGS = _CARD_SETTINGS | {
+    "license": "push.dataset_license",
+    "license_name": "push.dataset_license_name",
+    "license_link": "push.dataset_license_link",
+}
+_QUOTED = re.compile(r"""["'`]([^"'`]+)["'`]""")
 # Xet's client raises ConnectionError for answers too; its text alone tells the status.
 _XET_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})")
 _MAX_DETAIL = 300  # characters of the server's message
+_MARK = "[token]"  # in the token's place
 
 
-def explain(error: Exception, subject: str, endpoint: str, token: str) -> PushError:
+def explain(
+    error: Exception, subject: str, endpoint: str, token: str, kind: RepoKind | None = None
+) -> PushError:
     """Make the error to show to a person.
 
     Args:
@@ -69,22 +95,26 @@ def explain(error: Exception, subject: str, endpoint: str, token: str) -> PushEr
         subject: What was being written, for example "the model repository 'me/triage'".
         endpoint: URL of the Hub.
         token: Removed from the message, should a server repeat it.
+        kind: What was being written; None where it is no repository.
     """
     # The client wraps a failed upload of a large file; the HTTP error is the cause.
     cause, where = error, ""
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         cause, where = error.__cause__, f"{error} "
-    if isinstance(cause, HfHubHTTPError):
+    error_type: type[PushError]
+    if _CARD_WORDS.search(_message(cause)):
+        error_type, advice = CardError, _card_advice(_message(cause), subject, kind)
+    elif isinstance(cause, HfHubHTTPError):
         hidden = isinstance(cause, RepositoryNotFoundError)
         message = cause.server_message or ""
-        kind, advice = _answered(cause.response.status_code, message, subject, hidden=hidden)
+        error_type, advice = _answered(cause.response.status_code, message, subject, hidden=hidden)
     elif isinstance(cause, ConnectionError) and (answer := _XET_STATUS.search(str(cause))):
-        kind, advice = _answered(int(answer[1]), "", subject)
+        error_type, advice = _answered(int(answer[1]), "", subject)
     else:
-        kind, advice = _other(cause, endpoint)
-    detail = _detail(cause)
+        error_type, advice = _other(cause, endpoint)
+    detail = _detail(cause, token)
     text = f"Pushing {subject} to {endpoint} failed. {where}{advice} ({detail})"
-    return kind(text.replace(token, "***") if token else text)
+    return error_type(without(token, text, mark=_MARK))
 
 
 def _answered(
@@ -135,7 +165,32 @@ def _other(error: Exception, endpoint: str) -> tuple[type[PushError], str]:
     return PushError, f"The upload ended with an unexpected error. {_RETRY_SUFFIX}"
 
 
-def _detail(error: Exception) -> str:
-    message = getattr(error, "server_message", None) or str(error)
-    line = " ".join(message.split())
+def _card_advice(message: str, subject: str, kind: RepoKind | None) -> str:
+    """Name the fields of the card that the Hub refuses, and the settings that they come from."""
+    refused = list(dict.fromkeys(_fields(message)))
+    fields = ", ".join(f"`{field}`" for field in refused) or "one that its message names"
+    known = _DATASET_CARD_SETTINGS if kind == "dataset" else _CARD_SETTINGS
+    settings = ", ".join(known[field] for field in refused if field in known)
+    advice = f"Correct {settings} and run" if settings else "No setting makes it: see below. Run"
+    return (
+        f"The Hub refuses a field of the card's metadata in {subject}: {fields}. {advice} again; "
+        "nothing was committed to this repository."
+    )
+
+
+def _fields(message: str) -> Iterator[str]:
+    """Yield the fields that a refusal names, one on each of its lines."""
+    for line in message.splitlines():
+        # The Hub quotes the path of a field first: "license" must be one of [...].
+        if quoted := _QUOTED.search(line):
+            yield re.split(r"[.\[]", quoted[1])[0]
+
+
+def _message(error: Exception) -> str:
+    return str(getattr(error, "server_message", None) or error)
+
+
+def _detail(error: Exception, token: str) -> str:
+    # A token that the cut goes through would not be found after it.
+    line = without(token, " ".join(_message(error).split()), mark=_MARK)
     return f"{type(error).__name__}: {line[:_MAX_DETAIL]}"

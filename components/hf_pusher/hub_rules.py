@@ -74,8 +74,8 @@ def check_language(language: str) -> str:
     """
     if not _LANGUAGE.fullmatch(language) and language not in _LANGUAGE_WORDS:
         raise ValueError(
-            f"the Hub takes no language {language!r}; give an ISO 639 code of two or three small "
-            "letters ('en'), 'multilingual' or 'code'"
+            f"the Hub does not accept the language {language!r}; give an ISO 639 code of two or "
+            "three lower-case letters ('en'), 'multilingual' or 'code'"
         )
     return language
 

@@ -1,6 +1,5 @@
 """A folder laid out as the Hub's repositories, for pushes without a token or a network."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from typing import Any
 
 from components.hf_pusher.errors import NameTakenError, PushError
 from components.hf_pusher.hub import REPO_FOLDERS, Commit, Content
+from core.claim import wait_for_file
 from core.reports.loop import RepoKind
 
 _COMMITS = "commits"
@@ -47,8 +47,7 @@ class LocalHub:
         repository = Path(self.url(content.kind, content.repo_id))
         try:
             repository.mkdir(parents=True, exist_ok=True)
-            with (repository / ".lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with wait_for_file(repository / ".lock"):
                 return _push(repository, content, message, tag)
         except OSError as error:
             raise PushError(
@@ -81,7 +80,8 @@ def _refuse_foreign(repository: Path) -> None:
     foreign = sorted(name for name in names - known if not name.startswith(_TEMPORARY_PREFIX))
     if foreign:
         raise NameTakenError(
-            f"The folder {str(repository)!r} holds {foreign[0]!r}, which no push has written. "
+            f"The folder {str(repository)!r} contains {foreign[0]!r}, which was not written by "
+            "a push. "
             "Choose another name with push.name=NAME or another folder with "
             "push.local_hub_dir=FOLDER."
         )

@@ -4,7 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
-from components.hf_pusher.contents import Names, Source, dataset_content, model_content
+from components.hf_pusher.base_terms import repository_name
+from components.hf_pusher.contents import (
+    Names,
+    Source,
+    base_of_source,
+    dataset_content,
+    model_content,
+)
 from components.hf_pusher.credentials import find_token, missing_token
 from components.hf_pusher.hub import Commit, Content, Hub
 from components.hf_pusher.local_hub import LocalHub
@@ -46,12 +53,12 @@ def push_round(settings: PushSettings, source: Source, *, runs_on_this_machine: 
         PushError: See `Hub.push`.
     """
     hub = open_hub(settings, runs_on_this_machine=runs_on_this_machine)
-    name = settings.repository_name(source.task.name)
+    name = repository_name(settings, source.task.name, base_of_source(settings, source))
     repo_id = f"{settings.owner or hub.owner()}/{name}"
     has_dataset = settings.pushes_dataset(has_logged=source.has_logged)
     if source.has_logged and settings.push_dataset is None:
         progress.info("the dataset holds logged exchanges and is not pushed (push.push_dataset)")
-    names = Names(repo_id, repo_id if has_dataset else None)
+    names = Names(repo_id, repo_id if has_dataset else None, is_local=hub.is_local)
     contents = [model_content(settings, source, names)]
     if has_dataset:
         contents.append(dataset_content(settings, source, names))

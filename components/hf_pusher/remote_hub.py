@@ -38,7 +38,7 @@ class RemoteHub:
 
     def push(self, content: Content, *, message: str, tag: str, private: bool) -> Commit:
         """See `Hub`."""
-        with self._explained(f"the {content.kind} repository {content.repo_id!r}"):
+        with self._explained(f"the {content.kind} repository {content.repo_id!r}", content.kind):
             self._api.create_repo(
                 content.repo_id,
                 repo_type=content.kind,
@@ -66,9 +66,9 @@ class RemoteHub:
         # A repository with the marker was pushed by a pipeline and may be overwritten by one.
         if MARKER not in remote and (foreign := sorted(remote.keys() - _HUB_FILES)):
             raise NameTakenError(
-                f"The {content.kind} repository {content.repo_id!r} exists and holds "
-                f"{foreign[0]!r}, which no push has written. Nothing was changed in it. Choose "
-                "another name with push.name=NAME or another owner with push.owner=OWNER."
+                f"The {content.kind} repository {content.repo_id!r} exists and contains "
+                f"{foreign[0]!r}, which was not written by a push. Nothing was changed in it. "
+                "Choose another name with push.name=NAME or another owner with push.owner=OWNER."
             )
         operations: list[CommitOperationAdd | CommitOperationDelete] = [
             CommitOperationDelete(path_in_repo=path, is_folder=False)
@@ -91,14 +91,14 @@ class RemoteHub:
         return Commit(str(commit.oid), created=True)
 
     @contextlib.contextmanager
-    def _explained(self, subject: str) -> Iterator[None]:
+    def _explained(self, subject: str, kind: RepoKind | None = None) -> Iterator[None]:
         try:
             yield
         except PushError:
             raise
         except Exception as error:
             # The cause is dropped: its request carries the token in a header.
-            raise explain(error, subject, self._api.endpoint, self._token) from None
+            raise explain(error, subject, self._api.endpoint, self._token, kind) from None
 
 
 def _is_equal(source: Path | bytes, sha256: str, remote: Any) -> bool:

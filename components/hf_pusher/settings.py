@@ -35,7 +35,7 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
 
     name: _Name | None = None
     """Name of the repositories, the same for model, dataset and Space; None for the task's name
-    with hyphens."""
+    with hyphens, after `Llama-` where the base model's license asks for it."""
 
     private: bool = True
     """Create new repositories as private; existing ones keep their visibility."""
@@ -71,10 +71,25 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     that was trained."""
 
     license_name: str | None = None
-    """Its name for people, where the Hub has no word for it (`license: other`)."""
+    """Its name for people, where the Hub has no identifier for it (`license: other`)."""
 
     license_link: str | None = None
     """The terms of the base model; None for those of a license that is known."""
+
+    license_file: str | None = None
+    """Text file with the terms of the base model, a path or `gs://` URI, which is pushed as
+    `LICENSE`: Gemma's and Llama's have to accompany the weights. Gemma's are pushed without it
+    where the packaged Gemma is installed."""
+
+    dataset_license: _License | None = None
+    """The license of the pushed rows, as the Hub's metadata names it; None says `unknown`: the
+    terms of the service LLM decide, and the rights in the seeds and logged exchanges."""
+
+    dataset_license_name: str | None = None
+    """Its name for people, where the Hub has no identifier for it (`dataset_license: other`)."""
+
+    dataset_license_link: str | None = None
+    """Its text."""
 
     languages: tuple[_Language, ...] = ("en",)
     """ISO 639 codes of the task's languages."""
@@ -83,7 +98,20 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     def _names_another_license(self) -> Self:
         if self.license == "other" and not (self.license_name and self.license_link):
             raise ValueError(
-                "license=other needs license_name and license_link: the Hub has no word for it"
+                "license=other needs license_name and license_link: the Hub has no identifier for "
+                "it"
+            )
+        if self.dataset_license == "other" and not (
+            self.dataset_license_name and self.dataset_license_link
+        ):
+            raise ValueError(
+                "dataset_license=other needs dataset_license_name and dataset_license_link"
+            )
+        named = self.dataset_license_name or self.dataset_license_link
+        if named and self.dataset_license is None:
+            raise ValueError(
+                "dataset_license_name and dataset_license_link have no effect without a "
+                "dataset_license; set it, for example to other"
             )
         return self
 
@@ -95,6 +123,11 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
         """
         return not has_logged if self.push_dataset is None else self.push_dataset
 
-    def repository_name(self, task_name: str) -> str:
-        """Return the name of the repositories, without the owner."""
-        return self.name or re.sub("_+", "-", task_name).strip("-")
+    def repository_name(self, task_name: str, prefix: str = "") -> str:
+        """Return the name of the repositories, without the owner.
+
+        Args:
+            task_name: Names them where the settings do not.
+            prefix: What stands before the task's name.
+        """
+        return self.name or prefix + re.sub("_+", "-", task_name).strip("-")

@@ -32,6 +32,7 @@ def space_content(source: Source, names: Names, *, revision: str) -> Content:
     files.update(marker_file("space", source))
     named: dict[str, object] = {
         "title": source.task.title,
+        "description": source.task.summary,
         "model": names.model,
         "revision": revision,
         "round": source.round,

@@ -24,6 +24,7 @@ from judging.requests import RequestBuilder
 from judging.service_or_own import service_answers
 from judging.settings import EvaluatorSettings
 from reports.evaluation_page.page import render_evaluation
+from reports.links import run_page_from
 from task.task import Task
 
 COMPONENT = "LLMEvaluator"
@@ -109,7 +110,9 @@ def _read_responses(artifacts: list[Artifact]) -> list[ResponseRow]:
     path = os.path.join(artifact_utils.get_single_uri(artifacts), artifact_files.RESPONSES)
     rows = read_rows(read_text(path), path, ResponseRow.from_json)
     if not rows:
-        raise UserError(f"{path!r} holds no response. Check the coverage dataset and ResponseGen.")
+        raise UserError(
+            f"{path!r} contains no responses. Check the coverage dataset and ResponseGen."
+        )
     return rows
 
 
@@ -133,7 +136,8 @@ def _write_report(artifact: Artifact, report: CoverageReport, evaluation: Evalua
     _write_verdicts(f"{artifact.uri}/{artifact_files.VERDICTS}", evaluation.rows)
     if evaluation.last_look:
         _write_verdicts(f"{artifact.uri}/{artifact_files.TEST_VERDICTS}", evaluation.last_rows)
-    page = render_evaluation(report, evaluation.rows)
+    shown = (*evaluation.rows, *evaluation.last_rows)
+    page = render_evaluation(report, shown, run_page=run_page_from(artifact.uri))
     write_text(f"{artifact.uri}/{artifact_files.EVALUATION_PAGE}", page)
     artifact.coverage_rate = report.gate.rate.rate_percent
     artifact.round = report.round

@@ -18,7 +18,7 @@ class ResponseGenSpec(ComponentSpec):
     """Inputs, outputs and execution properties of ResponseGen."""
 
     PARAMETERS: ClassVar = properties(
-        "generate_fn", "settings", "preset", "max_prompts", "code_version"
+        "generate_fn", "settings", "preset", "max_prompts", "sample", "splits", "code_version"
     )
     INPUTS: ClassVar = channels(
         "model", coverage=standard_artifacts.Examples, model=standard_artifacts.Model
@@ -48,6 +48,8 @@ class ResponseGen(BaseComponent):
         model: BaseChannel | None = None,
         preset: str | RuntimeParameter = "",
         max_prompts: str = "",
+        sample: str = "",
+        splits: str = "",
         code_version: str | RuntimeParameter = "",
     ) -> None:
         """Construct the component.
@@ -60,7 +62,10 @@ class ResponseGen(BaseComponent):
             settings: JSON of a `GenerationSettings`.
             model: The Model that the Trainer wrote; None for a base model.
             preset: The base model where `model` is None, as the generate function understands it.
-            max_prompts: Prompts of each split that are answered at most; empty for all.
+            max_prompts: Prompts of each split that are judged at most; empty for all.
+            sample: Of these, prompts of each split that are answered at most; empty for all.
+            splits: Splits whose prompts are answered, separated by commas; empty for all, without
+                `test` for a base model.
             code_version: Content hash of the code; a new one makes TFX's cache run it again.
         """
         super().__init__(
@@ -72,6 +77,8 @@ class ResponseGen(BaseComponent):
                 settings=settings,
                 preset=preset,
                 max_prompts=max_prompts,
+                sample=sample,
+                splits=splits,
                 code_version=code_version,
             )
         )

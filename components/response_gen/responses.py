@@ -30,17 +30,20 @@ def respond(
     *,
     model_dir: str = "",
     preset: str = "",
+    pool: Sequence[CoverageRow] = (),
 ) -> Responses:
     """Answer every coverage row with the model.
 
     Args:
-        rows: The coverage rows.
+        rows: The coverage rows that are answered.
         generate_fn: Called once with `model_dir`, `preset`, `prompts` and `settings`, a dict, which
             has `references`, the longest ones, too; returns for each prompt its samples, each a
             response and `stop` or `length`.
         settings: How to generate.
         model_dir: Folder that the Trainer wrote, local or `gs://`.
         preset: A base model. Exactly one of `model_dir` and `preset` is given.
+        pool: Rows whose seeds are shown as examples, so that a sample is asked as all are; empty
+            for `rows`.
 
     Returns:
         The responses, sorted by id and sample, with their times.
@@ -56,17 +59,18 @@ def respond(
         )
     ordered = sorted(rows, key=lambda row: row.id)
     _check_ids(ordered)
-    prompts = [_asked(row, ordered, settings) for row in ordered]
+    shown = sorted(pool, key=lambda row: row.id) or ordered
+    prompts = [_asked(row, shown, settings) for row in ordered]
     answers = generate_fn(
         model_dir=model_dir,
         preset=preset,
         prompts=prompts,
-        settings=settings.model_dump() | {"references": _longest_outputs(ordered)},
+        settings=settings.model_dump() | {"references": _longest_outputs(shown)},
     )
     if [len(samples) for samples in answers] != [settings.samples] * len(ordered):
         raise ValueError(
             f"generate_fn returned {len(answers)} prompts with {[len(a) for a in answers][:5]}... "
-            f"samples; asked were {len(ordered)} prompts with {settings.samples} each."
+            f"samples; {len(ordered)} prompts with {settings.samples} each were requested."
         )
     responses = [
         _response(row, text, finish, sample, few_shot=settings.few_shot > 0)

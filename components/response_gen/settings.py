@@ -45,7 +45,7 @@ class GenerationSettings(
     """Seed pairs put before each prompt, for a model that was not tuned; 0 for none."""
 
     max_example_tokens: int = Field(default=8000, ge=100)
-    """Budget of tokens for these pairs, at four characters a token; one pair is shown whatever its
+    """Budget of tokens for these pairs, as estimated; one pair is shown whatever its
     length."""
 
     instruction: str = ""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from core.jsonl import read_rows
 from core.records import SEED_SPLIT, CoverageRow, VerdictRow
 from core.reports.coverage import TUNED
 from core.reports.strict import StrictKind
@@ -21,17 +20,8 @@ _PRIOR_ROWS = 2.0  # a value or tag seen once or twice is pulled this strongly t
 _Floats = npt.NDArray[np.float64]
 
 
-def read_verdicts(text: str, source: str) -> list[VerdictRow]:
-    """Read the scored verdicts on the tuned model's answers to seeds; skip all others.
-
-    Args:
-        text: The content of the file.
-        source: Its path or URI, for messages.
-
-    Raises:
-        UserError: A line is no verdict.
-    """
-    verdicts = read_rows(text, source, VerdictRow.from_json)
+def verdicts_on_seeds(verdicts: Iterable[VerdictRow]) -> list[VerdictRow]:
+    """Return the scored verdicts on the tuned model's answers to seeds, and no others."""
     return [v for v in verdicts if v.split == SEED_SPLIT and v.model == TUNED and v.scored]
 
 
@@ -45,6 +35,8 @@ def aimed_weights(
     verdicts: Sequence[VerdictRow],
     floor: float,
     kept: Sequence[str] = (),
+    *,
+    references: Sequence[str] = (),
 ) -> dict[str, float]:
     """Make weights with mean 1 that grow with how badly a seed's kind was answered, or is missing.
 
@@ -58,11 +50,12 @@ def aimed_weights(
         verdicts: Verdicts on them; a seed without one counts as failing at the mean rate.
         floor: 0 to 1.
         kept: Outputs of the rows so far.
+        references: All of the dataset, to tell what kind they are; none: those of the seeds.
 
     Returns:
         Weight by seed id; uniform when nothing failed and nothing is rare.
     """
-    kind = strict_kind([seed.output for seed in seeds])
+    kind = strict_kind(references or [seed.output for seed in seeds])
     needs = [_confused(seeds, verdicts, kind) if kind else _not_covered(seeds, verdicts)]
     if kind and kept:
         needs.append(_rare(seeds, kept, kind))

@@ -3,20 +3,18 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from components.synth_data_gen.consistency import Agreed, majority, medoid
+from components.synth_data_gen.filters.row_filter import RowFilter
+from components.synth_data_gen.quality import QualityFilter
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.rows import Candidate
-from components.synth_data_gen.schemas import Answer, QualityScore
+from components.synth_data_gen.schemas import Answer
 from components.synth_data_gen.service import gather
-from core.conversation import user_text
 from core.synthetic_records import Dropped
 from service_llm.types import Request, Result, ServiceClient
+from task.examples import Examples
 from task.form import OutputForm
-from task.similarity import similarity_matrix
-
-_CHUNK = 256  # prompts compared with the seeds at once
+from task.nearest import Embed
 
 
 class Answerer:
@@ -26,14 +24,25 @@ class Answerer:
         service: The service LLM.
         builder: Makes the requests; its seeds are the demonstrations to pick from.
         form: What outputs look like.
+        embed: Turns texts into vectors, by which the nearest seeds are found; None for TF-IDF.
+        row_filter: Compares rows by their outputs; None leaves that out.
     """
 
-    def __init__(self, service: ServiceClient, builder: RequestBuilder, form: OutputForm) -> None:
+    def __init__(
+        self,
+        service: ServiceClient,
+        builder: RequestBuilder,
+        form: OutputForm,
+        embed: Embed | None = None,
+        row_filter: RowFilter | None = None,
+    ) -> None:
         self._service = service
         self._builder = builder
         self._settings = builder.settings
         self._form = form
-        self._seeds = builder.seeds
+        self._quality = QualityFilter(service, builder, form)
+        self._row_filter = row_filter
+        self._examples = Examples(builder.seeds, embed)
 
     def answer(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
         """Answer candidates and let pass what has the right form, is agreed on and good.
@@ -42,13 +51,12 @@ class Answerer:
             The candidates with output and scores, in the given order, and the others.
         """
         passed, dropped = self._answered(candidates)
-        if self._settings.quality_filter:
-            passed, more = self._scored(passed)
-            dropped += more
-        return passed, dropped
+        return self._checked(passed, dropped)
 
     def check(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
         """Let pass candidates whose given outputs have the right form and are good.
+
+        Logged exchanges, which come with their outputs, are scored unless the settings say not.
 
         Returns:
             The candidates with tidied outputs, in the given order, and the others.
@@ -61,8 +69,27 @@ class Answerer:
                 dropped.append(Dropped("form", problem, candidate.prompt, output))
             else:
                 passed.append(dataclasses.replace(candidate, output=output))
-        if self._settings.quality_filter:
-            passed, more = self._scored(passed)
+        return self._checked(passed, dropped, is_scored=self._settings.score_logged)
+
+    def _checked(
+        self, candidates: list[Candidate], dropped: list[Dropped], *, is_scored: bool = True
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        """Apply the filters that need an output.
+
+        What needs no other new row comes before the filter that costs requests. Facts told twice
+        come after it: of two rows the earlier one is kept, and must be one that is good.
+        """
+        passed: list[Candidate] = []
+        for candidate in candidates:
+            if self._row_filter and (refused := self._row_filter.refuse(candidate)):
+                dropped.append(refused)
+            else:
+                passed.append(candidate)
+        if self._settings.quality_filter and is_scored:
+            passed, more = self._quality.apply(passed)
+            dropped += more
+        if self._row_filter:
+            passed, more = self._row_filter.apply(passed)
             dropped += more
         return passed, dropped
 
@@ -81,16 +108,13 @@ class Answerer:
         return passed, dropped
 
     def _requests(self, candidates: Sequence[Candidate]) -> Iterator[Request]:
-        """Yield requests whose demonstrations are the seeds most like the message, nearest last."""
-        shown = min(self._settings.examples_per_request, len(self._seeds))
-        prompts = [user_text(seed.prompt) for seed in self._seeds]
-        for start in range(0, len(candidates), _CHUNK):
-            chunk = [candidate.prompt for candidate in candidates[start : start + _CHUNK]]
-            texts = [user_text(prompt) for prompt in chunk]
-            for offset, similar in enumerate(similarity_matrix(texts, prompts)):
-                nearest = np.argsort(-similar, kind="stable")[:shown][::-1]
-                examples = [self._seeds[row] for row in nearest]
-                yield from self._builder.answers(chunk[offset], examples, tag=str(start + offset))
+        shown = self._examples.shown(
+            [candidate.prompt for candidate in candidates],
+            wanted=self._settings.examples_per_request,
+            tokens=self._settings.max_example_tokens,
+        )
+        for number, (candidate, examples) in enumerate(zip(candidates, shown, strict=True)):
+            yield from self._builder.answers(candidate.prompt, examples, tag=str(number))
 
     def _judge(self, candidate: Candidate, replies: Sequence[Result]) -> Candidate | Dropped:
         outputs = [
@@ -122,28 +146,3 @@ class Answerer:
         repeats = self._form.schema is not None or bool(self._form.labels)
         chosen = majority(formed) if repeats else medoid(formed)
         return Agreed(chosen.output, chosen.agreement * len(formed) / samples)
-
-    def _scored(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
-        requests = (
-            self._builder.score(candidate.prompt, candidate.output, tag=str(number))
-            for number, candidate in enumerate(candidates)
-        )
-        replies = gather(self._service, requests, total=len(candidates), what="quality requests")
-        passed: list[Candidate] = []
-        dropped: list[Dropped] = []
-        for number, candidate in enumerate(candidates):
-            (result,) = replies[str(number)]
-            if not isinstance(result.value, QualityScore):
-                detail = f"no score came back ({result.error})"
-                dropped.append(Dropped("unscored", detail, candidate.prompt, candidate.output))
-                continue
-            score = result.value.score
-            scores = {**candidate.scores, "quality": float(score)}
-            if score < self._settings.quality_threshold:
-                detail = f"score {score}: {result.value.reason}"
-                dropped.append(
-                    Dropped("quality", detail, candidate.prompt, candidate.output, scores=scores)
-                )
-                continue
-            passed.append(dataclasses.replace(candidate, scores=scores))
-        return passed, dropped

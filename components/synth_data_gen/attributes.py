@@ -4,6 +4,7 @@ import yaml
 
 from components.synth_data_gen.schemas import AttributeSets
 from core.errors import damaged
+from core.yaml_text import read_yaml
 
 _KEY = "attributes"  # as in a preset, so that the file can be pasted there
 
@@ -12,7 +13,7 @@ def write_attributes(attributes: AttributeSets) -> str:
     """Return the file's text."""
     values = {_KEY: attributes.model_dump()}
     text = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
-    if yaml.safe_load(text) == values:
+    if read_yaml(text) == values:
         return text
     return yaml.safe_dump(values, sort_keys=False)  # PyYAML leaves line breaks of Unicode bare
 
@@ -28,10 +29,9 @@ def read_attributes(text: str, source: str) -> AttributeSets:
         UserError: It holds something else.
     """
     try:
-        values = yaml.safe_load(text)
+        values = read_yaml(text)
         if not isinstance(values, dict) or _KEY not in values:
             raise ValueError(f"it has no {_KEY!r}")
         return AttributeSets.model_validate(values[_KEY])
-    # PyYAML lets errors of dates and numbers through, and of texts that are nested too deeply.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise damaged(source, error) from error

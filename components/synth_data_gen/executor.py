@@ -1,7 +1,7 @@
 """SynthDataGen's executor: artifacts in and out; the plain Python next to it does the work."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -11,12 +11,13 @@ from tfx.types.artifact import Artifact
 from components.asking import open_services
 from components.examples_beam import Split, read_shards, write_splits
 from components.examples_io import Features, coverage_row, coverage_splits, shards
-from components.synth_data_gen.aim import read_verdicts
+from components.synth_data_gen.aim import verdicts_on_seeds
 from components.synth_data_gen.attributes import read_attributes, write_attributes
 from components.synth_data_gen.edits import apply_edits
 from components.synth_data_gen.figures import draw_samples, pick_dropped
 from components.synth_data_gen.filters.decontaminate import leak_finder
 from components.synth_data_gen.one_round import RoundInputs, run_round
+from components.synth_data_gen.prompt_map import map_prompts
 from components.synth_data_gen.record import edited_record, make_record
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.rows import logged_row_of, row_of, split_rows
@@ -34,11 +35,19 @@ from core.records import (
     CoverageRow,
     VerdictRow,
 )
+from core.reports.coverage import TUNED
 from core.reports.synthesis import SynthesisRecord
 from core.storage import exists, read_text, write_text
-from core.synthetic_records import SYNTHETIC_SPLITS, Dropped, RowGenerator, SyntheticRow
+from core.synthetic_records import (
+    SYNTHETIC_SPLITS,
+    TRAIN_SPLIT,
+    Dropped,
+    RowGenerator,
+    SyntheticRow,
+)
 from reports.cards.dataset_card import render_card
 from reports.dataset_page.page import render_page
+from reports.links import run_page_from
 from task.task import Task
 
 COMPONENT = "SynthDataGen"
@@ -85,6 +94,7 @@ class Executor(BaseBeamExecutor):
         )
         coverage = [row for row in rows if row.split in COVERAGE_SPLITS]
         seeds = [row for row in rows if row.split == SEED_SPLIT]
+        verdicts = _read_verdicts(exec_properties.get("report_uri") or "", is_needed=settings.aim)
         with open_services(exec_properties, COMPONENT) as services:
             outcome = run_round(
                 services.llm,
@@ -101,7 +111,7 @@ class Executor(BaseBeamExecutor):
                     outputs=[row.output for of_split in history.values() for row in of_split],
                     logged=[row for row in rows if row.split == LOGGED_SPLIT],
                     attributes=_read_attributes(history_uri),
-                    verdicts=_read_verdicts(settings, exec_properties.get("report_uri") or ""),
+                    verdicts=None if verdicts is None else verdicts_on_seeds(verdicts),
                 ),
                 embed=services.embed,
                 judge=services.judge if settings.leak_judge else None,
@@ -135,7 +145,14 @@ class Executor(BaseBeamExecutor):
             prompt_versions=prompt_versions,
             used=used,
         )
-        _write_files(synthetic.uri, outcome.dropped, splits, record, coverage)
+        _write_files(
+            synthetic.uri,
+            outcome.dropped,
+            splits,
+            record,
+            coverage,
+            outcomes=_outcomes(verdicts or ()),
+        )
         if outcome.attributes is not None:
             text = write_attributes(outcome.attributes)
             write_text(f"{synthetic.uri}/{artifact_files.ATTRIBUTES}", text)
@@ -177,7 +194,10 @@ class Executor(BaseBeamExecutor):
         dropped = read_rows(read_text(path), path, Dropped.from_json)
         before = SynthesisRecord.read(f"{paused_uri}/{artifact_files.SYNTHESIS}")
         record = edited_record(before, edited.counts, splits, dropped=dropped, coverage=coverage)
-        _write_files(synthetic.uri, dropped, splits, record, coverage)
+        verdicts = _read_verdicts(exec_properties.get("report_uri") or "", is_needed=False)
+        _write_files(
+            synthetic.uri, dropped, splits, record, coverage, outcomes=_outcomes(verdicts or ())
+        )
         if (attributes := _read_attributes(paused_uri)) is not None:
             text = write_attributes(attributes)
             write_text(f"{synthetic.uri}/{artifact_files.ATTRIBUTES}", text)
@@ -244,12 +264,22 @@ def _read_attributes(history_uri: str) -> AttributeSets | None:
     return read_attributes(read_text(path), path)
 
 
-def _read_verdicts(settings: SynthSettings, report_uri: str) -> list[VerdictRow] | None:
-    if not settings.aim or not report_uri:
-        return None
+def _read_verdicts(report_uri: str, *, is_needed: bool) -> list[VerdictRow] | None:
+    """Return the verdicts of the last evaluation; None where there is none."""
     path = os.path.join(report_uri, artifact_files.VERDICTS)
+    if not report_uri or not (is_needed or exists(path)):
+        return None
     remedy = "Give the URI of a CoverageReport, or set `aim` to false."
-    return read_verdicts(read_text(path, remedy), path)
+    return read_rows(read_text(path, remedy), path, VerdictRow.from_json)
+
+
+def _outcomes(verdicts: Iterable[VerdictRow]) -> dict[str, bool]:
+    """Return which coverage rows the last evaluation counts as covered, for the page alone."""
+    found: dict[str, bool] = {}
+    for row in verdicts:
+        if row.model == TUNED and row.scored:
+            found[row.id] = row.covered and found.get(row.id, True)  # all samples are
+    return found
 
 
 def _write_files(
@@ -258,6 +288,8 @@ def _write_files(
     splits: Mapping[str, Sequence[SyntheticRow]],
     record: SynthesisRecord,
     coverage: Sequence[CoverageRow],
+    *,
+    outcomes: Mapping[str, bool],
 ) -> None:
     rows = [row for split in SYNTHETIC_SPLITS for row in splits[split]]
     samples = draw_samples(rows, record.round)
@@ -266,7 +298,12 @@ def _write_files(
         artifact_files.SYNTHESIS: record.to_json(),
         artifact_files.CARD: render_card(record, samples),
         artifact_files.DATASET_PAGE: render_page(
-            record, samples, pick_dropped(dropped), {row.id: row.prompt for row in coverage}
+            record,
+            samples,
+            pick_dropped(dropped),
+            {row.id: row.prompt for row in coverage},
+            map_prompts(splits[TRAIN_SPLIT], coverage, outcomes, round=record.round),
+            run_page=run_page_from(uri),
         ),
     }
     for name, text in files.items():

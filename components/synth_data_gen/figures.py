@@ -9,10 +9,11 @@ from components.synth_data_gen.diversity import distinct, self_bleu
 from components.synth_data_gen.output_values import count_kept_and_dropped, count_near
 from core.conversation import user_text
 from core.records import SEED_SPLIT, CoverageRow
+from core.reports.strict import StrictKind
 from core.reports.synthesis import Bar, DatasetFigures, Nearest, RoundDiversity
 from core.synthetic_records import Dropped, SyntheticRow
 from judging.strict import strict_kind
-from judging.value_shares import count_values
+from judging.value_shares import ANY_VALUE, Counts, count_values
 
 _BINS = 12
 _SAMPLES = 12
@@ -37,7 +38,16 @@ def make_figures(
         coverage: Seeds and holdout rows.
     """
     origins = [row.origin for row in rows]
-    kind = strict_kind([row.output for row in coverage if row.split == SEED_SPLIT])
+    seeds = [row.output for row in coverage if row.split == SEED_SPLIT]
+    outputs: Counts = {}
+    of_seeds: Counts = {}
+    by_round: dict[str, dict[int, Mapping[str, int]]] = {}
+    if kind := strict_kind([row.output for row in coverage]):
+        outputs = count_values([row.output for row in rows], kind)
+        by_round = _by_round(rows, kind, outputs)
+        shown = count_values(seeds, kind).items()
+        # The seeds alone may have few values of a field that has none to be told apart.
+        of_seeds = {name: values for name, values in shown if name in by_round}
     last = max(row.round for row in rows)
     nearest = [
         Nearest(
@@ -62,8 +72,26 @@ def make_figures(
             [row.output for row in rows if row.round == last], dropped, coverage
         ),
         dropped_near=count_near(dropped, coverage),
-        outputs=count_values([row.output for row in rows], kind) if kind else {},
+        outputs=outputs,
+        outputs_by_round=by_round,
+        seed_outputs=of_seeds,
+        seeds=len(seeds),
     )
+
+
+def _by_round(
+    rows: Sequence[SyntheticRow], kind: StrictKind, outputs: Counts
+) -> dict[str, dict[int, Mapping[str, int]]]:
+    """Count each round's output values, of the fields that have a set of values."""
+    fields = [field for field, counts in outputs.items() if field and ANY_VALUE not in counts]
+    of_round: defaultdict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        of_round[row.round].append(row.output)
+    counts = {number: count_values(of_round[number], kind) for number in sorted(of_round)}
+    return {
+        field: {number: values.get(field, {}) for number, values in counts.items()}
+        for field in fields
+    }
 
 
 def draw_samples(rows: Sequence[SyntheticRow], round: int) -> list[SyntheticRow]:

@@ -18,7 +18,7 @@ from task.similarity import similarity_matrix
 
 _CHUNK = 256  # prompts compared with the seeds at once
 _ENOUGH = 0.5  # of the rows that a kind should have; shares of a sample differ by chance
-_LEAST_WEIGHT = 1e-3  # a weight of zero would never take its turn
+_MIN_WEIGHT = 1e-3  # a weight of zero would never take its turn
 
 
 class Logged(NamedTuple):
@@ -132,7 +132,7 @@ def _weights(by_seed: Mapping[str, float], rest: float) -> dict[str, float]:
     mean = sum(rows.values()) / len(rows)
     if mean <= 0:
         return dict.fromkeys(rows, 1.0)
-    return {seed_id: max(wanted / mean, _LEAST_WEIGHT) for seed_id, wanted in rows.items()}
+    return {seed_id: max(wanted / mean, _MIN_WEIGHT) for seed_id, wanted in rows.items()}
 
 
 def _like(rows: Sequence[CoverageRow], seeds: Sequence[CoverageRow]) -> list[str]:

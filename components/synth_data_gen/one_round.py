@@ -7,7 +7,8 @@ from typing import NamedTuple
 from components.synth_data_gen import aim
 from components.synth_data_gen.answer import Answerer
 from components.synth_data_gen.filters.leak_judge import LeakJudge
-from components.synth_data_gen.filters.prompt_filter import Embed, PromptFilter
+from components.synth_data_gen.filters.prompt_filter import PromptFilter
+from components.synth_data_gen.filters.row_filter import RowFilter
 from components.synth_data_gen.generate import Generation, generate, propose_attributes
 from components.synth_data_gen.logged import Logged, filter_logged, missing_rows
 from components.synth_data_gen.requests import RequestBuilder
@@ -16,6 +17,7 @@ from core.records import CoverageRow, VerdictRow
 from core.synthetic_records import Dropped
 from service_llm.types import ServiceClient
 from task.form import infer_form
+from task.nearest import Embed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,13 @@ def run_round(
     form = infer_form([seed.output for seed in builder.seeds], builder.task.output_schema)
     leak_judge = LeakJudge(judge, builder, inputs.coverage, embed) if judge else None
     prompt_filter = PromptFilter(inputs.coverage, inputs.prompts, settings, embed, leak_judge)
-    answerer = Answerer(service, builder, form)
+    row_filter = RowFilter(
+        inputs.coverage,
+        list(zip(inputs.prompts, inputs.outputs, strict=True)),
+        form,
+        prompt_filter.similarity,
+    )
+    answerer = Answerer(service, builder, form, embed, row_filter)
     weights = aim.uniform_weights(builder.seeds)
     rows = settings.rows_per_round
     logged = Logged()
@@ -99,7 +107,11 @@ def run_round(
         )
     if settings.aim and inputs.verdicts is not None:
         weights = aim.aimed_weights(
-            builder.seeds, inputs.verdicts, settings.aim_floor, inputs.outputs
+            builder.seeds,
+            inputs.verdicts,
+            settings.aim_floor,
+            inputs.outputs,
+            references=[row.output for row in inputs.coverage],
         )
     attributes = settings.attributes or inputs.attributes
     if rows and attributes is None:

@@ -5,12 +5,14 @@ every machine, and another round or batch gives another plan.
 """
 
 import dataclasses
+import functools
 import heapq
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from components.synth_data_gen.schemas import AttributeSets
 from components.synth_data_gen.settings import SynthSettings
+from core.example_budget import examples_shown
 
 _EDGE_CASE = "edge_case"
 
@@ -68,19 +70,35 @@ def make_plan(
         Requests that together want exactly `prompts` prompts.
     """
     rng = random.Random(f"{settings.seed}/{round}/{batch}")
-    shown = min(settings.examples_per_request, len(weights))
-    demonstrations = _weighted_turns(weights, shown, rng, tokens or {}, settings.max_example_tokens)
+    shown = examples_shown(settings.examples_per_request, len(weights))
+    lengths = tokens or {}
+    turns = functools.partial(
+        _weighted_turns, rng=rng, tokens=lengths, budget=settings.max_example_tokens
+    )
+    always = _shown_always(weights, shown, lengths, settings.max_example_tokens)
+    demonstrations = turns(weights, shown)
+    likes = turns(weights, 1)
     draws = _attribute_draws(attributes, settings.edge_case_fraction, rng)
     plan = []
     for number, start in enumerate(range(0, prompts, settings.prompts_per_request)):
         count = min(settings.prompts_per_request, prompts - start)
-        seed_ids = next(demonstrations)
+        seed_ids = always or next(demonstrations)
         wanted = tuple(
-            WantedPrompt(seed_ids[position % len(seed_ids)], next(draws))
+            WantedPrompt(
+                next(likes)[0] if always else seed_ids[position % len(seed_ids)], next(draws)
+            )
             for position in range(count)
         )
         plan.append(PlannedRequest(number, seed_ids, wanted))
     return plan
+
+
+def _shown_always(
+    weights: Mapping[str, float], shown: int, lengths: Mapping[str, int], budget: int
+) -> tuple[str, ...]:
+    """Return all seeds in one order where every request shows them; else none."""
+    fits = sum(lengths.get(seed_id, 0) for seed_id in weights) <= budget
+    return tuple(sorted(weights)) if shown == len(weights) and fits else ()
 
 
 def _weighted_turns(

@@ -38,6 +38,17 @@ class SynthPrompts(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     rubric: Annotated[str | None, BeforeValidator(reader((), ()))] = None
     """The scale of `score`; `synth.quality_rubric`, where set, comes first."""
 
+    propose_conversations: Annotated[
+        str | None, BeforeValidator(reader({"task", "examples", "plan", "count"}, {"task", "plan"}))
+    ] = None
+    """The text of `propose_prompts` where seeds have several turns: asks for conversations, each
+    with its `number` and its `turns`."""
+
+    answer_conversation: Annotated[
+        str | None, BeforeValidator(reader({"task", "examples", "message"}, {"task", "message"}))
+    ] = None
+    """The text of `answer` where seeds have several turns."""
+
     def text(self, name: str) -> str | None:
         """Return the text that replaces one of `templates`, if any."""
         return self.model_dump().get(name)

@@ -7,6 +7,7 @@ from typing import Any
 from components.asking import Used
 from components.synth_data_gen.figures import make_figures
 from components.synth_data_gen.one_round import RoundOutputs
+from components.synth_data_gen.quality import QUALITY
 from core.records import CoverageRow
 from core.reports.synthesis import DataGenerator, EditedRows, LoggedRows, SynthesisRecord
 from core.synthetic_records import EVAL_SPLIT, TRAIN_SPLIT, Dropped, RowGenerator, SyntheticRow
@@ -50,6 +51,7 @@ def make_record(
             read=logged.read,
             kept=len(logged.kept),
             dropped=dict(sorted(Counter(entry.reason for entry in logged.dropped).items())),
+            scored=any(QUALITY in row.scores for row in logged.kept) if logged.kept else None,
         )
         if logged.read
         else None,

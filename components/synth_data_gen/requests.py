@@ -6,8 +6,7 @@ so a repeated run finds every paid reply in the journal.
 
 import dataclasses
 import functools
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.synth_data_gen import templates
 from components.synth_data_gen.plan import PlannedRequest, make_plan
@@ -20,18 +19,22 @@ from components.synth_data_gen.schemas import (
     QualityScore,
 )
 from components.synth_data_gen.settings import SynthSettings
-from core.conversation import has_turns, json_value
-from core.example_budget import fitting, tokens_of
+from core.conversation import has_turns
+from core.example_budget import example_line, fitting, tokens_of
 from core.records import CoverageRow
 from service_llm.blocks import block, block_key
 from service_llm.types import Request
 from task.task import Task
 
 _ATTRIBUTE_EXAMPLES = 20  # enough to show the range of the seeds; more only costs tokens
+_SCORE_EXAMPLES = 2  # show the form; always the same, so that they can be cached
 # Room in a reply, in tokens. A token is rarely less than a character, so lengths in characters are
 # generous bounds; they cost nothing unless they are used.
 _MIN_PROMPT_TOKENS = 256
 _MIN_REPLY_TOKENS = 1024
+# Places in the number of a request for prompts, which services read as 31 bits.
+_ROUND, _BATCH = 10_000_000, 100_000
+_BETWEEN = " | "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +88,7 @@ class RequestBuilder:
         shown = fitting(
             self.seeds[::step][:_ATTRIBUTE_EXAMPLES], tokens=self.settings.max_example_tokens
         )
-        key = self._key(templates.PROPOSE_ATTRIBUTES, *(seed.id for seed in shown))
+        key = self._key(templates.PROPOSE_ATTRIBUTES)
         prompt = templates.render(
             templates.PROPOSE_ATTRIBUTES,
             self.settings,
@@ -105,22 +108,18 @@ class RequestBuilder:
         by_id = {seed.id: seed for seed in self.seeds}
         shown = [by_id[seed_id] for seed_id in planned.seed_ids]
         numbers = {seed.id: number for number, seed in enumerate(shown, start=1)}
-        wanted = [
-            {"number": number, "like_example": numbers[prompt.like_seed], **prompt.attributes}
-            for number, prompt in enumerate(planned.wanted, start=1)
-        ]
-        parts = (str(round), str(batch), str(planned.number))
+        wanted = [(numbers[prompt.like_seed], prompt.attributes) for prompt in planned.wanted]
         text = templates.PROPOSE_PROMPTS
         schema: type[ProposedPrompts | ProposedConversations] = ProposedPrompts
         if self.has_conversations:
             text, schema = templates.PROPOSE_CONVERSATIONS, ProposedConversations
-        key = self._key(text, *parts)
+        key = self._key(text)
         prompt = templates.render(
             text,
             self.settings,
             task=self._task(key),
-            examples=_examples(shown, key),
-            plan=block("plan", json.dumps(wanted, ensure_ascii=False), key),
+            examples=_examples(shown, key, numbered=True),
+            plan=block("plan", _plan_table(wanted), key),
             count=len(wanted),
         )
         return Request(
@@ -128,6 +127,8 @@ class RequestBuilder:
             schema=schema,
             temperature=self.settings.temperature,
             max_output_tokens=self._at_most(_MIN_REPLY_TOKENS + self._prompt_tokens * len(wanted)),
+            # Two plans may read the same, where attributes are open and all seeds are shown.
+            index=_ROUND * round + _BATCH * batch + planned.number,
             tag=str(planned.number),
         )
 
@@ -141,7 +142,7 @@ class RequestBuilder:
         """
         shown = fitting(shown[::-1], tokens=self.settings.max_example_tokens)[::-1]
         text = templates.ANSWER_CONVERSATION if self.has_conversations else templates.ANSWER
-        key = self._key(text, message)
+        key = self._key(text)
         prompt = templates.render(
             text,
             self.settings,
@@ -163,20 +164,27 @@ class RequestBuilder:
 
     def score(self, message: str, output: str, *, tag: str) -> Request:
         """Ask how good one pair is for training."""
-        key = self._key(templates.SCORE, message, output)
+        key = self._key(templates.SCORE)
         prompt = templates.render(
             templates.SCORE,
             self.settings,
             task=self._task(key),
+            examples=_examples(self._score_examples, key),
             prompt=block("prompt", message, key),
             output=block("output", output, key),
             rubric=templates.render(templates.RUBRIC, self.settings).strip(),
         )
-        return Request(prompt=prompt, schema=QualityScore, temperature=0.0, tag=tag)
+        return Request(
+            prompt=prompt,
+            schema=QualityScore,
+            temperature=0.0,
+            max_output_tokens=self._at_most(self._answer_tokens + _MIN_REPLY_TOKENS),
+            tag=tag,
+        )
 
     def leak(self, message: str, rows: Sequence[CoverageRow], *, tag: str) -> Request:
         """Ask the judge whether a message restates one of the coverage rows' prompts."""
-        key = self._key(templates.JUDGE_LEAK, message, *(row.id for row in rows))
+        key = self._key(templates.JUDGE_LEAK)
         tests = (
             block(f"test_message_{number}", row.prompt, key)
             for number, row in enumerate(rows, start=1)
@@ -191,6 +199,12 @@ class RequestBuilder:
         return Request(prompt=prompt, schema=LeakVerdict, temperature=0.0, tag=tag)
 
     @functools.cached_property
+    def _score_examples(self) -> list[CoverageRow]:
+        step = max(1, len(self.seeds) // _SCORE_EXAMPLES)
+        shown = self.seeds[::step][:_SCORE_EXAMPLES]
+        return fitting(shown, tokens=self.settings.max_example_tokens)
+
+    @functools.cached_property
     def _prompt_tokens(self) -> int:
         return max(_MIN_PROMPT_TOKENS, *(len(seed.prompt) for seed in self.seeds))
 
@@ -201,16 +215,27 @@ class RequestBuilder:
     def _at_most(self, tokens: int) -> int:
         return min(tokens, self.max_reply_tokens)
 
-    def _key(self, kind: str, *parts: str) -> str:
-        return block_key(self.salt, kind, *parts)
+    def _key(self, kind: str) -> str:
+        return block_key(self.salt, kind)
 
     def _task(self, key: str) -> str:
         return block("task", self.task.text(), key)
 
 
-def _examples(rows: Sequence[CoverageRow], key: str) -> str:
-    lines = (
-        json.dumps({"prompt": json_value(row.prompt), "output": row.output}, ensure_ascii=False)
-        for row in rows
-    )
-    return "\n".join(block("example", line, key) for line in lines)
+def _examples(rows: Iterable[CoverageRow], key: str, *, numbered: bool = False) -> str:
+    lines: Iterable[str] = map(example_line, rows)
+    if numbered:
+        lines = (f"{number}. {line}" for number, line in enumerate(lines, start=1))
+    return block("examples", "\n".join(lines), key)
+
+
+def _plan_table(wanted: Sequence[tuple[int, Mapping[str, str]]]) -> str:
+    """Write a plan as a table, since names of attributes in each line are a third of its tokens."""
+    names = list(dict.fromkeys(name for _, attributes in wanted for name in attributes))
+    lines = [_BETWEEN.join(("number", "like_example", *names))]
+    for number, (like, attributes) in enumerate(wanted, start=1):
+        values = [" ".join(attributes.get(n, "").replace("|", "/").split()) for n in names]
+        while values and not values[-1]:
+            values.pop()
+        lines.append(_BETWEEN.join((str(number), str(like), *values)))
+    return "\n".join(lines)

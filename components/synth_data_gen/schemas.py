@@ -53,8 +53,9 @@ class ProposedTurn(pydantic.BaseModel):
 
 
 class ProposedConversation(pydantic.BaseModel):
-    """A new conversation up to a message of the user."""
+    """A new conversation up to a message of the user, with its number in the plan."""
 
+    number: int
     turns: list[ProposedTurn]
 
     def prompt(self) -> str:
@@ -67,14 +68,14 @@ class ProposedConversation(pydantic.BaseModel):
 
 
 class ProposedConversations(pydantic.BaseModel):
-    """New conversations, in the order of the plan."""
+    """New conversations; one that was skipped moves no other to a wrong place in the plan."""
 
     conversations: list[ProposedConversation]
 
     @property
     def by_number(self) -> dict[int, str]:
-        """The conversations as prompts, by their place."""
-        return {n: found.prompt() for n, found in enumerate(self.conversations, start=1)}
+        """The conversations as prompts, by number; of two with one number the first counts."""
+        return {found.number: found.prompt() for found in reversed(self.conversations)}
 
 
 class Answer(pydantic.BaseModel):
@@ -91,7 +92,11 @@ class LeakVerdict(pydantic.BaseModel):
 
 
 class QualityScore(pydantic.BaseModel):
-    """How good a pair is for training: 1 is useless, 5 is flawless."""
+    """A second output for the prompt, and how good the first one is, 1 to 5."""
 
+    # In this order: a judge that has solved the task compares, and one that has not nods.
+
+    own_output: str
+    difference: str
     reason: str
     score: int = pydantic.Field(ge=1, le=5)

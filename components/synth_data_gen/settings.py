@@ -1,15 +1,18 @@
-"""The settings of SynthDataGen; where they are written down is left to the pipeline's presets."""
+"""The settings of SynthDataGen; the pipeline's presets give their values."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import BeforeValidator, Field
 
 from components.synth_data_gen.prompt_settings import SynthPrompts
 from components.synth_data_gen.schemas import AttributeSets
+from core.former_names import take_former_name
 from core.yaml_text import read_yaml
+
+_MIN_NEAR = 0.5  # below it, different messages about one thing are dropped
 
 
 def read_attributes(value: object) -> object:
@@ -34,8 +37,16 @@ def _content(path: str) -> object:
     except (OSError, ValueError) as error:
         raise ValueError(
             f"the file with the attributes cannot be read ({error}); give the path of a YAML file"
-            " such as the attributes.yaml beside a round's data"
+            " such as the attributes.yaml next to a round's data"
         ) from error
+
+
+def _at_least_near(former: Any) -> Any:
+    """Raise what was allowed before; what is no number is left to the field to refuse."""
+    try:
+        return max(float(former), _MIN_NEAR)
+    except (TypeError, ValueError):
+        return former
 
 
 class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -53,12 +64,13 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribu
     """New prompts asked for in one request; fewer where they would not fit into a reply of the
     service LLM (`service_llm.max_output_tokens`)."""
 
-    examples_per_request: int = Field(default=6, ge=1, le=50)
-    """Seed pairs shown in one request; fewer where `max_example_tokens` has no room for them."""
+    examples_per_request: int | None = Field(default=None, ge=1, le=50)
+    """Seed pairs shown in one request; fewer where `max_example_tokens` has no room for them. None:
+    all of up to a dozen seeds, in one order, so that a provider can cache them; of more, six."""
 
     max_example_tokens: int = Field(default=8000, ge=100)
-    """Budget of tokens for the seed pairs of one request, at four characters a token; one pair is
-    shown whatever its length."""
+    """Budget of tokens for the seed pairs of one request, as estimated; one pair is shown
+    whatever its length."""
 
     temperature: float = Field(default=1.0, ge=0, le=2)
     """Sampling temperature when prompts are written."""
@@ -82,8 +94,9 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribu
     eval_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the rows that goes to the `eval` split."""
 
-    near_duplicate_jaccard: float = Field(default=0.7, ge=0.4, le=1)
-    """Prompts whose character 5-grams have at least this Jaccard similarity are duplicates."""
+    near_duplicate_similarity: float = Field(default=0.7, ge=_MIN_NEAR, le=1)
+    """A prompt at least this similar to an earlier one is dropped as a near duplicate, 0 to 1; the
+    measure is that of `leak_similarity`."""
 
     leak_similarity: float = Field(default=0.5, gt=0, le=1)
     """A prompt at least this similar to a coverage prompt is dropped as a leak, 0 to 1; see
@@ -100,8 +113,13 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribu
     """Cosine similarity from which two prompts mean the same, where an embedding model is
     configured; models differ in what they call similar."""
 
-    quality_filter: bool = False
-    """Whether the service LLM scores every row."""
+    quality_filter: bool = True
+    """Whether the service LLM solves every prompt once more, compares, and scores the row. Without
+    it one row in six was wrong or ambiguous in a run with a capable LLM."""
+
+    score_logged: bool = True
+    """Whether `quality_filter` reads logged exchanges, too, by a request for each; `check` and
+    `estimate` say what that costs. False keeps them as they were answered."""
 
     quality_rubric: str = ""
     """What the scores 1 to 5 stand for; empty for `prompts/rubric`."""
@@ -130,3 +148,15 @@ class SynthSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribu
 
     seed: int = 0
     """Seed number of the plan."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _take_former_name(cls, values: object) -> object:
+        return take_former_name(
+            values,
+            "synth",
+            "near_duplicate_jaccard",
+            "near_duplicate_similarity",
+            note=", and compares as synth.leak_similarity does",
+            read=_at_least_near,
+        )

@@ -15,16 +15,16 @@ ANSWER_CONVERSATION = "answer_conversation"
 JUDGE_LEAK = "judge_leak"
 VERSIONS = {
     PROPOSE_ATTRIBUTES: "v2",
-    PROPOSE_PROMPTS: "v2",
-    ANSWER: "v2",
-    SCORE: "v1",
-    RUBRIC: "v2",
-    JUDGE_LEAK: "v1",
+    PROPOSE_PROMPTS: "v3",
+    ANSWER: "v3",
+    SCORE: "v2",
+    RUBRIC: "v3",
+    JUDGE_LEAK: "v2",
 }
 # In place of those of single messages, where seeds have several turns.
-CONVERSATION_VERSIONS = {PROPOSE_CONVERSATIONS: "v1", ANSWER_CONVERSATION: "v1"}
+CONVERSATION_VERSIONS = {PROPOSE_CONVERSATIONS: "v3", ANSWER_CONVERSATION: "v2"}
 _ALL = VERSIONS | CONVERSATION_VERSIONS
-_SINGLE_MESSAGES = (PROPOSE_PROMPTS, ANSWER)
+_INSTEAD = {PROPOSE_CONVERSATIONS: PROPOSE_PROMPTS, ANSWER_CONVERSATION: ANSWER}
 
 
 def versions(settings: SynthSettings, *, conversations: bool = False) -> dict[str, str]:
@@ -36,7 +36,7 @@ def versions(settings: SynthSettings, *, conversations: bool = False) -> dict[st
     """
     used = dict(VERSIONS)
     if conversations:
-        used = {name: version for name, version in used.items() if name not in _SINGLE_MESSAGES}
+        used = {name: version for name, version in used.items() if name not in _INSTEAD.values()}
         used |= CONVERSATION_VERSIONS
     own = {name: text for name in used if (text := own_text(name, settings))}
     return used | {name: prompt_files.version_of(text) for name, text in own.items()}
@@ -49,7 +49,24 @@ def own_text(name: str, settings: SynthSettings) -> str | None:
     return settings.prompts.text(name)
 
 
+def check_own(name: str, settings: SynthSettings) -> None:
+    """Raise UserError where the user's own text is for single messages, and seeds have turns."""
+    if name in _INSTEAD:
+        prompt_files.raise_if_replaced_in_part(
+            settings.prompts,
+            name,
+            _INSTEAD[name],
+            room="synth.prompts",
+            where="seeds with several turns",
+            file=_file(name),
+        )
+
+
+def _file(name: str) -> Path:
+    return Path(__file__).with_name("prompts") / f"{name}.{_ALL[name]}.jinja"
+
+
 def render(name: str, settings: SynthSettings, **values: str | int) -> str:
-    """Fill in the current version of a prompt text, or the user's own."""
-    file = Path(__file__).with_name("prompts") / f"{name}.{_ALL[name]}.jinja"
-    return prompt_files.render(file, own_text(name, settings), **values)
+    """Fill in the current version of a prompt text, or the user's own; see `check_own`."""
+    check_own(name, settings)
+    return prompt_files.render(_file(name), own_text(name, settings), **values)

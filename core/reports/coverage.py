@@ -130,6 +130,7 @@ class Calibration(Part):
 
     Attributes:
         labels: Responses that people labelled.
+        unsure: Responses that they were asked about and left open.
         agreement: People (first) and the judge (second).
         sensitivity_percent: Share of the responses people accept that the judge accepts, too.
         specificity_percent: Share of those people reject that the judge rejects, too.
@@ -145,6 +146,7 @@ class Calibration(Part):
     specificity_percent: float | None
     corrected: Mapping[str, BySplit[RateEstimate | None]]
     prediction_powered: Mapping[str, BySplit[RateEstimate | None]] = {}
+    unsure: int = 0
 
 
 class Gate(Part):

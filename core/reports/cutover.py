@@ -24,6 +24,20 @@ class CutoverEvent(Part):
     text: str
 
 
+class CutoverBefore(Part):
+    """The gateway's mode before a walk.
+
+    Attributes:
+        mode: The mode.
+        canary_percent: Its share.
+        set_by: What had set it.
+    """
+
+    mode: str
+    canary_percent: float
+    set_by: str
+
+
 class CutoverReport(Report):
     """A walk from the service to the model; the file from which it is resumed.
 
@@ -37,6 +51,7 @@ class CutoverReport(Report):
         began: When the walk began, ISO 8601 in UTC with milliseconds.
         step_began: When the present step began, likewise.
         events: What happened, the oldest first.
+        before: The gateway's mode before the first step; None until the walk has seen it.
     """
 
     task: str
@@ -48,6 +63,7 @@ class CutoverReport(Report):
     step_began: str
     events: tuple[CutoverEvent, ...]
     model_version: str | None = None
+    before: CutoverBefore | None = None
 
     @property
     def percent(self) -> float:

@@ -1,8 +1,9 @@
 """The loop summary: every round's records, when they ran, where they are, what was pushed."""
 
 import enum
+import os
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import pydantic
 
@@ -55,13 +56,19 @@ class ComponentRun(Part):
 
 
 class RoundArtifacts(Part):
-    """URIs of what a round wrote; `pushed` holds nothing where the model was not blessed."""
+    """URIs of what a round wrote, in that order; `pushed` is empty without a blessed model."""
 
     synthetic: str
     model: str
-    exports: str
     report: str
+    exports: str
     pushed: str
+
+    def moved(self, before: str, now: str) -> Self:
+        """Return the URIs with those below one folder below another; others stay."""
+        return self.model_copy(
+            update={name: _moved(uri, before, now) for name, uri in self.model_dump().items()}
+        )
 
 
 class RoundSummary(Part):
@@ -177,3 +184,24 @@ class LoopSummary(Report):
             f"There is no round {round}; the run has {len(self.rounds)} round(s), the best one is "
             f"round {self.best_round}."
         )
+
+    def at(self, output_dir: str) -> Self:
+        """Return the summary as seen from here, where its run is in `output_dir`.
+
+        A run names its artifacts as it saw them: below the output folder of its configuration,
+        which may be relative, or have been moved since.
+        """
+        before = str(self.config.get("output_dir") or output_dir)
+        config = {**self.config, "output_dir": output_dir}
+        rounds = tuple(
+            entry.model_copy(update={"artifacts": entry.artifacts.moved(before, output_dir)})
+            for entry in self.rounds
+        )
+        return self.model_copy(update={"rounds": rounds, "config": config})
+
+
+def _moved(uri: str, before: str, now: str) -> str:
+    if not uri or "://" in uri:
+        return uri
+    path = os.path.relpath(uri, before) if os.path.isabs(uri) == os.path.isabs(before) else ""
+    return uri if not path or path.startswith(os.pardir) else os.path.join(now, path)

@@ -20,7 +20,7 @@ class SwitchDecision(Part):
     Attributes:
         state: `safe to switch` where the model is worse by less than the margin, `worse` where it
             is worse by more, and `not yet` while neither is known.
-        pairs: Requests that both answered and that were scored.
+        pairs: Requests that both answered.
         gained: Pairs in which the model's answer scored higher.
         lost: Pairs in which the service's answer scored higher.
         service_percent: Mean score of the service, 0 to 100.
@@ -88,8 +88,8 @@ class TrafficCluster(Part):
     """Requests that are like each other, and like no coverage prompt.
 
     Attributes:
-        requests: How many.
-        percent: Their share of all requests of the week, 0 to 100.
+        requests: How many; about, where not all of the week's were clustered.
+        percent: Their share of all requests of the week, 0 to 100, likewise.
         examples: Some of them, the most typical first.
         ids: Of the exchanges that the service answered, the most typical first; a few.
     """
@@ -109,6 +109,8 @@ class UnlikeTraffic(Part):
         unlike: Those that are like no coverage prompt.
         unlike_percent: Their share, 0 to 100.
         clusters: The largest groups of them.
+        clustered: How many of them were looked at for that, evenly spread over the week; None where
+            an earlier version wrote the file, which looked at no more than the newest.
     """
 
     since: str
@@ -116,6 +118,7 @@ class UnlikeTraffic(Part):
     unlike: int
     unlike_percent: float
     clusters: tuple[TrafficCluster, ...]
+    clustered: int | None = None
 
 
 class SwitchReport(Report):
@@ -133,7 +136,7 @@ class SwitchReport(Report):
         shadow_percent: Percentage of the requests that are copied to the model, and become pairs.
         tags: A verdict for each tag of the most similar coverage prompts; all of them together are
             wrong at most as often as the overall one.
-        unscored: Pairs whose scores could not be had.
+        unscored: Pairs that could not be scored; the model's answer counts as not covered.
         other_rounds: Pairs of other tuned models, which do not count: of other rounds, or of a run
             that was repeated.
         service_versions: The models that the service answered with, by how often.

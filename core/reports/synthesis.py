@@ -83,6 +83,9 @@ class DatasetFigures(Part):
         dropped_near: What the round dropped near coverage rows, the most frequent first.
         outputs: How often each value appears in the outputs of all rounds' rows, by field; empty
             for free text.
+        outputs_by_round: The same by field and round, of fields with a set of values.
+        seed_outputs: The same of the seeds, by field.
+        seeds: How many seeds there are.
     """
 
     prompt_chars: tuple[Bar, ...] = ()
@@ -95,6 +98,9 @@ class DatasetFigures(Part):
     values: Mapping[str, tuple[ValueCount, ...]] = {}
     dropped_near: tuple[NearCount, ...] = ()
     outputs: Mapping[str, Mapping[str, int]] = {}
+    outputs_by_round: Mapping[str, Mapping[int, Mapping[str, int]]] = {}
+    seed_outputs: Mapping[str, Mapping[str, int]] = {}
+    seeds: int = 0
 
 
 class DataGenerator(Part):
@@ -112,11 +118,14 @@ class LoggedRows(Part):
         read: Exchanges read.
         kept: Rows made of them.
         dropped: By the filter's reason.
+        scored: Whether the service LLM scored what was kept; None where nothing was, and in files
+            of earlier versions.
     """
 
     read: int
     kept: int
     dropped: Mapping[str, int]
+    scored: bool | None = None
 
     @property
     def dropped_bars(self) -> list[Bar]:
@@ -206,7 +215,7 @@ class SynthesisRecord(Report):
         """What was left of the prompts requested, after each filter in turn and at the end."""
         left = self.generated
         steps = [Bar("asked", self.requested), Bar("received", left)]
-        filters = [bar for bar in self.dropped_bars if bar.label not in _OF_REPLIES]
+        filters = _by_count({r: n for r, n in self.dropped.items() if r not in _OF_REPLIES})
         filtered = self.surplus + sum(bar.rows for bar in filters)
         unanswered = left - filtered - self.kept
         for reason, rows in [*filters, ("surplus", self.surplus), ("unusable answers", unanswered)]:
@@ -230,6 +239,12 @@ class SynthesisRecord(Report):
         """Rows of all rounds that were not generated, by where they come from."""
         return {source: rows for source, rows in self.sources.items() if source != GENERATED}
 
+    @property
+    def title(self) -> str:
+        """Heading of the data's card and page: logged exchanges are no synthetic data."""
+        return f"{'Training' if self.other_rows else 'Synthetic'} data for {self.task}"
+
 
 def _by_count(counts: Mapping[str, int]) -> list[Bar]:
-    return [Bar(*item) for item in sorted(counts.items(), key=lambda item: -item[1])]
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return [Bar(reason.replace("_", " "), rows) for reason, rows in ordered]

@@ -41,7 +41,7 @@ class UsedHParams(Part, extra="allow"):
 
 
 class TrainingRecord(Report):
-    """What the Trainer did: the content of `training.json`, which lies with the model.
+    """What the Trainer did: the content of `training.json`, which is stored with the model.
 
     Attributes:
         preset: The base model.
@@ -55,6 +55,7 @@ class TrainingRecord(Report):
         tokens: Tokens trained on, without padding.
         tokens_per_second: Without the first batch, which compiles; None after a single batch.
         trainable_weights: How many numbers were trained.
+        parameters: Weights of the model, without LoRA's; None in records of earlier versions.
         stopped_early: Whether the eval loss ended the training.
         resumed_at: The step of the checkpoint that it was resumed from; None where it was not.
         warm_start: URI of the model that it started from; None for the base model.
@@ -78,6 +79,7 @@ class TrainingRecord(Report):
     tokens: int
     tokens_per_second: float | None
     trainable_weights: int
+    parameters: int | None = None
     stopped_early: bool = False
     resumed_at: int | None = None
     warm_start: str | None = None

@@ -1,6 +1,8 @@
 """Coverage of the service and the model over time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import pydantic
 
 from core.reports.report import Part, Report
 
@@ -10,11 +12,13 @@ class WatchRate(Part):
 
     Attributes:
         covered: Covered prompts.
-        total: All prompts, but for those whose answers could not be scored.
+        total: All prompts.
+        unscored: Those whose answers could not be scored; they count as not covered.
     """
 
     covered: int
     total: int
+    unscored: int = 0
 
     @property
     def percent(self) -> float:
@@ -34,6 +38,8 @@ class WatchLook(Part):
         model_version: Task, round and hash of its weights; None where the gateway does not say it.
         cost_usd: What the look cost; None where a price is unknown.
         alarms: What was wrong, in words.
+        prompts: Tells the prompts that were asked, and their references, from others; a rate is
+            compared only with those of the same prompts.
     """
 
     time: str
@@ -44,6 +50,19 @@ class WatchLook(Part):
     cost_usd: float | None
     alarms: tuple[str, ...]
     model_version: str | None = None
+    prompts: str = ""
+
+
+class FailedLook(Part):
+    """A look that ended with an error.
+
+    Attributes:
+        time: When, ISO 8601 in UTC.
+        cost_usd: What it cost all the same; None where a price is unknown.
+    """
+
+    time: str
+    cost_usd: float | None
 
 
 class WatchReport(Report):
@@ -52,14 +71,21 @@ class WatchReport(Report):
     Attributes:
         task: Name of the task.
         looks: The oldest first.
+        failed: Those without a result, likewise.
+        unsent: Alarms of the newest look that no gateway has taken yet, in words, by their name.
     """
 
     task: str
     looks: tuple[WatchLook, ...] = ()
+    failed: tuple[FailedLook, ...] = ()
+    unsent: Mapping[str, str] = pydantic.Field(default_factory=dict)
 
 
 def same_service(looks: Sequence[WatchLook]) -> list[WatchLook]:
-    """Return the looks at the service that the newest look saw, by its models' names."""
+    """Return the looks at the service that the newest look saw, by its models' names.
+
+    Only those with the newest look's prompts, as in `same_model`.
+    """
     return _same(looks, lambda look: look.service_versions)
 
 
@@ -77,4 +103,10 @@ def _same(looks: Sequence[WatchLook], name: Callable[[WatchLook], object]) -> li
     names: list[object] = []
     for look in looks:
         names.append(name(look) or (names[-1] if names else None))
-    return [look for look, own in zip(looks, names, strict=True) if own == names[-1]]
+    own = zip(looks, names, strict=True)
+    return [look for look, its in own if its == names[-1] and _asked(look) == _asked(looks[-1])]
+
+
+def _asked(look: WatchLook) -> object:
+    # Earlier versions left out of the total what could not be scored.
+    return look.prompts, look.service.total, look.model.total

@@ -1,13 +1,13 @@
 """The chat template in the languages of other frameworks: Jinja, and Go's for Ollama.
 
 All of them treat the roles as the pipeline does: texts of system and developer stand before the
-first turn of the user, messages of one role in a row are joined, parts of a text too, and any other
-role is refused.
+first turn of the user, messages of one role in a row are joined, parts of a text too (decision 29),
+and any other role is refused.
 """
 
 import json
 
-from core.conversation import JOINED
+from core.conversation import JOINED, JOINED_PARTS
 from core.family import ChatTemplate
 
 # In one line each, since white space between two tags would become text.
@@ -20,6 +20,8 @@ _JINJA = (
     "{% elif message['content'] %}{% for part in message['content'] %}",
     "{% if part['type'] != 'text' %}",
     "{{ raise_exception('Only text is supported, not ' ~ part['type']) }}{% endif %}",
+    "{% if not loop.first and message['role'] != 'assistant' %}",
+    "{% set ns.text = ns.text ~ %(parts)s %}{% endif %}",
     "{% set ns.text = ns.text ~ part['text'] %}{% endfor %}{% endif %}",
     "{% set text = ns.text%(split)s %}",
     "{% if message['role'] == 'system' or message['role'] == 'developer' %}",
@@ -92,6 +94,7 @@ def _filled(lines: tuple[str, ...], template: ChatTemplate, **values: str) -> st
         "end": _quoted(template.end),
         "between": _quoted(template.end + template.between),
         "joined": _quoted(JOINED),
+        "parts": _quoted(JOINED_PARTS),
     }
     text = "".join(lines)
     for name, value in values.items():

@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 from keras_hub.models import CausalLM
@@ -13,6 +12,7 @@ from keras_hub.models import CausalLM
 from core import artifact_files
 from core.family import ChatTemplate
 from core.progress import progress
+from core.reports.training import PromptFormat, TrainingRecord
 from models import data
 from models.backend import check_backend
 from models.checksums import check_files, write_checksums
@@ -25,6 +25,7 @@ from models.export.verification import Verification, Verifier
 from models.files import copy_folder, local_copy
 from models.loading.load import load_model
 from models.memory import free_memory
+from models.training_record import read_training_record
 
 TRANSFORMERS_DIR = "transformers"
 SAVED_MODEL_DIR = "saved_model"
@@ -56,14 +57,16 @@ def export_fn(
             model.
     """
     check_files(model_dir, artifact_files.GENERATION, artifact_files.PRESET_FOLDER)
-    generation = _read_json(model_dir, artifact_files.GENERATION)
-    training = _read_json(model_dir, artifact_files.TRAINING)
-    check_backend(training["versions"]["backend"])
-    template = ChatTemplate.from_json(json.dumps(generation))
+    with tf.io.gfile.GFile(os.path.join(model_dir, artifact_files.GENERATION), "r") as file:
+        generation = file.read()
+    training = read_training_record(model_dir)
+    # Records without versions were written before there was a second backend.
+    check_backend(training.versions.get("backend", "tensorflow"))
+    template = ChatTemplate.from_json(generation)
     with local_copy(os.path.join(model_dir, artifact_files.PRESET_FOLDER)) as preset:
         model = load_model(preset, _stored_dtype(training))
     check_formats(model, formats)
-    length = generation["sequence_length"]
+    length = PromptFormat.model_validate_json(generation).sequence_length
     texts = data.read_texts(train_files)
     rows = data.tokenize(texts, model.preprocessor.tokenizer, length, template).rows
     export(
@@ -132,11 +135,6 @@ def _write(
     return verify_gguf(folder, gguf_type, verifier)
 
 
-def _stored_dtype(training: dict[str, Any]) -> str:
+def _stored_dtype(training: TrainingRecord) -> str:
     """Return the precision of the preset: an optimizer of all weights needs them in float32."""
-    return "float32" if training["hparams"]["method"] == "full" else training["dtype"]
-
-
-def _read_json(folder: str, name: str) -> Any:
-    with tf.io.gfile.GFile(os.path.join(folder, name), "r") as file:
-        return json.loads(file.read())
+    return training.dtype if training.is_lora else "float32"

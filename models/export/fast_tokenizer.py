@@ -19,16 +19,19 @@ _TURN_MARKERS = frozenset({"<start_of_turn>", "<end_of_turn>"})
 _SPACE = "\u2581"  # how SentencePiece writes a space
 
 
-def write_gemma_tokenizer(
+def write_fast_tokenizer(
     sentencepiece_model: Path, target: Path
 ) -> dict[str, dict[str, str | bool]]:
-    """Write Gemma's tokenizer: BPE with byte fallback, no dummy prefix, one BOS in front.
+    """Write a SentencePiece tokenizer of byte pairs: byte fallback, one start token in front.
 
-    Texts are split as by SentencePiece, except for runs of spaces longer than the longest piece of
-    spaces (31 in Gemma's vocabulary): merging pairs halves them, as in Google's own checkpoints.
+    Gemma's puts nothing before a text, those of Llama 2 and Mistral a space. Texts are split as by
+    SentencePiece, except for runs of spaces longer than the longest piece of spaces where such
+    pieces are user-defined (31 in Gemma's vocabulary): merging pairs halves them, as in Google's
+    own checkpoints.
 
-    Without the file, transformers 5 looks for `tokenizer.json` in all folders of a repository on
-    the Hub, finds that of the KerasHub preset, and continues with an empty vocabulary.
+    Without the file, transformers converts the SentencePiece model with further packages, or, on
+    the Hub, finds that of the KerasHub preset in another folder and continues with an empty
+    vocabulary.
 
     Returns:
         The pieces that are found in text before it is split into words, by their id, as in
@@ -46,11 +49,7 @@ def write_gemma_tokenizer(
             byte_fallback=True,
         )
     )
-    tokenizer.normalizer = normalizers.Replace(" ", _SPACE)
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    )
+    _set_spaces(tokenizer, has_prefix=proto.normalizer_spec.add_dummy_prefix)
     start = proto.pieces[proto.trainer_spec.bos_id].piece
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A",
@@ -70,6 +69,20 @@ def write_gemma_tokenizer(
     names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
     decoder = sorted(tokenizer.get_added_tokens_decoder().items())
     return {str(number): {n: getattr(token, n) for n in names} for number, token in decoder}
+
+
+def _set_spaces(tokenizer: Tokenizer, *, has_prefix: bool) -> None:
+    """Set how spaces are written, and whether one is put before each part of a text."""
+    written = normalizers.Replace(" ", _SPACE)
+    read = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    if has_prefix:
+        # Not as `Metaspace` does: SentencePiece adds one to a text that begins with a space, too.
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(_SPACE), written])
+        tokenizer.decoder = decoders.Sequence([*read, decoders.Strip(" ", 1, 0)])
+        return
+    tokenizer.normalizer = written
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence(read)
 
 
 def _merges(

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import get_args
 from core.artifact_files import CHECKSUMS, GENERATION, PRESET_FOLDER
 from core.errors import ModelError
 from core.family import ChatTemplate
+from core.reports.training import PromptFormat
 from models.checksums import check_files, write_checksums
 from models.export.gguf_file import GgufType, export_gguf
 from models.export.llama_cpp import verify_gguf
@@ -42,7 +42,7 @@ def export_for_serving(model_dir: Path, folder: Path, gguf_type: GgufType) -> No
     model = load_model(str(model_dir / PRESET_FOLDER), "float32")
     with tempfile.TemporaryDirectory(prefix=".gguf-", dir=folder) as temporary:
         written = Path(temporary)
-        length = int(json.loads(text)["sequence_length"])
+        length = PromptFormat.model_validate_json(text).sequence_length
         export_gguf(model, written, template, gguf_type=gguf_type, sequence_length=length)
         verify_gguf(written, gguf_type, Verifier(model, template))
         write_checksums(written)

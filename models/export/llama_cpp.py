@@ -103,7 +103,7 @@ def _ask(file: Path, verifier: Verifier) -> _Answers:
     )
     if done.returncode:
         raise ModelError(
-            f"llama.cpp does not answer with the GGUF file: {_reason(done.stderr)} Leave gguf out "
+            f"llama.cpp cannot generate from the GGUF file: {_reason(done.stderr)} Leave gguf out "
             "of training.exports. The training is kept in its checkpoint and not repeated."
         )
     answer: _Answers = json.loads(done.stdout.splitlines()[-1])

@@ -217,7 +217,7 @@ def _load_and_ask(folder: Path, prompts: Sequence[Prompt]) -> tuple[_Answers, da
         if done.returncode:
             lines = done.stderr.strip().splitlines()[-1:]
             raise ModelError(
-                f"The SavedModel does not answer: {' '.join(lines)[:800]} Leave saved_model out of "
+                f"The SavedModel cannot generate: {' '.join(lines)[:800]} Leave saved_model out of "
                 "training.exports. The training is kept in its checkpoint and not repeated."
             )
         with np.load(answers, allow_pickle=False) as stored:

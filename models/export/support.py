@@ -14,6 +14,10 @@ from core.errors import ModelError
 from core.families import family_of
 from core.family import Family
 
+# What every config.json says that transformers may come across. Without a version it takes the
+# tokenizer for one of Mistral's faulty ones, and advises a flag that changes the tokens.
+TRANSFORMERS_VERSION = "5.0.0"
+
 
 def check_formats(model: CausalLM, formats: Collection[str]) -> None:
     """Raise unless a model can be written in some formats: better before the training.

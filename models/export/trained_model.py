@@ -1,6 +1,7 @@
 """Writes a trained model: LoRA factors and a KerasHub preset, each loaded and compared."""
 
 import gc
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from core.family import ChatTemplate
 from core.optimizations import LoadingOptimizations
 from models import data
 from models.checksums import write_checksums
+from models.export.support import TRANSFORMERS_VERSION
 from models.export.verification import Verification, Verifier
 from models.files import copy_folder
 from models.loading.load import ALL_ON, load_model
@@ -59,6 +61,7 @@ def write_trained_model(
             save_adapter(model, str(folder / artifact_files.ADAPTER))
             found[ADAPTER] = _verify_adapter(folder / artifact_files.ADAPTER, load_base, verifier)
         model.save_to_preset(str(folder / artifact_files.PRESET_FOLDER))
+        _add_version(folder / artifact_files.PRESET_FOLDER / "config.json")
         merged = load_model(
             str(folder / artifact_files.PRESET_FOLDER), verifier.dtype, optimizations=optimizations
         )
@@ -68,6 +71,13 @@ def write_trained_model(
         write_checksums(folder)
         copy_folder(folder, destination)
     return {name: verification.to_json() for name, verification in found.items()}
+
+
+def _add_version(config: Path) -> None:
+    """Say for transformers, which reads the file at a repository's root, that all is well."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values["transformers_version"] = TRANSFORMERS_VERSION
+    config.write_text(json.dumps(values, indent=4), encoding="utf-8")
 
 
 def _verify_adapter(
@@ -84,6 +94,6 @@ def _verify_adapter(
 def _verify_preset(model: CausalLM, verifier: Verifier) -> Verification:
     texts = [str(prompt.formatted) for prompt in verifier.fixed]
     tokenizer = model.preprocessor.tokenizer
-    start, name = int(tokenizer.start_token_id), artifact_files.PRESET_FOLDER
-    verifier.check_tokens(name, [(start, *ids) for ids in data.encode(texts, tokenizer)])
+    start, name = data.start_tokens(tokenizer), artifact_files.PRESET_FOLDER
+    verifier.check_tokens(name, [(*start, *ids) for ids in data.encode(texts, tokenizer)])
     return verifier.compare_model(name, model.backbone)

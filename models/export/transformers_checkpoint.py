@@ -1,13 +1,11 @@
 """A checkpoint that Hugging Face transformers, vLLM and TGI load, from a KerasHub model."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import keras_hub
-import sentencepiece
 import tokenizers
 from keras_hub.models import CausalLM
 from keras_hub.tokenizers import Tokenizer
@@ -15,9 +13,9 @@ from keras_hub.tokenizers import Tokenizer
 from core.family import ChatTemplate, TransformersFormat
 from models import data
 from models.export.chat_templates import jinja_chat_template
-from models.export.fast_tokenizer import write_gemma_tokenizer
+from models.export.fast_tokenizer import write_fast_tokenizer
 from models.export.hf_state_dict import Weights, hf_state_dict
-from models.export.support import family_with
+from models.export.support import TRANSFORMERS_VERSION, family_with
 from models.export.verification import Verification, Verifier
 
 _SENTENCEPIECE_FILE = "tokenizer.model"
@@ -43,7 +41,8 @@ def export_transformers(model: CausalLM, folder: Path, template: ChatTemplate) -
     start, end = int(tokenizer.start_token_id), int(tokenizer.end_token_id)
     turn_end = data.end_token_id(tokenizer, template)
     stops = [end] if turn_end == end else [end, turn_end]
-    _write_json(folder / "config.json", config | {"bos_token_id": start, "eos_token_id": end})
+    config |= {"bos_token_id": start, "eos_token_id": end}
+    _write_json(folder / "config.json", config | {"transformers_version": TRANSFORMERS_VERSION})
     _write_json(folder / "generation_config.json", {"bos_token_id": start, "eos_token_id": stops})
     _save_weights(weights, folder / "model.safetensors")
     _write_tokenizer(tokenizer, folder, template, family.transformers)
@@ -64,27 +63,9 @@ def verify_transformers(folder: Path, verifier: Verifier) -> Verification:
 
 
 def checkpoint_tokens(folder: Path, texts: Sequence[str]) -> list[list[int]]:
-    """Tokenize each text with a checkpoint's tokenizer, without special tokens around it.
-
-    As transformers does it: control tokens are found in text, which SentencePiece does not do.
-    """
-    if (folder / _TOKENIZERS_FILE).exists():
-        fast = tokenizers.Tokenizer.from_file(str(folder / _TOKENIZERS_FILE))
-        return [fast.encode(text, add_special_tokens=False).ids for text in texts]
-    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / _SENTENCEPIECE_FILE))
-    control = {pieces.id_to_piece(i): i for i in range(pieces.vocab_size()) if pieces.is_control(i)}
-    pattern = re.compile("|".join(map(re.escape, control)))
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = []
-        place = 0
-        for found in pattern.finditer(text):
-            ids += pieces.encode(text[place : found.start()])
-            ids.append(control[found.group()])
-            place = found.end()
-        return ids + pieces.encode(text[place:])
-
-    return [encode(text) for text in texts]
+    """Tokenize each text as transformers does, without special tokens around it."""
+    fast = tokenizers.Tokenizer.from_file(str(folder / _TOKENIZERS_FILE))
+    return [fast.encode(text, add_special_tokens=False).ids for text in texts]
 
 
 def _write_json(path: Path, values: Mapping[str, object]) -> None:
@@ -124,28 +105,16 @@ def _write_tokenizer(
         config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
         (folder / _TOKENIZERS_FILE).write_text(_with_start(tokenizer, start), encoding="utf-8")
     else:
+        (folder / _SENTENCEPIECE_FILE).write_bytes(proto)
         config |= {
             "tokenizer_class": family.tokenizer_class,
             "unk_token": "<unk>",
             "pad_token": family.pad_token,
-            # Otherwise transformers drops SentencePiece's leading space after the start token.
-            "legacy": True,
-            "added_tokens_decoder": _added_tokens(tokenizer, [start, end, "<unk>", template.end]),
-        }
-        (folder / _SENTENCEPIECE_FILE).write_bytes(proto)
-        if family.tokenizer_json:
-            config["added_tokens_decoder"] = write_gemma_tokenizer(
+            "added_tokens_decoder": write_fast_tokenizer(
                 folder / _SENTENCEPIECE_FILE, folder / _TOKENIZERS_FILE
-            )
+            ),
+        }
     _write_json(folder / "tokenizer_config.json", config)
-
-
-def _added_tokens(tokenizer: Tokenizer, tokens: list[str]) -> dict[str, dict[str, str | bool]]:
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {
-        str(tokenizer.token_to_id(token)): {"content": token, "special": True, **flags}
-        for token in dict.fromkeys(tokens)
-    }
 
 
 def _with_start(tokenizer: Tokenizer, start: str) -> str:

@@ -97,7 +97,8 @@ class Verifier:
         tokenizer = model.preprocessor.tokenizer
         self.stops = {int(tokenizer.end_token_id), data.end_token_id(tokenizer, template)}
         texts = [text.decode() for text in format_prompts(list(PROMPTS), template).numpy()]
-        starts = [(int(tokenizer.start_token_id), *ids) for ids in data.encode(texts, tokenizer)]
+        start = data.start_tokens(tokenizer)
+        starts = [(*start, *ids) for ids in data.encode(texts, tokenizer)]
         longest = sorted(rows, key=lambda row: len(row.tokens))[-1:]
         starts += [row.tokens[: row.response_start] for row in longest]
         unnamed = [None] * len(longest)
@@ -162,6 +163,8 @@ class Verifier:
         tolerance = self.tolerance if tolerance is None else tolerance
         largest, tokens, ties = 0.0, 0, 0
         for prompt, found in zip(self.prompts, logits, strict=False):
+            if not len(found):
+                continue
             if not np.isfinite(found).all():
                 raise refusal(name, "give logits that are not finite")
             wanted = prompt.logits[: len(found)]
@@ -172,6 +175,8 @@ class Verifier:
                 if gap > tolerance:
                     raise refusal(name, f"continue {prompt.text!r} with other tokens")
             tokens += len(found)
+        if not tokens:
+            raise refusal(name, "give no logits, so that nothing could be compared")
         if not largest <= tolerance:
             raise refusal(
                 name,

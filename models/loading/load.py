@@ -7,17 +7,18 @@ from pathlib import Path
 import keras
 import keras_hub
 
+from core.base_model import GGUF_PREFIX, PACKAGED, RANDOM_PREFIX
 from core.errors import ModelError, ModelOutageError
 from core.optimizations import LoadingOptimizations
-from models.backend import has_accelerator
+from models.backend import accelerators_have_bfloat16, has_accelerator
 from models.loading import gguf, tiny
 from models.loading.outages import is_outage
+from models.loading.preset_folder import check_preset_folder
 from models.tensorflow_patches.in_place_loading import collect_new_objects_only, in_place_loading
 from models.tensorflow_patches.lora_forward import dense_layers
 from models.tensorflow_patches.packed_output_table import untranspose_output_head
 
 ALL_ON = LoadingOptimizations()
-_PACKAGED, _GGUF, _RANDOM = "packaged:gemma3-270m", "gguf:", "random:"
 _FAST_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
@@ -34,16 +35,16 @@ def resolve_preset(spec: str, cache_dir: str) -> str:
     Raises:
         ModelError: The weights are missing or damaged, or the spec is of no known form.
     """
-    if spec == _PACKAGED:
+    if spec == PACKAGED:
         return gguf.packaged_preset(cache_dir)
     names = tiny.names()
-    if spec.startswith(_RANDOM) and spec.removeprefix(_RANDOM) in names:
-        return tiny.make_preset(cache_dir, spec.removeprefix(_RANDOM))
-    if spec.startswith(_GGUF):
-        return gguf.convert_file(spec.removeprefix(_GGUF), cache_dir)
-    if spec.startswith(("packaged:", _RANDOM)):
-        known = (_PACKAGED, *(f"{_RANDOM}{name}" for name in names))
-        raise ModelError(f"There is no preset {spec!r}. There are {', '.join(known)}.")
+    if spec.startswith(RANDOM_PREFIX) and spec.removeprefix(RANDOM_PREFIX) in names:
+        return tiny.make_preset(cache_dir, spec.removeprefix(RANDOM_PREFIX))
+    if spec.startswith(GGUF_PREFIX):
+        return gguf.convert_file(spec.removeprefix(GGUF_PREFIX), cache_dir)
+    if spec.startswith(("packaged:", RANDOM_PREFIX)):
+        known = (PACKAGED, *(f"{RANDOM_PREFIX}{name}" for name in names))
+        raise ModelError(f"There is no preset {spec!r}. Choose one of {', '.join(known)}.")
     return spec
 
 
@@ -51,7 +52,8 @@ def resolve_dtype(dtype: str) -> str:
     """Resolve `auto` to the faster of bfloat16 and float32 on this machine."""
     if dtype != "auto":
         return dtype
-    return "bfloat16" if has_accelerator() or _cpu_is_fast_at_bfloat16() else "float32"
+    is_fast = accelerators_have_bfloat16() if has_accelerator() else _cpu_is_fast_at_bfloat16()
+    return "bfloat16" if is_fast else "float32"
 
 
 @functools.cache
@@ -79,8 +81,9 @@ def load_model(
 
     Raises:
         ModelError: KerasHub cannot load the preset.
-        ModelOutageError: It cannot be downloaded now.
+        ModelOutageError: It could not be downloaded; trying again may help.
     """
+    check_preset_folder(preset)
     is_in_place, unchanged = optimizations.in_place_loading, contextlib.nullcontext
     with collect_new_objects_only() if is_in_place else unchanged():
         try:
@@ -89,7 +92,7 @@ def load_model(
         except Exception as error:
             if is_outage(error):
                 raise ModelOutageError(
-                    f"The preset {preset!r} cannot be downloaded now ({type(error).__name__}: "
+                    f"The preset {preset!r} could not be downloaded ({type(error).__name__}: "
                     f"{error}). Check the network, and run the same command again."
                 ) from error
             raise ModelError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-_CLIENTS = ("requests", "httpx", "httpcore", "urllib3")
+_CLIENTS = ("requests", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3")
 _PASSING = (408, 429)
 _SWITCHED_OFF = "OfflineModeIsEnabled"  # HF_HUB_OFFLINE: trying again would not help
 

@@ -101,6 +101,17 @@ def llama3() -> models.CausalLM:
     return _causal_lm(models.Llama3CausalLM, tokenizer, **_LLAMA)
 
 
+def qwen() -> models.CausalLM:
+    """Build a Qwen, whose tokenizer has no start token."""
+    turns = ("<|im_start|>", "<|im_end|>")
+    pieces = [*_byte_pieces(), "Ġt", "<|endoftext|>", *turns]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = models.QwenTokenizer(
+        vocabulary=vocabulary, merges=["Ġ t"], unsplittable_tokens=list(turns)
+    )
+    return _causal_lm(models.QwenCausalLM, tokenizer, **_LLAMA)
+
+
 def _causal_lm(
     kind: type[models.CausalLM], tokenizer: Tokenizer, **options: object
 ) -> models.CausalLM:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 
 import sentencepiece
 
@@ -14,9 +15,9 @@ regards dear support team the light camera speaker router does blink
 """
 
 
-def gemma_pieces() -> bytes:
-    """Return the SentencePiece model of the tiny Gemmas."""
-    return train_pieces(
+def gemma_pieces(symbols: Sequence[str] = ()) -> bytes:
+    """Return the SentencePiece model of the tiny Gemmas; `symbols` are further tokens of it."""
+    return _train_pieces(
         add_dummy_prefix=False,
         pad_id=0,
         eos_id=1,
@@ -25,16 +26,16 @@ def gemma_pieces() -> bytes:
         pad_piece="<pad>",
         eos_piece="<eos>",
         bos_piece="<bos>",
-        user_defined_symbols=["<start_of_turn>", "<end_of_turn>", "\n"],
+        user_defined_symbols=["<start_of_turn>", "<end_of_turn>", "\n", *symbols],
     )
 
 
 def llama_pieces() -> bytes:
     """Return the SentencePiece model of the tiny Mistral and Llama 2."""
-    return train_pieces(unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    return _train_pieces(unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
 
 
-def train_pieces(**options: object) -> bytes:
+def _train_pieces(**options: object) -> bytes:
     """Train a SentencePiece model on a few generic sentences; `options` are its trainer's."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(

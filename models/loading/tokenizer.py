@@ -5,15 +5,16 @@ from pathlib import Path
 
 import sentencepiece
 
+from core.base_model import GGUF_PREFIX, PACKAGED, RANDOM_PREFIX
 from core.errors import ModelError
 from core.families import family_named
 from models.loading.gguf_header import read_fields
 from models.loading.gguf_tokenizer import tokenizer_proto
+from models.loading.preset_folder import check_preset_folder
 from models.loading.tiny_vocabulary import gemma_pieces
 
-_PACKAGED, _GGUF, _RANDOM = "packaged:gemma3-270m", "gguf:", "random:"
 _PIECES = Path("assets", "tokenizer", "vocabulary.spm")  # in a KerasHub preset
-_TINY = {f"{_RANDOM}gemma3-tiny": gemma_pieces, f"{_RANDOM}gemma2-tiny": gemma_pieces}
+_TINY = {f"{RANDOM_PREFIX}gemma3-tiny": gemma_pieces, f"{RANDOM_PREFIX}gemma2-tiny": gemma_pieces}
 _PACKAGED_FAMILY = "gemma3"  # whose sizes share one tokenizer
 
 # Texts to token ids, without special tokens around them.
@@ -74,13 +75,13 @@ def load_tokenizer(preset: str, cache_dir: str, *, download: bool) -> TextTokeni
 
 
 def _local(preset: str, cache_dir: str) -> TextTokenizer | None:
-    if preset == _PACKAGED:
+    if preset == PACKAGED:
         return _packaged(cache_dir)
-    if preset.startswith(_GGUF):
-        return _of_gguf(Path(preset.removeprefix(_GGUF)))
+    if preset.startswith(GGUF_PREFIX):
+        return _of_gguf(Path(preset.removeprefix(GGUF_PREFIX)))
     if preset in _TINY:
         return _of_pieces(_TINY[preset]())
-    if preset.startswith(_RANDOM):
+    if preset.startswith(RANDOM_PREFIX):
         # Made in a second, weights and all.
         from models.loading.load import resolve_preset
 
@@ -107,12 +108,20 @@ def _of_gguf(file: Path) -> TextTokenizer:
     with file.open("rb") as stream:
         fields = read_fields(stream, str(file))
     if "tokenizer.ggml.scores" not in fields:
-        raise ModelError(f"{str(file)!r} holds no SentencePiece tokenizer.")
+        raise ModelError(f"{str(file)!r} contains no SentencePiece tokenizer.")
     architecture = fields.get("general.architecture")
-    return _of_pieces(tokenizer_proto(fields), fields.get(f"{architecture}.context_length"))
+    try:
+        return _of_pieces(tokenizer_proto(fields), fields.get(f"{architecture}.context_length"))
+    # Tables of other types, of other lengths, or without an entry, and what SentencePiece refuses.
+    except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ModelError(
+            f"The tokenizer in {str(file)!r} cannot be built ({type(error).__name__}: {error}). "
+            "The file may be damaged: copy it again."
+        ) from error
 
 
 def _of_folder(folder: Path) -> TextTokenizer:
+    check_preset_folder(str(folder))
     if (folder / _PIECES).is_file():
         return _of_pieces((folder / _PIECES).read_bytes())
     return _of_keras(str(folder))
@@ -125,14 +134,14 @@ def _of_pieces(proto: bytes, context_length: int | None = None) -> TextTokenizer
 
 
 def _of_keras(preset: str) -> TextTokenizer:
-    if preset == _PACKAGED:
+    if preset == PACKAGED:
         raise ModelError(
             "The packaged Gemma 3 270M is not installed. Run `make setup`, or choose another model "
             "with --set training.preset=…"
         )
     import keras_hub
 
-    from models.data import encode
+    from models.data import encode, start_tokens
 
     try:
         tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(preset)
@@ -142,5 +151,5 @@ def _of_keras(preset: str) -> TextTokenizer:
             f"{error}). Give a folder with a KerasHub preset, a built-in name, hf://… or "
             "kaggle://…; Gemma on Kaggle and on the Hub needs its license accepted and a login."
         ) from error
-    start = str(tokenizer.id_to_token(int(tokenizer.start_token_id)))
+    start = "".join(str(tokenizer.id_to_token(token)) for token in start_tokens(tokenizer))
     return TextTokenizer(lambda texts: encode(texts, tokenizer), start)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import data
+from models.backend import compiles_with_xla
 from models.distribution import batch_parts
 from models.hparams import TrainHParams
 from models.training.recorder import Recorder
@@ -38,7 +39,7 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Yield the batches from a step on, without end; the seed alone decides them."""
     rng = np.random.default_rng(hparams.seed)
-    multiple = data.pad_multiple()
+    multiple = data.pad_multiple(jit_compile=compiles_with_xla(hparams.jit_compile))
     passes = (data.batches(rows, hparams.batch_size, rng, multiple) for _ in itertools.count())
     accumulated = hparams.gradient_accumulation
     batches = itertools.islice(

@@ -10,6 +10,7 @@ import numpy as np
 from keras_hub.models import CausalLM
 
 from models import data
+from models.backend import compiles_with_xla, has_accelerator
 from models.distribution import batch_parts
 from models.hparams import TrainHParams
 from models.memory import TrimMemoryAfterTracing
@@ -111,8 +112,7 @@ class _Training:
                 global_clipnorm=hparams.clip_norm,
                 gradient_accumulation_steps=accumulated if accumulated > 1 else None,
             ),
-            # XLA on CPU doubles the time of the first step and gains nothing after it.
-            jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
+            jit_compile=_jit_compile(hparams),
         )
         self._model.optimizer.build(self._model.trainable_variables)
         _build_loss(self._model)
@@ -218,6 +218,13 @@ class _Training:
             self._best = _values(self._groups["weights"])
 
 
+def _jit_compile(hparams: TrainHParams) -> bool | str:
+    """Return Keras' argument; on JAX it finds out itself whether a model can be compiled."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    return compiles_with_xla(hparams.jit_compile)
+
+
 def _build_loss(model: keras.Model) -> None:
     """Build the loss, for which Keras' JAX trainer would otherwise use up the first batch."""
     labels = keras.ops.zeros(1)
@@ -236,7 +243,8 @@ def _eval_loss(
     hparams: TrainHParams,
 ) -> float | None:
     total = n_labels = 0.0
-    passed = data.batches(rows, hparams.batch_size, None, data.pad_multiple())
+    multiple = data.pad_multiple(jit_compile=compiles_with_xla(hparams.jit_compile))
+    passed = data.batches(rows, hparams.batch_size, None, multiple)
     for index, (inputs, labels) in enumerate(passed):
         if index == hparams.eval_batches:
             break
@@ -248,7 +256,7 @@ def _eval_loss(
 
 def _batch_loss(model: keras.Model, loss: ResponseLoss, batch: Batch) -> float:
     inputs, labels, weights = batch
-    if keras.backend.backend() == "tensorflow":
-        # Tracing takes longer than these few batches.
+    if keras.backend.backend() == "tensorflow" and not has_accelerator():
+        # Tracing takes longer than these few batches on CPUs.
         return float(loss(labels, model(inputs), weights))
     return float(model.test_on_batch(inputs, labels, sample_weight=weights))

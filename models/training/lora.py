@@ -35,7 +35,7 @@ def enable_lora(model: CausalLM, hparams: TrainHParams) -> None:
     if not layers:
         raise ModelError(
             f"{type(backbone).__name__} has no projections that training.lora_targets="
-            f"{targets} names. Choose a Gemma, Mistral or Llama model."
+            f"{targets} names. Choose a Gemma, Mistral, Llama or Qwen model."
         )
     if backbone.dtype_policy.variable_dtype == "bfloat16":
         for layer in layers:
@@ -44,6 +44,8 @@ def enable_lora(model: CausalLM, hparams: TrainHParams) -> None:
     backbone.enable_lora(hparams.lora_rank, sorted({layer.name for layer in layers}))
     for layer in layers:
         layer.lora_alpha = hparams.lora_alpha or hparams.lora_rank
+        if layer.bias is not None:  # as Qwen's, which KerasHub would train, and not save
+            layer.bias.trainable = False
     check_trainable(backbone)
 
 

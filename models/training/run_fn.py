@@ -1,5 +1,6 @@
 """The Trainer's run_fn: fine-tuning of a causal language model on one machine."""
 
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,10 @@ from core import artifact_files
 from core.errors import ModelError
 from core.families import chat_template_for, context_length
 from core.reports.training import TrainingRecord
-from core.room import LEAST_SEQUENCE_LENGTH, with_head_room
+from core.room import MIN_SEQUENCE_LENGTH, with_head_room
 from models import data
 from models.backend import check_backend
+from models.control_tokens import split_control_tokens, with_control_tokens
 from models.distribution import distributed
 from models.export.support import check_formats
 from models.export.trained_model import write_trained_model
@@ -72,24 +74,28 @@ def _train(fn_args: FnArgs, hparams: TrainHParams) -> None:
     start = fn_args.base_model or ""
     model = _trainable_model(hparams, preset, dtype, start)
     check_formats(model, hparams.exports)
-    template = chat_template_for(hparams.preset)
+    tokenizer = model.preprocessor.tokenizer
+    template = with_control_tokens(chat_template_for(hparams.preset), tokenizer)
     train, evaluation = (
         data.tokenize(
-            data.read_texts(files), model.preprocessor.tokenizer, hparams.sequence_length, template
+            split_control_tokens(data.read_texts(files), template),
+            tokenizer,
+            hparams.sequence_length,
+            template,
         )
         for files in (fn_args.train_files, fn_args.eval_files)
     )
     if not train.rows:
         raise ModelError(
-            f"No row is left to train on: {train.too_long} were longer than "
-            f"{hparams.sequence_length} tokens. Set training.sequence_length higher, or see why "
-            "no examples were generated."
+            f"No training rows remain: {train.too_long} exceed "
+            f"{hparams.sequence_length} tokens. Increase training.sequence_length, or find out "
+            "why no examples were generated."
         )
     # A run sets it from the coverage rows where it can read them (pipeline.lengths).
     length = hparams.sequence_length or with_head_room(
         max(len(row.tokens) for row in (*train.rows, *evaluation.rows)),
         context_length(hparams.preset),
-        LEAST_SEQUENCE_LENGTH,
+        MIN_SEQUENCE_LENGTH,
     )
     hparams = hparams.model_copy(update={"sequence_length": length})
     checkpoints = None
@@ -105,6 +111,7 @@ def _train(fn_args: FnArgs, hparams: TrainHParams) -> None:
             checkpoints=checkpoints,
             log_dir=fn_args.model_run_dir,
         ),
+        "parameters": _parameters(model, hparams),
         "preset": hparams.preset,
         "dtype": dtype,
         "warm_start": start or None,
@@ -137,6 +144,12 @@ def _train(fn_args: FnArgs, hparams: TrainHParams) -> None:
         file.write(TrainingRecord.model_validate(facts).to_json())
     if checkpoints:
         checkpoints.clear()
+
+
+def _parameters(model: CausalLM, hparams: TrainHParams) -> int:
+    """Count the weights of the model itself: LoRA's are merged into them."""
+    own = (w for w in model.backbone.weights if hparams.method == "full" or not w.trainable)
+    return sum(math.prod(weight.shape) for weight in own)
 
 
 def _trainable_model(hparams: TrainHParams, preset: str, dtype: str, start: str) -> CausalLM:

@@ -1,9 +1,7 @@
 """A training that starts from an earlier model."""
 
-import json
 import os
 
-import tensorflow as tf
 from keras_hub.models import CausalLM
 
 from core import artifact_files
@@ -13,6 +11,7 @@ from models.files import local_copy
 from models.hparams import TrainHParams
 from models.loading.load import load_model
 from models.training.lora import load_adapter
+from models.training_record import read_training_record
 
 _SAME_FOR_ALL = ("preset",)
 _SAME_FOR_FACTORS = ("preset", "method", "lora_rank", "lora_targets")
@@ -29,16 +28,14 @@ def check_start(model_dir: str, hparams: TrainHParams) -> None:
         ModelError: There is no model, or it was trained from another base model or with other
             factors; the message names every hyperparameter that would have to be the same.
     """
-    path = os.path.join(model_dir, artifact_files.TRAINING)
     try:
-        with tf.io.gfile.GFile(path, "r") as file:
-            earlier = json.loads(file.read())["hparams"]
-    except (tf.errors.OpError, ValueError, KeyError) as error:
+        record = read_training_record(model_dir)
+    except ModelError as error:
         raise ModelError(
-            f"There is no trained model at {model_dir}: {path} cannot be read "
-            f"({type(error).__name__}). Start from a Model that this pipeline's Trainer wrote, or "
-            "set rounds.warm_start=scratch."
+            f"There is no trained model at {model_dir}: {error} To train from the base model, set "
+            "rounds.warm_start=scratch."
         ) from error
+    earlier = {**record.hparams.model_dump(), "preset": record.preset}
     wanted = hparams.model_dump()
     keys = _SAME_FOR_ALL if hparams.method == "full" else _SAME_FOR_FACTORS
     different = [

@@ -23,6 +23,7 @@ class Command(NamedTuple):
         description: What it does and what it leaves alone.
         example: Arguments of a typical call, without the program's name.
         options: Add the options of this command, in this order.
+        has_log: Whether what libraries print goes to the log of a run.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Command(NamedTuple):
     description: str
     example: str
     options: tuple[AddOptions, ...] = ()
+    has_log: bool = False
 
 
 _LOCAL_CONFIGURATION = options.configuration("offline")
@@ -46,6 +48,7 @@ LOCAL_COMMANDS = (
         "for twice.",
         "run --preset my_task.yaml --set rounds.max_rounds=3",
         (_LOCAL_CONFIGURATION,),
+        has_log=True,
     ),
     Command(
         "init",
@@ -85,12 +88,23 @@ LOCAL_COMMANDS = (
     Command(
         "label",
         f"{_LOCAL}:label",
-        "label answers and check references in a browser",
+        "label answers, and decide about references and candidates, in a browser",
         "Open a page on this machine where people say which answers a user would accept, blind to "
-        "who answered and to the verdict, and decide about suspect references. Every label is "
-        "saved at once; run the same command again to resume.",
+        "who answered and to the verdict, and decide about suspect references and about candidates "
+        "from real traffic (understudy verdict). Every decision is saved at once; run the same "
+        "command again to resume.",
         "label --preset my_task.yaml --count 60",
         (_LOCAL_CONFIGURATION, options.labels),
+    ),
+    Command(
+        "sample-labels",
+        f"{_LOCAL}:sample_labels",
+        "sample answers to label in a spreadsheet",
+        "Write a random sample of judged answers to a CSV whose last column people fill in with "
+        "yes or no, without showing the verdicts. Set evaluator.labels_uri to the file to measure "
+        "the judge with it.",
+        "sample-labels REPORT/verdicts.jsonl labels.csv --count 60",
+        (options.label_sample,),
     ),
     Command(
         "rows",
@@ -111,12 +125,23 @@ LOCAL_COMMANDS = (
         (options.two_runs,),
     ),
     Command(
+        "sweep",
+        "pipeline.cli.sweep:sweep",
+        "compare base models on the rows of a run",
+        "Train several base models on the training rows that a finished run has kept, and compare "
+        "coverage, size and speed with the run's own model, in the run's report. Nothing is "
+        "exported or pushed, and the test split stays sealed. The same command resumes.",
+        "sweep --preset my_task.yaml --models gemma3_instruct_1b,llama3.2_instruct_1b",
+        (_LOCAL_CONFIGURATION, options.base_models),
+        has_log=True,
+    ),
+    Command(
         "space",
         "pipeline.cli.space:space",
         "serve the application with the best local model",
         "Serve the application that HFPusher pushes, with the best model of the run in output_dir.",
-        "space --preset my_task.yaml",
-        (_LOCAL_CONFIGURATION,),
+        "space --preset my_task.yaml --port 7861",
+        (_LOCAL_CONFIGURATION, options.space),
     ),
     Command(
         "serve",
@@ -139,7 +164,7 @@ LOCAL_COMMANDS = (
     Command(
         "confidence",
         f"{_TAKEOVER}:confidence",
-        "measure how sure the tuned model is, and from where on it is right",
+        "measure the tuned model's confidence and choose a threshold",
         "Ask the holdout prompts through the server that will answer, and choose the threshold of "
         "confidence above which answers are right at serving.confidence.right_percent. The run's "
         "report gets the curve.",
@@ -151,7 +176,7 @@ LOCAL_COMMANDS = (
         f"{_TAKEOVER}:verdict",
         "judge whether it is safe to switch",
         "Judge the pairs of answers that the gateway captured in shadow mode: safe to switch, not "
-        "yet, or worse. It may be run as often as you like. Exits with status 1 if the model is "
+        "yet, or worse. It may be run as often as you like. Exits with status 4 if the model is "
         "worse.",
         "verdict --preset my_task.yaml",
         (_LOCAL_CONFIGURATION,),
@@ -162,7 +187,7 @@ LOCAL_COMMANDS = (
         "move users from the service to the tuned model, step by step",
         "Walk the canary of a running gateway up: each step has to show that the model is safe to "
         "switch to, fails rarely and is fast. It goes back by itself, or with --back; Ctrl-C stops "
-        "at the present step, and the same command resumes. Exits with status 1 if it went back.",
+        "at the present step, and the same command resumes. Exits with status 4 if it went back.",
         "cutover --preset my_task.yaml --to 100 --steps 1,5,25,100",
         (_LOCAL_CONFIGURATION, add_cutover_options),
     ),

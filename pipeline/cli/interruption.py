@@ -23,7 +23,7 @@ _INTERRUPTED = "Interrupted. Run the same command again to resume."
 _LOOK_SECONDS = 0.1
 _LOOKS = 2  # in which the main thread does not handle the interruption: it was lost
 _END_SECONDS = 2.5  # after Ctrl-C; half a second more than what is in flight has
-_SHOW_CURSOR = b"\x1b[?25h"
+_LEAVE_VIEW = b"\x1b[?25h\n"  # show the cursor, on a line of its own
 _OVER = b"\0"  # no signal
 
 
@@ -122,8 +122,8 @@ class _Watch:
 
     def _end(self) -> None:
         if not _told.is_set():
-            cursor = _SHOW_CURSOR if os.isatty(self._screen) else b""
-            os.write(self._screen, cursor + f"{_INTERRUPTED}\n".encode())
+            left = _LEAVE_VIEW if os.isatty(self._screen) else b""
+            os.write(self._screen, left + f"{_INTERRUPTED}\n".encode())
         os._exit(EXIT_INTERRUPTED)
 
 

@@ -1,27 +1,31 @@
 """The commands of a run on this machine; each returns the text to print at its end."""
 
 import shlex
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from components.hf_pusher.base_terms import check_license_file
 from components.hf_pusher.credentials import check_token
 from core.artifact_files import CANDIDATES
 from core.errors import UserError
-from core.reports.rates import SplitName
+from core.records import TEST_SPLIT, CoverageRow
+from judging.sample_labels import draw_unlabelled, write_sheet
 from models.backend import choose_backend
-from pipeline.check import check_lengths, check_task, missing, raise_if_to_replace
+from pipeline.base_model_check import base_model_lines, check_base_model
+from pipeline.check import checked_task, missing, raise_if_to_replace
+from pipeline.check_prompts import raise_if_unused
 from pipeline.cli.explain import explain as explained_settings
-from pipeline.cli.interruption import ends_on_ctrl_c
+from pipeline.cli.shown import claimed, shown
 from pipeline.compare import compare_text
 from pipeline.config import Config, load_config
 from pipeline.draft import load_draft
 from pipeline.estimate import estimate_text
+from pipeline.expected_times import expected_seconds
 from pipeline.labels import labels_version
 from pipeline.lengths import with_limits
-from pipeline.local.output_dir import OutputPaths, claim, disk_is_full, read_summary
-from pipeline.local.pauses import PausedError
+from pipeline.local.live_page import live_page
+from pipeline.local.output_dir import OutputPaths, read_summary
 from pipeline.local.standin_server import standin_if_wanted
 from pipeline.logged import logged_rows
 from pipeline.online_check import check_online
@@ -29,12 +33,14 @@ from pipeline.preset_files import preset_names
 from pipeline.rows import dropped_text, kept_text, synthetic_uri
 from pipeline.scaffold import PairsSource, create_task
 from pipeline.terminal import wrapped
-from service_llm.secrets import check_environment
+from reports.run_page.started import StartedRun
 from task.coverage.reader import persist_splits, read_coverage
+from task.coverage.redaction import redacted_rows
+
+if TYPE_CHECKING:
+    from pipeline.progress import ProgressView
 
 Say = Callable[[str], None]
-
-_EXIT_FAILED = 1
 
 
 def config(*, preset: str, overrides: Sequence[str], explain: bool, say: Say) -> str:
@@ -56,11 +62,17 @@ def estimate(*, preset: str, overrides: Sequence[str], say: Say) -> str:
 def check(*, preset: str, overrides: Sequence[str], online: bool, all_rows: bool, say: Say) -> str:
     """Check the coverage dataset and the credentials, and on request the services themselves."""
     settings, to_set = load_draft(preset, overrides)
-    say(wrapped(check_task(settings, None) if all_rows else check_task(settings)))
-    check_lengths(settings)
+    checked = checked_task(settings, None) if all_rows else checked_task(settings)
+    say(wrapped(checked.text))
+    checked.raise_if_cut(settings)
+    choose_backend(settings.training.backend)
+    lines, model_problems = base_model_lines(settings)
+    for line in lines:
+        say(wrapped(line))
     # A shipped preset is looked at before anything is set up; a file of one's own has to be ready.
-    if lacking := "\n".join(missing(settings, to_set)):
-        if online or preset not in preset_names():
+    if lacking := "\n".join([*missing(settings, to_set), *model_problems]):
+        is_chosen = any(override.startswith("training.preset=") for override in overrides)
+        if online or preset not in preset_names() or (is_chosen and model_problems):
             raise UserError(lacking)
         return wrapped(f"Before a run: {lacking}")
     if not online:
@@ -113,7 +125,7 @@ def label(
     overrides: Sequence[str],
     round: int | None,
     model: str,
-    split: SplitName,
+    split: str,
     count: int,
     port: int,
     say: Say,
@@ -127,9 +139,11 @@ def label(
     output = Path(settings.output_dir)
     summary = read_summary(output, preset)
     chosen = summary.best if round is None else summary.find(round)
+    # Its answers have a sheet of their own, next to that of the splits every round looks at.
+    of_test = "-test" if split == TEST_SPLIT else ""
     run = read_run(
         chosen.artifacts.report,
-        folder=OutputPaths(output).labels / f"round-{chosen.round}",
+        folder=OutputPaths(output).labels / f"round-{chosen.round}{of_test}",
         coverage_dir=Path(settings.coverage_dir),
         model=model,
         split=split,
@@ -137,6 +151,25 @@ def label(
         candidates_file=output / CANDIDATES,
     )
     serve_labelling(run, settings.task.title, port, say)
+
+
+def sample_labels(
+    *,
+    verdicts: str,
+    output: Path,
+    count: int,
+    models: Sequence[str],
+    seed: int,
+    labelled: Path | None,
+    say: Say,
+) -> None:
+    """Write a sample of judged responses for people to label; see `judging.sample_labels`."""
+    drawn = draw_unlabelled(verdicts, models, count, seed=seed, labelled=labelled)
+    write_sheet(output, drawn)
+    say(
+        f"Fill in the column human_covered of {output} with yes or no, then set "
+        "evaluator.labels_uri to it."
+    )
 
 
 def rows(
@@ -154,7 +187,9 @@ def rows(
     del say
     settings = load_config(preset, overrides)
     if not dropped and reason is not None:
-        raise UserError(f"--reason {reason} goes with --dropped: rows that were kept have none.")
+        raise UserError(
+            f"--reason {reason} is only valid with --dropped: rows that were kept have none."
+        )
     uri = synthetic_uri(settings, preset, round)
     if dropped:
         return dropped_text(settings, uri, reason=reason, count=count, as_json=as_json)
@@ -172,22 +207,24 @@ def run(*, preset: str, overrides: Sequence[str], say: Say) -> str:
     del say
     settings = load_config(preset, overrides)
     # Every invalid row is reported before anything is spent.
-    persist_splits(settings.coverage_dir, test_percent=settings.splits.test_percent)
+    persist_splits(
+        settings.coverage_dir,
+        test_percent=settings.splits.test_percent,
+        remember_named=True,
+    )
     rows = read_coverage(settings.coverage_dir)
     raise_if_to_replace(settings, rows)
+    raise_if_unused(settings, rows)
     logged_rows(settings)
     labels_version(settings.evaluator.labels_uri)
     choose_backend(settings.training.backend)
+    check_base_model(settings)
+    rows = redacted_rows(rows, settings.privacy)
     settings = with_limits(settings, rows, download=True)
-    with (
-        ends_on_ctrl_c(),
-        claim(Path(settings.output_dir)) as paths,
-        standin_if_wanted(settings),
-    ):
-        for service in settings.services.values():
-            check_environment(service)
+    with claimed(settings) as paths:
         check_token(settings.push)
-        return f"{_run_rounds(settings, paths)}\n{_next_steps(preset, overrides)}"
+        check_license_file(settings.push)
+        return f"{_run_rounds(settings, rows, paths)}\n{_next_steps(preset, overrides)}"
 
 
 def _next_steps(preset: str, overrides: Sequence[str]) -> str:
@@ -196,34 +233,22 @@ def _next_steps(preset: str, overrides: Sequence[str]) -> str:
     options = shlex.join(words)
     return "\n".join(
         [
-            "Next, in the environment of `source .venv/bin/activate`:",
-            f"  understudy space {options}   # try it in a browser",
-            f"  understudy drill {options}   # rehearse an outage",
-            f"  understudy serve {options}   # let it take over when the service fails",
+            "Next, after `source .venv/bin/activate`:",
+            f"  try the model       understudy space {options}",
+            f"  rehearse an outage  understudy drill {options}",
+            f"  let it take over    understudy serve {options}",
         ]
     )
 
 
-def _run_rounds(config: Config, paths: OutputPaths) -> str:
-    from pipeline.progress import progress_view
-
-    # While the view is active, standard error goes to the log: errors are printed after it.
-    try:
-        with progress_view(paths.log) as view:
+def _run_rounds(config: Config, rows: Sequence[CoverageRow], paths: OutputPaths) -> str:
+    def work(view: "ProgressView") -> str:
+        run = StartedRun(config.name, config.task.name, paths.log)
+        with live_page(view, paths.report, run) as views:
+            views.expect(expected_seconds(config, rows))
             # Imported here: TFX and TensorFlow take ten seconds and print while they load.
             from pipeline.local.run import run_locally
 
-            return run_locally(config, paths, view)
-    except (UserError, OSError, PausedError):
-        raise
-    except Exception as error:
-        if disk_is_full(error):
-            raise
-        with paths.log.open("a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
-        print(  # noqa: T201
-            f"error: {type(error).__name__}: {error}\nSee {paths.log} for the full traceback. "
-            "Run the same command again to resume from the last finished component.",
-            file=sys.stderr,
-        )
-        raise SystemExit(_EXIT_FAILED) from error
+            return run_locally(config, paths, views)
+
+    return shown(paths, work)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from pipeline.cli.interruption import EXIT_INTERRUPTED, tell_interrupted
-from pipeline.cli.parser import FUNCTION, PROGRAM, make_parser
+from pipeline.cli.parser import COMMAND, PROGRAM, make_parser
 from pipeline.local.output_dir import disk_is_full
 from pipeline.local.pauses import PausedError
 
@@ -31,12 +31,15 @@ def main(
 
     Returns:
         0 when the command came to its end, 1 for an unexpected failure, 2 for a mistake that the
-        user can fix, 3 when the run waits for a person, 130 after Ctrl-C.
+        user can fix, 3 when the run waits for a person, 130 after Ctrl-C. A command whose result is
+        bad, such as a verdict of *worse*, ends the process with `EXIT_BAD_RESULT`, and a drill that
+        loses a request with 1.
     """
     options = vars(make_parser(group, program).parse_args(argv))
-    module, _, name = options.pop(FUNCTION).partition(":")
+    command = options.pop(COMMAND)
+    module, _, name = command.function.partition(":")
     on_vertex = module.startswith("pipeline.vertex")
-    if on_vertex:
+    if not command.has_log:
         _silence_libraries()
     try:
         # Imported here: the client of Vertex AI takes seconds, and a help text needs nothing of it.
@@ -79,7 +82,7 @@ def _reason(error: UserError | ModuleNotFoundError) -> str:
         raise error
     return (
         f"This command needs the package {name}, which is not installed here. Install what it "
-        "belongs to: pip install '.[serve]' for the commands around the gateway, make setup for "
+        "belongs to: pip install '.[model]' for the commands around the gateway, make setup for "
         "the pipeline."
     )
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from core.records import TEST_SPLIT
 from core.reports.coverage import BASE, FEW_SHOT, SERVICE, TUNED
 from core.reports.rates import SPLITS
 from pipeline.preset_files import preset_names
@@ -185,7 +186,10 @@ def labels(command: argparse.ArgumentParser) -> None:
         help="model whose answers are labelled (default: %(default)s)",
     )
     command.add_argument(
-        "--split", default="holdout", choices=SPLITS, help="prompts to label (default: %(default)s)"
+        "--split",
+        default="holdout",
+        choices=(*SPLITS, TEST_SPLIT),
+        help="prompts to label (default: %(default)s)",
     )
     command.add_argument(
         "--count",
@@ -196,6 +200,41 @@ def labels(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--port", type=int, default=0, help="port of the page (default: a free one)"
+    )
+
+
+def label_sample(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sample-labels`."""
+    command.add_argument(
+        "verdicts", help="verdicts.jsonl of a CoverageReport, or - for standard input"
+    )
+    command.add_argument("output", type=Path, help="CSV to write; it must not exist yet")
+    command.add_argument(
+        "--count", type=int, default=100, metavar="N", help="responses (default: %(default)s)"
+    )
+    command.add_argument(
+        "--models",
+        nargs="+",
+        default=[TUNED, BASE],
+        choices=(TUNED, BASE, FEW_SHOT, SERVICE),
+        metavar="MODEL",
+        help=f"models whose responses are sampled (default: {TUNED} {BASE})",
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the sample (default: %(default)s)"
+    )
+    command.add_argument(
+        "--labelled",
+        type=Path,
+        metavar="CSV",
+        help="labels whose responses are left out (default: none)",
+    )
+
+
+def space(command: argparse.ArgumentParser) -> None:
+    """Add the option of `space`."""
+    command.add_argument(
+        "--port", type=int, help="port of the page (default: the first free one from 7860)"
     )
 
 
@@ -218,6 +257,16 @@ def rows(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--json", action="store_true", dest="as_json", help="print JSON lines (default: text)"
+    )
+
+
+def base_models(command: argparse.ArgumentParser) -> None:
+    """Add the option of `sweep`."""
+    command.add_argument(
+        "--models",
+        required=True,
+        metavar="A,B,C",
+        help="base models, as training.preset takes them, separated by commas",
     )
 
 

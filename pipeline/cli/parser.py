@@ -1,14 +1,28 @@
 """Builds the parser of the command line, and its pages, from the table of commands."""
 
 import argparse
+import difflib
 from collections.abc import Sequence
 
 from pipeline.cli.commands import LOCAL_COMMANDS, VERTEX_COMMANDS, Command
 
 PROGRAM = "understudy"
-FUNCTION = "function"
-"""The option that holds the import path of the command's function, such as `module:name`."""
+COMMAND = "command"
+"""The option that holds the `Command` that was called."""
 VERTEX = "vertex"
+
+
+class Parser(argparse.ArgumentParser):
+    """Names the closest command where one is mistyped."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            close = difflib.get_close_matches(str(value), list(map(str, action.choices or ())), 1)
+            if close:
+                error.message = f"there is no {value!r}. Did you mean {close[0]!r}?"
+            raise
 
 
 def make_parser(group: str | None = None, program: str = PROGRAM) -> argparse.ArgumentParser:
@@ -18,7 +32,7 @@ def make_parser(group: str | None = None, program: str = PROGRAM) -> argparse.Ar
         group: `vertex` for the commands of that group alone; None for all commands.
         program: The program's name in the help texts.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program, description="Train a small open model to take over a task from a service LLM."
     )
     if group == VERTEX:
@@ -87,7 +101,7 @@ def _add_commands(
             description=command.description,
             epilog=f"example: {parser.prog} {command.example}",
         )
-        one.set_defaults(**{FUNCTION: command.function})
+        one.set_defaults(**{COMMAND: command})
         for add in command.options:
             add(one)
     return added

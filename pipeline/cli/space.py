@@ -19,14 +19,15 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 _APPLICATION = _REPOSITORY / "apps" / "space" / "app.py"
 
 
-def space(*, preset: str, overrides: Sequence[str], say: Say) -> None:
+def space(*, preset: str, overrides: Sequence[str], port: int | None, say: Say) -> None:
     """Serve the application with the best local model; this process becomes its server."""
     del say
     settings = load_config(preset, overrides)
     output_dir = Path(settings.output_dir)
     best = read_summary(output_dir, preset).best
     if importlib.util.find_spec("gradio") is None:
-        raise UserError("Gradio is not installed. Run: pip install '.[serve,space]'")
+        raise UserError("Gradio is not installed. Run: pip install '.[serve]'")
+    listen = [] if port is None else [f"--port={port}"]
     engine: list[str] = []
     if importlib.util.find_spec("keras_hub") is None:  # an installation that serves only
         engine = [f"--gguf={find_gguf(KeptRound.find(output_dir), output_dir).path}"]
@@ -45,6 +46,8 @@ def space(*, preset: str, overrides: Sequence[str], say: Say) -> None:
             f"--model={best.artifacts.model}/{SERVING_FOLDER}",
             f"--evaluation={best.artifacts.report}",
             f"--title={settings.task.title}",
+            f"--description={settings.task.summary}",
+            *listen,
             *engine,
             *privacy,
         ],

@@ -52,7 +52,7 @@ def _newest_execution(database: Path) -> int:
                 raise UserError(f"{name} are damaged ({' '.join(str(found).split())}). {_REBUILD}")
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
             if not tables >= _TABLES:
-                raise UserError(f"{name} hold no tables of ML Metadata. {_REBUILD}")
+                raise UserError(f"{name} contain no ML Metadata tables. {_REBUILD}")
             (newest,) = connection.execute("SELECT MAX(id) FROM Execution").fetchone()
             return int(newest or 0)
     except sqlite3.OperationalError as error:

@@ -15,6 +15,7 @@ from core.reports.loop import LoopSummary
 from pipeline.local.metadata_check import check_metadata
 
 _NEEDED_FREE_GIB = 4  # a converted Gemma, and the exported models of two rounds
+_PATTERN_CHARACTERS = "*?[]\\"
 _DISK_IS_FULL = (
     os.strerror(errno.ENOSPC),
     os.strerror(errno.EDQUOT),
@@ -51,7 +52,7 @@ class OutputPaths:
     @property
     def log(self) -> Path:
         """What TensorFlow, TFX and Beam print."""
-        return self.root / "run.log"
+        return self.root / artifact_files.LOG
 
     @property
     def summary(self) -> Path:
@@ -96,7 +97,7 @@ def read_summary(root: Path, preset: str | None = None) -> LoopSummary:
             f"There is no {str(file)!r}, so no finished round. Run the pipeline first ({command}), "
             "or give the output folder of a finished run."
         )
-    return LoopSummary.read(str(file))
+    return LoopSummary.read(str(file)).at(str(root))
 
 
 @contextlib.contextmanager
@@ -104,9 +105,10 @@ def claim(root: Path) -> Iterator[OutputPaths]:
     """Make an output folder ready and keep other runs out of it.
 
     Raises:
-        UserError: The folder cannot be written, another run holds it, the disk is nearly full, or
-            the metadata in it are damaged.
+        UserError: The folder cannot be written or has a name that is a pattern, another run holds
+            it, the disk is nearly full, or the metadata in it are damaged.
     """
+    _refuse_patterns(root)
     paths = OutputPaths(root)
     with contextlib.ExitStack() as stack:
         try:
@@ -134,6 +136,16 @@ def claim(root: Path) -> Iterator[OutputPaths]:
             )
         check_metadata(paths.metadata, paths.artifacts)
         yield paths
+
+
+def _refuse_patterns(root: Path) -> None:
+    """Raise where Beam and TensorFlow would take the path for a pattern, and find no files."""
+    path = str(root.absolute())
+    if odd := "".join(sorted(set(path) & set(_PATTERN_CHARACTERS))):
+        raise UserError(
+            f"The output folder {path!r} has {odd!r} in its path, which Beam and TensorFlow may "
+            "read as a file pattern. Choose another one with --set output_dir=FOLDER."
+        )
 
 
 def _check_writable(paths: OutputPaths) -> None:

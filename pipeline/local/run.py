@@ -9,6 +9,7 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from components.examples_io import read_examples
 from components.synth_data_gen.edits import editable_lines
 from core import artifact_files
+from core.base_model import expected_of_random_weights
 from core.reports.coverage import CoverageReport
 from core.reports.synthesis import SynthesisRecord
 from core.synthetic_records import SYNTHETIC_SPLITS, SyntheticRow
@@ -27,7 +28,9 @@ from pipeline.progress import ProgressView
 from pipeline.rounds import LoopResult, RoundResult, describe_stop, run_rounds, take_last_look
 from pipeline.schema import SCHEMA_FILE
 from pipeline.summary import make_summary
-from reports.run_page.page import write_results, write_started
+from pipeline.terminal import wrapped
+from reports.run_page.page import write_results
+from reports.wording import headline_detail, report_headline
 
 
 class RoundUris(NamedTuple):
@@ -149,7 +152,7 @@ def run_locally(config: Config, paths: OutputPaths, view: ProgressView) -> str:
 
     def on_round(loop: LoopResult) -> None:
         last = loop.rounds[-1]
-        view.round_finished(last.round, _round_text(last, config), _so_far(loop))
+        view.round_finished(last.round, _round_text(last, config), _so_far(loop), _cost_usd(loop))
         write(loop)
 
     def write(loop: LoopResult) -> None:
@@ -159,41 +162,49 @@ def run_locally(config: Config, paths: OutputPaths, view: ProgressView) -> str:
             report_file=paths.report,
         )
 
-    write_started(paths.report, name=config.name, task=config.task.name, log=paths.log)
     loop = run_rounds(rounds.submit, config.rounds, on_round=on_round)
     looked = take_last_look(loop, rounds.submit, config.rounds)
     if looked is not loop:
         write(looked)
-    return _closing_text(looked, paths, config)
+    return closing_text(looked, paths, config)
 
 
 def _round_text(result: RoundResult, config: Config) -> str:
-    gate = config.evaluator.gate
-    whose = " of the service LLM's own rate" if gate.relative_to_service else ""
-    outcome = "reached: the model is blessed" if result.blessed else "not reached"
-    return (
-        f"coverage rate {result.coverage_rate:.1f} % ({gate.split}); "
-        f"the threshold of {gate.threshold_percent:g} %{whose} is {outcome}"
-    )
+    outcome = "reached" if result.blessed else "not reached"
+    split = config.evaluator.gate.split
+    return f"coverage rate {result.coverage_rate:.1f} % ({split}), threshold {outcome}"
 
 
 def _so_far(loop: LoopResult) -> str:
-    best = f"best {loop.best.coverage_rate:.1f} % (round {loop.best.round})"
+    return f"best {loop.best.coverage_rate:.1f} % (round {loop.best.round})"
+
+
+def _cost_usd(loop: LoopResult) -> float | None:
     costs = [result.cost_usd for result in loop.rounds]
     known = [cost for cost in costs if cost is not None]
-    return f"{best}, {sum(known):.2f} USD so far" if len(known) == len(costs) else best
+    return sum(known) if len(known) == len(costs) else None
 
 
-def _closing_text(loop: LoopResult, paths: OutputPaths, config: Config) -> str:
-    random = config.training.preset.startswith("random:")
+def closing_text(loop: LoopResult, paths: OutputPaths, config: Config) -> str:
+    """Say why a loop stopped, how good what it kept is, and where that is."""
+    expected = expected_of_random_weights(config.training.preset)
     lines = [
         describe_stop(loop),
-        *([f"{config.training.preset} has random weights: expect 0 %."] if random else []),
-        f"Report: {paths.report}",
+        *_test_line(loop.best.report_uri),
+        *([expected] if expected else []),
+        f"Report, for your browser: {paths.report}",
         f"Summary: {paths.summary}",
         f"Model: {loop.best.model_uri}",
     ]
     return "\n".join(lines)
+
+
+def _test_line(report_uri: str) -> list[str]:
+    """Say what page and card lead with: the rate on the test split, where it was judged."""
+    report = CoverageReport.read(f"{report_uri}/{artifact_files.COVERAGE_REPORT}")
+    if not report.last_look:
+        return []
+    return [wrapped(f"{report_headline(report)} {headline_detail(report)}")]
 
 
 def _is_blessed(run: PipelineRun) -> bool:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -20,23 +20,33 @@ __all__ = ["ProgressView", "progress_view"]
 class ProgressView(Protocol):
     """What the loop of rounds reports to the view; components report the rest through logging."""
 
-    def round_started(self, round: int, max_rounds: int, components: Sequence[str] = ()) -> None:
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take how long components are likely to need, by id, until they have run here."""
+        ...
+
+    def round_started(
+        self, round: int, max_rounds: int, components: Sequence[str] = (), title: str = ""
+    ) -> None:
         """Show that a round begins; again for each part of a round that may pause.
 
         Args:
             round: Its number, from 1.
             max_rounds: The maximum number of rounds.
             components: Ids of its components in the order in which they run.
+            title: What is shown in place of the numbers.
         """
         ...
 
-    def round_finished(self, round: int, text: str, so_far: str = "") -> None:
+    def round_finished(
+        self, round: int, text: str, so_far: str = "", spent_usd: float | None = None
+    ) -> None:
         """Show that a round has ended.
 
         Args:
             round: Its number, from 1.
             text: The round in one line.
-            so_far: What all rounds brought and cost so far, in a few words.
+            so_far: What all rounds brought so far, in a few words.
+            spent_usd: What all rounds cost so far; None where a price is unknown.
         """
         ...
 

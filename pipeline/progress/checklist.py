@@ -5,6 +5,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Self
 
+from core.text import duration
 from pipeline.progress.display import Step
 
 
@@ -43,7 +44,8 @@ class Checklist:
 
     Attributes:
         items: The components.
-        expected: Seconds that a component took when it last ran, by its name.
+        expected: Seconds that a component is likely to take, by its name: what it took when it
+            last ran, else what the view was told.
         since: When the running component started, by the display's clock.
         step: The last step that it reported.
     """
@@ -52,6 +54,10 @@ class Checklist:
     expected: Mapping[str, float] = dataclasses.field(default_factory=dict)
     since: float = 0.0
     step: Step | None = None
+
+    def expecting(self, seconds: Mapping[str, float]) -> Self:
+        """Return this list with times for the components that have not run yet."""
+        return dataclasses.replace(self, expected={**seconds, **self.expected})
 
     def next_round(self, names: Iterable[str]) -> Self:
         """Return the list of the next round, whose expected times are those of this one."""
@@ -90,7 +96,7 @@ class Checklist:
         return dataclasses.replace(self, step=step)
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate the rest of the round in seconds; None before every component has run once."""
+        """Estimate the rest of the round in seconds; None where a component's time is unknown."""
         left = 0.0
         for item in self.items:
             if item.is_finished:
@@ -101,11 +107,22 @@ class Checklist:
         return left
 
     def seconds_a_round(self) -> float | None:
-        """Estimate a whole round in seconds; None before every component has run once."""
-        took = {item.name: item.seconds for item in self.items if item.is_finished}
-        times = [self.expected.get(item.name, took.get(item.name)) for item in self.items]
+        """Estimate a whole round in seconds; None where a component's time is unknown."""
+        took = {item.name: item.seconds for item in self.items if item.state is State.DONE}
+        cached = {item.name: 0.0 for item in self.items if item.state is State.CACHED}
+        likely = {**cached, **self.expected, **took}
+        times = [likely.get(item.name) for item in self.items]
         known = [seconds for seconds in times if seconds is not None]
         return sum(known) if len(known) == len(times) else None
+
+    def rest(self, now: float, rounds_after: int) -> str:
+        """Say how long the round and, at most, the run will still take, once that is known."""
+        if not (left := self.seconds_left(now)):
+            return ""
+        text = f"About {duration(left)} left in this round"
+        if rounds_after and (a_round := self.seconds_a_round()):
+            text += f", at most {duration(left + rounds_after * a_round)} in all"
+        return text
 
     def _rest(self, expected: float, now: float) -> float:
         """Trust the component's own estimate before the time that it took last."""

@@ -1,7 +1,7 @@
 """The interface of displays: the events they show, and the words for them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from core.text import duration
@@ -45,12 +45,16 @@ class Step:
 class Display(Protocol):
     """Shows a run; the calls come from one thread at a time."""
 
+    def expect(self, seconds: Mapping[str, float]) -> None: ...  # noqa: D102
     def round_started(  # noqa: D102
-        self, round: int, max_rounds: int, components: Sequence[str] = ()
+        self, round: int, max_rounds: int, components: Sequence[str] = (), title: str = ""
     ) -> None: ...
-    def round_finished(self, round: int, text: str, so_far: str = "") -> None: ...  # noqa: D102
+    def round_finished(  # noqa: D102
+        self, round: int, text: str, so_far: str = "", spent_usd: float | None = None
+    ) -> None: ...
     def component_started(self, name: str) -> None: ...  # noqa: D102
     def component_cached(self) -> None: ...  # noqa: D102
     def component_finished(self, name: str) -> None: ...  # noqa: D102
     def step(self, step: Step) -> None: ...  # noqa: D102
+    def spent(self, usd: float) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -34,7 +34,8 @@ class _View:
     Attributes:
         title: Which round it is.
         since: When it began.
-        so_far: What the rounds before it brought and cost.
+        so_far: What the rounds before it brought.
+        spent_usd: What all replies cost so far; None where that is unknown.
         rounds_after: How many rounds may follow it.
         checklist: Its components.
     """
@@ -42,6 +43,7 @@ class _View:
     title: str
     since: float
     so_far: str = ""
+    spent_usd: float | None = None
     rounds_after: int = 0
     checklist: Checklist = dataclasses.field(default_factory=Checklist)
 
@@ -52,7 +54,7 @@ class LiveDisplay:
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
-        self._view = _View("Starting", clock())
+        self._view = _View("Starting: TFX and TensorFlow are loading", clock())
         self._console = Console(file=stream, force_terminal=True, highlight=False)
         self._live = Live(
             console=self._console,
@@ -64,23 +66,35 @@ class LiveDisplay:
         )
         self._live.start(refresh=True)
 
-    def round_started(self, round: int, max_rounds: int, components: Sequence[str] = ()) -> None:
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Keep the times for the rounds that start later."""
+        self._change(self._view.checklist.expecting(seconds))
+
+    def round_started(
+        self, round: int, max_rounds: int, components: Sequence[str] = (), title: str = ""
+    ) -> None:
         """Begin a round, or another part of it, with all its components waiting."""
-        title = f"Round {round} of at most {max_rounds}"
+        title = title or f"Round {round} of at most {max_rounds}"
         self._show(
             _View(
                 title,
                 self._view.since if title == self._view.title else self._clock(),
                 self._view.so_far,
+                self._view.spent_usd,
                 max_rounds - round,
                 self._view.checklist.next_round(components),
             )
         )
 
-    def round_finished(self, round: int, text: str, so_far: str = "") -> None:
+    def round_finished(
+        self, round: int, text: str, so_far: str = "", spent_usd: float | None = None
+    ) -> None:
         """Leave a line above the view, which stays on the screen."""
         took = duration(self._clock() - self._view.since)
-        self._show(_View("Finishing", self._clock(), so_far, checklist=self._view.checklist))
+        view = self._view
+        # The journal knows better: it holds what was paid for, whatever became of it.
+        spent_usd = spent_usd if view.spent_usd is None else view.spent_usd
+        self._show(_View("Finishing", self._clock(), so_far, spent_usd, checklist=view.checklist))
         self._console.print(Text(f"Round {round}: {text} ({took})"))
 
     def component_started(self, name: str) -> None:
@@ -100,6 +114,10 @@ class LiveDisplay:
         view = self._view
         self._view = dataclasses.replace(view, checklist=view.checklist.with_step(step))
 
+    def spent(self, usd: float) -> None:
+        """Keep the cost for the next drawing."""
+        self._view = dataclasses.replace(self._view, spent_usd=usd)
+
     def close(self) -> None:
         """Remove the view; what was left above it stays."""
         self._live.stop()
@@ -118,7 +136,7 @@ class LiveDisplay:
             Text.assemble(
                 (view.title, "bold"),
                 f"  {duration(now - view.since)}",
-                (f"  {view.so_far}" if view.so_far else "", "dim"),
+                ("".join(f"  {text}" for text in _so_far(view)), "dim"),
                 overflow="ellipsis",
                 no_wrap=True,
             )
@@ -168,16 +186,13 @@ def _line(item: Item, checklist: Checklist, now: float) -> Text:
     )
 
 
+def _so_far(view: _View) -> list[str]:
+    cost = "" if view.spent_usd is None else f"{view.spent_usd:,.2f} USD so far"
+    return [text for text in (view.so_far, cost) if text]
+
+
 def _rest(view: _View, now: float) -> str:
-    """Say how long the round and, at most, the run will still take, once that is known."""
-    left = view.checklist.seconds_left(now)
-    if not left or view.title == "Finishing":
-        return ""
-    text = f"About {duration(left)} left in this round"
-    a_round = view.checklist.seconds_a_round()
-    if view.rounds_after and a_round:
-        text += f", at most {duration(left + view.rounds_after * a_round)} in all"
-    return text
+    return "" if view.title == "Finishing" else view.checklist.rest(now, view.rounds_after)
 
 
 def _step_line(step: Step) -> RenderableType:

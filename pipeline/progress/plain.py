@@ -1,6 +1,6 @@
 """Progress as plain lines, for pipes and files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from core.text import duration
@@ -27,13 +27,20 @@ class PlainDisplay:
         self._round: int | None = None
         self._finished: set[str] = set()  # components of the round that had their lines
 
-    def round_started(self, round: int, max_rounds: int, components: Sequence[str] = ()) -> None:
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Do nothing: what a line says is no longer true when it is read."""
+
+    def round_started(
+        self, round: int, max_rounds: int, components: Sequence[str] = (), title: str = ""
+    ) -> None:
         """Write which round it is, once for all parts in which it runs."""
         if round != self._round:
             self._round, self._finished = round, set()
-            self._write(f"Round {round} of at most {max_rounds}")
+            self._write(title or f"Round {round} of at most {max_rounds}")
 
-    def round_finished(self, round: int, text: str, so_far: str = "") -> None:
+    def round_finished(
+        self, round: int, text: str, so_far: str = "", spent_usd: float | None = None
+    ) -> None:
         """Write what the round brought."""
         self._round, self._finished = None, set()
         self._write(f"Round {round}: {text}")
@@ -66,6 +73,9 @@ class PlainDisplay:
             return
         self._shown, self._shown_at = step, now
         self._write(": ".join(filter(None, (f"    {step.message}", step.figures()))))
+
+    def spent(self, usd: float) -> None:
+        """Do nothing: the report has the cost."""
 
     def close(self) -> None:
         """Do nothing: every line is already written."""

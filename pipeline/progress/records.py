@@ -9,10 +9,8 @@ from pathlib import Path
 # Imported before its logger is used: absl replaces the logger's class when it is loaded later.
 from absl import logging as absl_logging
 
-from core.progress import progress
+from core.progress import progress, spending
 from pipeline.progress.display import Display, Step
-
-PROGRESS_LOGGER = progress.name
 
 # The messages of tfx/orchestration/local/local_dag_runner.py; the node's id is the argument.
 _STARTED = "Component %s is running."
@@ -25,7 +23,7 @@ class ProgressHandler(logging.Handler):
     """Passes on what records say about components and their steps."""
 
     def __init__(self, display: Display) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(logging.DEBUG)
         self._display = display
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -36,8 +34,10 @@ class ProgressHandler(logging.Handler):
             self.handleError(record)
 
     def _tell(self, record: logging.LogRecord) -> None:
-        if record.name == PROGRESS_LOGGER:
+        if record.name == progress.name:
             self._display.step(step_of(record))
+        elif record.name == spending.name:
+            self._display.spent(record.spent_usd)  # type: ignore[attr-defined]
         elif record.msg == _STARTED and isinstance(record.args, tuple):
             self._display.component_started(str(record.args[0]))
         elif record.msg == _CACHED:
@@ -55,7 +55,7 @@ class _LogFormatter(logging.Formatter):
     """Writes the figures of progress records, too."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
-        if record.name == PROGRESS_LOGGER and (figures := step_of(record).figures()):
+        if record.name == progress.name and (figures := step_of(record).figures()):
             record.message = f"{record.message}: {figures}"
         return super().formatMessage(record)
 
@@ -64,6 +64,7 @@ class _LogFormatter(logging.Formatter):
 def follow_records(log_file: Path, display: Display) -> Iterator[None]:
     """Send log records and warnings to a file alone, and what they say of progress to a display."""
     to_file = logging.FileHandler(log_file, encoding="utf-8")
+    to_file.setLevel(logging.INFO)
     to_file.setFormatter(_LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     handlers, level, verbosity = root.handlers[:], root.level, absl_logging.get_verbosity()
@@ -73,12 +74,14 @@ def follow_records(log_file: Path, display: Display) -> Iterator[None]:
     try:
         root.handlers[:] = [to_file, ProgressHandler(display)]
         root.setLevel(logging.INFO)
+        spending.setLevel(logging.DEBUG)
         # Not the logger's level: TensorFlow puts it back to this value when it saves a model.
         absl_logging.set_verbosity(absl_logging.INFO)
         yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+        spending.setLevel(logging.NOTSET)
         absl_logging.set_verbosity(verbosity)
         if captured_here:
             logging.captureWarnings(False)

@@ -3,9 +3,9 @@
 import functools
 from typing import Any, NamedTuple
 
+from core.bucket_uri import GCS, split_uri
 from core.errors import UserError
 
-_GCS = "gs://"
 NEW = 0
 """The generation of a file that does not exist."""
 
@@ -85,7 +85,7 @@ class Bucket:
 
 
 def _parts(uri: str) -> tuple[str, str]:
-    bucket, _, name = uri.removeprefix(_GCS).partition("/")
-    if not uri.startswith(_GCS) or not bucket:
+    bucket, name = split_uri(uri)
+    if not uri.startswith(GCS) or not bucket:
         raise UserError(f"{uri!r} is not in a bucket. Give a URI such as gs://bucket/folder.")
     return bucket, name

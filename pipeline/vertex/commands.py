@@ -150,11 +150,8 @@ def status(
         state = file.load()
         if state is None:
             return f"No loop was started at {file.folder}."
-        job = None
-        if state.stop_reason is None:
-            rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
-            job = rounds.current_job()
-        return describe_status(state, job, cloud.bucket)
+        rounds = VertexLoop(file, state, cloud.jobs(vertex), cloud.bucket, say)
+        return describe_status(state, rounds.current_job(), cloud.bucket)
 
 
 def _check_at_least_one(flag: str, value: int | None) -> None:
@@ -209,7 +206,7 @@ def _find_loop(
     config = load_config(preset, overrides)
     name = name or config.name
     if not _LOOP_NAME.fullmatch(name):
-        raise UserError(f"--loop {name!r}: a name has small letters, digits and hyphens only.")
+        raise UserError(f"--loop {name!r}: a name has only lower-case letters, digits and hyphens.")
     return config, StateFile(loop_folder(config.vertex_settings.root, name), cloud.bucket)
 
 

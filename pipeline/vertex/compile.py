@@ -27,6 +27,7 @@ from pipeline.vertex.settings import (
 )
 from pipeline.vertex.spot import placement, run_on_spot_machines
 from task.coverage.reader import read_coverage
+from task.coverage.redaction import redacted_rows
 
 COMMAND = ("python", "-m", "pipeline.vertex.entrypoint")
 
@@ -61,7 +62,8 @@ def compile_job(config: Config) -> dict[str, Any]:
     """
     vertex = config.vertex_settings
     if "://" not in config.coverage_dir:  # the image holds the same files
-        config = with_limits(config, read_coverage(config.coverage_dir))
+        rows = redacted_rows(read_coverage(config.coverage_dir), config.privacy)
+        config = with_limits(config, rows)
     parameters = _RuntimeParameters()
     pipeline = create_pipeline(
         config,

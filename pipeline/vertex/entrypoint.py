@@ -139,8 +139,8 @@ def _sees_accelerator(backend: str) -> bool:
         import jax
     except ImportError:
         raise UserError(
-            "training.backend is 'jax', and the image of this task holds no JAX. Add jax[cuda12] "
-            "to the image of vertex.trainer_image, or set training.backend=tensorflow."
+            "training.backend is 'jax', and the image of this task does not contain JAX. Add "
+            "jax[cuda12] to the image of vertex.trainer_image, or set training.backend=tensorflow."
         ) from None
     return bool(jax.default_backend() != "cpu")
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from core.bucket_uri import GCS, split_uri
 from core.errors import UserError
 from pipeline.vertex.settings import VertexSettings
 
@@ -59,7 +60,7 @@ def _shortened(message: str) -> str:
 
 
 def _bucket(vertex: VertexSettings) -> str:
-    return "gs://" + vertex.root.removeprefix("gs://").partition("/")[0]
+    return GCS + split_uri(vertex.root)[0]
 
 
 def _account(vertex: VertexSettings) -> str:

@@ -86,8 +86,8 @@ class VertexLoop:
         return looked
 
     def current_job(self) -> Job | None:
-        """Return the job of the round after the finished ones; None where none was started."""
-        return self._jobs.find(self.state.job_id(len(self.state.rounds) + 1))
+        """Return the job of the next round, or of the last look; None where none was started."""
+        return self._jobs.find(self.state.job_id(*self.state.next_round()))
 
     def _submit(
         self, round: int, uris: Mapping[str, str], *, looks: int, detach: bool
@@ -137,7 +137,7 @@ def start_or_resume(
         compile: Compiles a configuration; the job is kept, so that every round runs the same one.
 
     Raises:
-        UserError: The loop was started with another configuration; the message names the keys.
+        UserError: The loop was started with a different configuration; the message names the keys.
     """
     state = file.load()
     if state is None:
@@ -148,9 +148,9 @@ def start_or_resume(
     if different := [k for k in _differences(state.config, config) if k[0] != _MAY_CHANGE]:
         keys = ", ".join(".".join(key) for key in different[:_SHOWN_DIFFERENCES])
         raise UserError(
-            f"The loop at {file.folder} was started with another configuration; there differ: "
-            f"{keys}. Give the same values, resume with --from {file.folder}, or start a new loop "
-            "with --loop NAME."
+            f"The loop at {file.folder} was started with a different configuration; these "
+            f"settings differ: {keys}. Give the same values, resume with --from {file.folder}, or "
+            "start a new loop with --loop NAME."
         )
     if state.config.rounds != config.rounds:
         state = state.model_copy(update={"config": config, "stop_reason": None})

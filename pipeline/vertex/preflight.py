@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from core.base_model import RANDOM_PREFIX
 from core.errors import UserError
 from pipeline.config import Config
 from pipeline.logged import logged_rows
@@ -116,13 +117,19 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
         )
     elif not config.push.token_secret and token not in vertex.secrets:
         yield (
-            f"A blessed model is pushed to the Hub, and {token} is no secret of the tasks. Set "
-            f"vertex.secrets.{token} to the name of a secret (projects/P/secrets/S/versions/V)."
+            f"A blessed model is pushed to the Hub, and {token} is not one of the tasks' secrets. "
+            f"Set vertex.secrets.{token} to the name of a secret (projects/P/secrets/S/versions/V)."
+        )
+    if config.push.license_file and "://" not in config.push.license_file:
+        yield (
+            f"push.license_file is {config.push.license_file!r}, which the image does not hold. "
+            f"Upload it with gcloud storage cp {config.push.license_file} {vertex.root}/ and give "
+            "its URI."
         )
     preset = config.training.preset
     if not _can_be_downloaded(preset):
         yield (
-            f"training.preset is {preset!r}, which the image does not hold. Set "
+            f"training.preset is {preset!r}, which is not in the image. Set "
             "training.preset=hf://google/gemma-3-1b-it, another hf://… or kaggle://… preset, or a "
             "built-in name such as gemma3_1b."
         )
@@ -142,7 +149,7 @@ def _model_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
 def _can_be_downloaded(preset: str) -> bool:
     if not _PRESET.fullmatch(preset):
         return False
-    is_name = "://" not in preset and not preset.startswith("random:")
+    is_name = "://" not in preset and not preset.startswith(RANDOM_PREFIX)
     return not is_name or not (preset.endswith(_MODEL_FILES) or Path(preset).exists())
 
 
@@ -156,7 +163,7 @@ def _coverage_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
     if not folder.startswith("gs://") and not path.is_relative_to(_IN_IMAGE):
         copy = f"{vertex.root}/coverage/{path.name}"
         yield (
-            f"coverage_dir is {folder!r}, and the image holds {_IN_IMAGE} only. Upload it with "
+            f"coverage_dir is {folder!r}, and the image contains {_IN_IMAGE} only. Upload it with "
             f"gcloud storage rsync --recursive {folder} {copy} and set coverage_dir={copy}, or "
             f"move it into {_IN_IMAGE} and build the image again."
         )
@@ -167,7 +174,7 @@ def _label_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
     if uri and "://" not in uri:
         copy = f"{vertex.root}/{PurePath(uri).name}"
         yield (
-            f"evaluator.labels_uri is {uri!r}, which the image does not hold. Upload it with "
+            f"evaluator.labels_uri is {uri!r}, which is not in the image. Upload it with "
             f"gcloud storage cp {uri} {copy} and set evaluator.labels_uri={copy}."
         )
 
@@ -175,9 +182,9 @@ def _label_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
 def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
     if config.training.backend == "jax" and not vertex.images_hold_jax:
         yield (
-            "training.backend is 'jax', and the images of deploy/build.sh hold no JAX. Add it to "
-            "vertex.image and vertex.trainer_image and set vertex.images_hold_jax=true, or set "
-            "training.backend=tensorflow."
+            "training.backend is 'jax', and vertex.images_hold_jax=false says that the images do "
+            "not contain JAX. Use those of deploy/build.sh and set vertex.images_hold_jax=true, or "
+            "set training.backend=tensorflow."
         )
     if config.training.backend == "jax" and "saved_model" in config.training.exports:
         yield (
@@ -186,8 +193,8 @@ def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
         )
     if config.privacy.presidio_models:
         yield (
-            "privacy.presidio_models is set, and the image holds neither Presidio nor models of "
-            "spaCy. Take names and places out of the rows, and set privacy.presidio_models={}."
+            "privacy.presidio_models is set, and the image contains neither Presidio nor spaCy "
+            "models. Take names and places out of the rows, and set privacy.presidio_models={}."
         )
     shares = (config.training.distribution, config.generation.distribution)
     if vertex.accelerator_type and vertex.accelerator_count > 1 and set(shares) == {"none"}:
@@ -212,7 +219,7 @@ def _check_image(image: str, vertex: VertexSettings, session: Any) -> None:
     if not match or not _REGISTRIES.search(match["host"]):
         # The session's token is for Google alone.
         _logger.warning(
-            "Nobody looked for the image %s: only Google's registries are asked.", image
+            "The image %s was not checked: only those in Google's registries are.", image
         )
         return
     scheme = "http" if match["host"].startswith("127.") else "https"  # as Docker does

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 import pydantic
 from pydantic import Field
 
+from core.bucket_uri import split_uri
 from pipeline.vertex.machines import (
     MAX_CPUS,
     MAX_MEMORY_GIB,
@@ -33,11 +34,11 @@ _LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 _LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
 # Of the runner; `unschedule` and deploy/teardown.sh find jobs by them.
 _OWN_LABELS = ("pipeline", "round", "started-by")
-_MOST_LABELS = 64 - len(_OWN_LABELS)
+_MAX_LABELS = 64 - len(_OWN_LABELS)
 # https://cloud.google.com/storage/docs/buckets#naming
 _PIPELINE_ROOT = r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]{1}(/.+)?$"
 _IP_ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
-_MOST_OF_A_PART = 63  # characters of a bucket's name between two dots
+_MAX_OF_A_PART = 63  # characters of a bucket's name between two dots
 # Of a project id, with the domain where it has one; a project number is none.
 _PROJECT = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,28}[a-z0-9]$"
 # With its registry, as containers are given it: HOST/PATH, then :TAG, @DIGEST or both.
@@ -87,7 +88,7 @@ class VertexSettings(
     reserved_ip_ranges: tuple[str, ...] = ()
     """Names of the ranges in `network` that tasks take addresses from."""
 
-    labels: dict[LabelKey, LabelValue] = Field({}, max_length=_MOST_LABELS)
+    labels: dict[LabelKey, LabelValue] = Field({}, max_length=_MAX_LABELS)
     """Labels of jobs and schedules, for example for billing; a name begins with a small letter, and
     not with `goog`. `pipeline`, `round` and `started-by` are set by the runner."""
 
@@ -120,8 +121,8 @@ class VertexSettings(
     """Tasks with an accelerator that may run at once. 1 needs quota for the accelerators of one
     task: a task over quota is refused, not queued."""
 
-    images_hold_jax: bool = False
-    """Whether `image` and `trainer_image` hold JAX, which those of `deploy/build.sh` do not;
+    images_hold_jax: bool = True
+    """Whether `image` and `trainer_image` hold JAX, as those of `deploy/build.sh` do;
     `training.backend=jax` needs it."""
 
     encryption_key: str | None = Field(
@@ -166,13 +167,15 @@ class VertexSettings(
     @pydantic.model_validator(mode="after")
     def _ranges_need_a_network(self) -> Self:
         if self.reserved_ip_ranges and not self.network:
-            raise ValueError("reserved_ip_ranges go with a network; set network too")
+            raise ValueError("reserved_ip_ranges need a network; set network too")
         return self
 
     @pydantic.model_validator(mode="after")
     def _one_way_into_a_network(self) -> Self:
         if self.network and self.network_attachment:
-            raise ValueError("network and network_attachment exclude each other; set one of them")
+            raise ValueError(
+                "network and network_attachment are mutually exclusive; set one of them"
+            )
         places = {"encryption_key": "locations", "network_attachment": "regions"}
         for field, place in places.items():
             name = getattr(self, field)
@@ -185,7 +188,7 @@ class VertexSettings(
 
     @pydantic.model_validator(mode="after")
     def _names_are_possible(self) -> Self:
-        bucket = self.root.removeprefix("gs://").partition("/")[0]
+        bucket, _ = split_uri(self.root)
         if problem := _bucket_problem(bucket):
             raise ValueError(f"no bucket is named {bucket!r}: {problem}; correct pipeline_root")
         if self.region not in REGIONS:
@@ -195,7 +198,8 @@ class VertexSettings(
             raise ValueError(f"the label {reserved[0]!r} begins with Google's goog; rename it")
         if own := sorted(self.labels.keys() & set(_OWN_LABELS)):
             raise ValueError(
-                f"the label {own[0]!r} is set by the runner, which knows its jobs by it; rename it"
+                f"the label {own[0]!r} is set by the runner, which recognizes its jobs by it; "
+                "rename it"
             )
         network = self.dataflow_subnetwork
         if network and f"regions/{self.region}/" not in network:
@@ -249,6 +253,6 @@ def _bucket_problem(name: str) -> str | None:
         return "it is an IP address"
     if name.startswith("goog") or "google" in name:
         return "Google keeps names that begin with goog or contain google"
-    if not all(1 <= len(part) <= _MOST_OF_A_PART for part in name.split(".")):
-        return f"it has 1 to {_MOST_OF_A_PART} characters before, between and after its dots"
+    if not all(1 <= len(part) <= _MAX_OF_A_PART for part in name.split(".")):
+        return f"it has 1 to {_MAX_OF_A_PART} characters before, between and after its dots"
     return None

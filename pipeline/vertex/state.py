@@ -114,7 +114,7 @@ class StateFile:
         except pydantic.ValidationError as error:
             raise UserError(
                 f"{uri} was written by another version of this program ({error.error_count()} "
-                "fields do not fit). Go on with that version, or choose another --loop NAME."
+                "fields do not fit). Continue with that version, or choose another --loop NAME."
             ) from error
 
     def save(self, state: LoopState) -> None:

@@ -25,7 +25,8 @@ def describe_status(state: LoopState, job: Job | None, bucket: Bucket) -> str:
 
     Args:
         state: The loop.
-        job: The job of the round after those that have finished.
+        job: The job of the next round; after the last round, the one that judges the best round on
+            the split test.
         bucket: Reads what the job has left so far.
     """
     costs = [r.cost_usd for r in state.rounds]
@@ -34,17 +35,19 @@ def describe_status(state: LoopState, job: Job | None, bucket: Bucket) -> str:
         f"{'blessed' if r.blessed else 'not blessed'}, {_cost([r.cost_usd])}"
         for r in state.rounds
     ]
-    if state.stop_reason:
+    number, looks = state.next_round()
+    if state.stop_reason and (job is None or job.has_ended()):
         return "\n".join([*lines, describe_result(LoopResult(state.rounds, state.stop_reason))])
-    number = len(state.rounds) + 1
     if job is None:
         lines.append(f"Round {number}: not started. Go on with the command run.")
     else:
         word = job.state().removeprefix("PIPELINE_STATE_").lower()
         progress = job.progress(bucket)
         rate = progress.coverage_rate
+        maximum = state.config.rounds.max_rounds
+        last = ", judged on the split test" if looks else f" of at most {maximum}"
         lines += [
-            f"Round {number} of at most {state.config.rounds.max_rounds}: {word}"
+            f"Round {number}{last}: {word}"
             + ("" if rate is None else f", coverage rate {rate:.1f} %")
             + (f", {_cost(progress.costs_usd)} so far" if progress.costs_usd else ""),
             *(f"  {describe_task(task)}" for task in job.tasks()),

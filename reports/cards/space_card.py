@@ -2,6 +2,8 @@
 
 import yaml
 
+_MAX_SHORT = 60  # characters of the short description that the Hub takes
+
 
 def space_card(template: str, *, title: str, model_id: str) -> str:
     """Fill in the card of the application.
@@ -13,4 +15,7 @@ def space_card(template: str, *, title: str, model_id: str) -> str:
     """
     _, block, body = template.split("---\n", 2)
     metadata = {**yaml.safe_load(block), "title": title, "models": [model_id]}
+    short = f"{title} by a small model"
+    if len(short) <= _MAX_SHORT:
+        metadata["short_description"] = short
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---\n{body}"

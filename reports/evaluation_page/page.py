@@ -18,18 +18,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCRIPT = TEMPLATES / "prompts.js"
 
 
-def render_evaluation(report: CoverageReport, verdicts: Sequence[VerdictRow]) -> str:
+def render_evaluation(
+    report: CoverageReport, verdicts: Sequence[VerdictRow], *, run_page: str | None = None
+) -> str:
     """Render the page.
 
     Args:
         report: The report.
-        verdicts: Its verdict rows, of all models.
+        verdicts: Its verdict rows, of all models, those of the last look included.
+        run_page: Address of the report of the run; None where there is none.
     """
     return render_page(
         TEMPLATES / "evaluation.html.j2",
-        script=SCRIPT,
+        scripts=[SCRIPT],
         headline=wording.headline(report.gate, report.round),
         caveat=wording.caveat(report.gate),
+        run_page=run_page,
         notice=wording.STAND_IN_NOTICE if report.stand_in else None,
         **evaluation_values(report, verdicts),
     )
@@ -52,8 +56,13 @@ def evaluation_values(
         "tags": tags,
         "tag_chart": draw_tags(tags) if tags else "",
         "row_splits": sorted({row.split for row in verdicts}),
+        "row_tags": list(dict.fromkeys([*(line.tag for line in tags), *_tags(verdicts)])),
         "rows_json": _json_block(rows),
     }
+
+
+def _tags(verdicts: Sequence[VerdictRow]) -> list[str]:
+    return sorted({tag for row in verdicts for tag in row.tags})
 
 
 def _rows(report: CoverageReport, verdicts: Sequence[VerdictRow]) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The chart of rates by tag, the worst first, beside the service LLM's."""
+"""The chart of rates by tag, the worst first, next to the service LLM's."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from reports import charts
 
 _STEP = 30  # pixels from tag to tag
 _MOST = 30  # more are in the table
+_RIGHT = 44  # pixels, for the half of the last number of the axis
 
 
 class TagLine(NamedTuple):
@@ -60,11 +61,11 @@ def tag_spec(lines: Sequence[TagLine], width: int) -> charts.Spec:
         "columnPadding": 28,
     }
     scale = {"domain": list(models), "range": list(models.values())}
-    labels = min(width // 3, 240)
+    labels = charts.label_width([line.tag for line in lines], width)
     encoding = {
         "y": {
             "field": "tag", "type": "nominal", "sort": None, "title": None,
-            "axis": {"labelLimit": labels, "grid": True, "labelColor": "var(--ink)"},
+            "axis": {**charts.label_axis(labels), "grid": True},
         },
         "yOffset": {"field": "model", "sort": list(models)},
         "color": {"field": "model", "scale": scale, "legend": legend},
@@ -73,8 +74,8 @@ def tag_spec(lines: Sequence[TagLine], width: int) -> charts.Spec:
     axis = charts.PERCENT_AXIS if width > 500 else {**charts.PERCENT_AXIS, "values": [0, 50, 100]}
     shape = {"field": "model", "sort": list(models), "legend": None}
     return {
-        "width": width - labels - 60,
-        "padding": {"left": 24, "top": 0, "bottom": 0, "right": 24},
+        "width": width - labels - _RIGHT,
+        "padding": {"left": 8, "top": 0, "bottom": 0, "right": 12},
         "height": {"step": _STEP, "for": "position"},
         "data": {"values": rows},
         "encoding": encoding,

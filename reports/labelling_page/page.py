@@ -200,4 +200,4 @@ def render_overview(
 
 
 def _page(name: str, **values: object) -> str:
-    return render_page(_TEMPLATES / f"{name}.html.j2", script=_TEMPLATES / "page.js", **values)
+    return render_page(_TEMPLATES / f"{name}.html.j2", scripts=[_TEMPLATES / "page.js"], **values)

@@ -1,58 +1,96 @@
-"""Geometry of the chart "coverage by share kept"; the template draws it."""
+"""The chart "coverage by share kept"."""
 
-import dataclasses
 from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
 
 from core.reports.confidence import ConfidenceReport, KeptShare
+from reports import charts
 
-WIDTH, HEIGHT = 560, 260  # units of the SVG; it scales with the page
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 44  # margins for the axes
-_TICKS = (0, 20, 40, 60, 80, 100)  # percent, on both axes
+_HEIGHT = 260  # pixels
 _MAX_POINTS = 200  # more cannot be seen at this size
+_KINDS = {"share": "var(--blue)", "wanted": "var(--red)"}
+_LABEL_EDGE = 50  # percent; labels are written toward the middle
 
 
-@dataclasses.dataclass(frozen=True)
-class ConfidenceChart:
-    """All that is drawn.
-
-    Attributes:
-        line: Points of the rate.
-        band: Points around its interval, a closed shape.
-        chosen: Place of the chosen threshold, and its text; None where there is none.
-        wanted: Height of the wanted rate.
-        xs: Share kept and place of the ticks below.
-        ys: Rate and place of the ticks on the left.
-        description: The same in words.
-    """
-
-    line: tuple[tuple[float, float], ...]
-    band: tuple[tuple[float, float], ...]
-    chosen: tuple[float, float, str] | None
-    wanted: float
-    xs: tuple[tuple[int, float], ...]
-    ys: tuple[tuple[int, float], ...]
-    description: str
-
-
-def make_confidence_chart(report: ConfidenceReport | None) -> ConfidenceChart | None:
-    """Place the curve; None where nothing was measured."""
+def draw_confidence(report: ConfidenceReport | None) -> Markup | None:
+    """Draw the curve; None where nothing was measured."""
     if report is None or not report.curve:
         return None
-    points = _thinned(report.curve)
-    upper = [(_x(p.kept_percent), _y(p.right.high_percent)) for p in points]
-    lower = [(_x(p.kept_percent), _y(p.right.low_percent)) for p in reversed(points)]
-    chosen = report.chosen
-    return ConfidenceChart(
-        line=tuple((_x(p.kept_percent), _y(p.right.rate_percent)) for p in points),
-        band=(*upper, *lower),
-        chosen=(_x(chosen.kept_percent), _y(chosen.right.rate_percent), report.reason)
-        if chosen
-        else None,
-        wanted=_y(report.wanted_percent),
-        xs=tuple((tick, _x(tick)) for tick in _TICKS),
-        ys=tuple((tick, _y(tick)) for tick in _TICKS),
-        description=report.reason,
+    return charts.draw(
+        lambda width: confidence_spec(report, width),
+        "Coverage by the share of answers that is kept",
+        _describe(report),
     )
+
+
+def confidence_spec(report: ConfidenceReport, width: int) -> charts.Spec:
+    """Make the Vega-Lite specification; see `draw_confidence`."""
+    x = {
+        "field": "kept",
+        "type": "quantitative",
+        "title": "Share kept, from the surest answer to all",
+        "scale": {"domain": [0, 100]},
+        "axis": {**charts.PERCENT_AXIS, "grid": False},
+    }
+    color = charts.kinds(_KINDS)
+    wanted = {"rate": report.wanted_percent, "kind": "wanted", "text": "wanted", "kept": 0}
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "area", "opacity": 0.15},
+            "encoding": {
+                "x": x,
+                "y": charts.RATE | {"field": "low"},
+                "y2": {"field": "high"},
+                "color": color,
+            },
+        },
+        {
+            "data": {"values": [wanted]},
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {"y": charts.RATE, "color": color},
+        },
+        {
+            "data": {"values": [wanted]},
+            "mark": {"type": "text", "align": "left", "dx": 4, "dy": 12},
+            "encoding": {"x": x, "y": charts.RATE, "text": {"field": "text"}, "color": color},
+        },
+        {"mark": "line", "encoding": {"x": x, "y": charts.RATE, "color": color}},
+    ]
+    if report.chosen:
+        layers += _chosen(report.chosen, x)
+    return {
+        "width": width - charts.MARGINS,
+        "height": _HEIGHT,
+        "padding": {"left": 12, "top": 8, "bottom": 0, "right": 24},
+        "data": {"values": [_row(share) for share in _thinned(report.curve)]},
+        "layer": layers,
+    }
+
+
+def _chosen(share: KeptShare, x: dict[str, Any]) -> list[dict[str, Any]]:
+    row = _row(share) | {"text": f"{share.kept_percent:.0f} % kept"}
+    is_right = share.kept_percent > _LABEL_EDGE
+    data, encoding = {"values": [row]}, {"x": x, "y": charts.RATE}
+    label = {"align": "right" if is_right else "left", "dx": -8 if is_right else 8, "dy": 18}
+    return [
+        {
+            "data": data,
+            "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1,
+                     "color": "var(--blue)"},
+            "encoding": encoding,
+        },
+        {
+            "data": data,
+            "mark": {"type": "text", "color": "var(--ink)", **label},
+            "encoding": {**encoding, "text": {"field": "text"}},
+        },
+    ]  # fmt: skip
+
+
+def _row(share: KeptShare) -> dict[str, Any]:
+    return {"kept": share.kept_percent, "kind": "share", **charts.interval(share.right)}
 
 
 def _thinned(curve: Sequence[KeptShare]) -> Sequence[KeptShare]:
@@ -60,9 +98,9 @@ def _thinned(curve: Sequence[KeptShare]) -> Sequence[KeptShare]:
     return [*curve[:-1:step], curve[-1]]
 
 
-def _x(percent: float) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * percent / 100
-
-
-def _y(percent: float) -> float:
-    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - percent / 100)
+def _describe(report: ConfidenceReport) -> str:
+    last = report.curve[-1]
+    return (
+        f"{report.reason} Of all answers {last.right.rate_percent:.1f} % are right; wanted are "
+        f"{report.wanted_percent:g} %."
+    )

@@ -1,7 +1,7 @@
 """The chart "coverage rate by round"."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -9,14 +9,14 @@ from core.reports.coverage import TUNED, CoverageReport
 from core.reports.loop import RoundSummary
 from core.reports.rates import Rate, SplitName
 from reports import charts
+from reports.run_page.one_round_chart import one_round_spec, rate_lines
 from reports.wording import model_name
 
 _HEIGHT = 320  # pixels
-_LABELS, _LABELS_NARROW = 150, 100  # pixels to the right of the drawing
+_LABELS, _LABELS_NARROW = 190, 128  # pixels to the right of the drawing
 _LABEL_GAP = 6.0  # percent, of which the height has 100: a line of text
 _LABEL_WIDTH = 26  # pixels of a round's number
 _AXIS = 66  # pixels to the left
-_FEWEST_FOR_A_LINE = 3
 _ASIDE = 7  # pixels
 _SHAPES = ("circle", "square", "diamond")
 _COLORS = {
@@ -28,9 +28,18 @@ _COLORS = {
     "few_shot": "var(--violet)",
     "service": "var(--amber)",
 }
-_SHORT_NAMES = {"base": "untuned", "few_shot": "examples", "service": "service"}
+_SHORT_NAMES = {"base": "untuned", "few_shot": "untuned + examples", "service": "service"}
+_NARROW_NAMES = {"untuned + examples": "with examples"}
 
-Rows = list[dict[str, Any]]
+Rows = list[dict[str, object]]
+
+
+class _Level(NamedTuple):
+    """A rate with a label of its own: of the last round, of a baseline, or the threshold."""
+
+    kind: str
+    name: str
+    rate: float
 
 
 def draw_coverage(rounds: Sequence[RoundSummary], best: CoverageReport) -> Markup:
@@ -40,6 +49,15 @@ def draw_coverage(rounds: Sequence[RoundSummary], best: CoverageReport) -> Marku
         rounds: The rounds.
         best: The report whose baselines are drawn.
     """
+    if len(rounds) == 1:
+        lines = rate_lines(best, _SHORT_NAMES)
+        rates = ", ".join(f"{line.name} {line.rate.rate_percent:.1f} %" for line in lines)
+        return charts.draw(
+            lambda width: one_round_spec(lines, best.gate, width),
+            "Coverage rate",
+            f"Round {rounds[0].round}: {rates}. "
+            f"Threshold on {best.gate.split}: {best.gate.threshold_percent:.1f} %.",
+        )
     return charts.draw(
         lambda width: coverage_spec(rounds, best, width),
         "Coverage rate by round",
@@ -50,14 +68,14 @@ def draw_coverage(rounds: Sequence[RoundSummary], best: CoverageReport) -> Marku
 def coverage_spec(rounds: Sequence[RoundSummary], best: CoverageReport, width: int) -> charts.Spec:
     """Make the Vega-Lite specification; see `draw_coverage`."""
     points, levels = _points(rounds, best.gate.split), _levels(best)
-    ends = [point for point in points if point["round"] == rounds[-1].round]
-    is_wide = width == charts.WIDTHS["wide"]
-    named = [{"name": end["split"], "rate": end["rate"]} for end in ends] + levels
-    for label, at in zip(
-        named, charts.spread([label["rate"] for label in named], _LABEL_GAP), strict=True
-    ):
-        label |= {"at": at, "text": f"{label['name']} {label['rate']:.{1 if is_wide else 0}f} %"}
-    inner = width - (_LABELS if is_wide else _LABELS_NARROW) - _AXIS
+    named = [*_levels_of_round(rounds[-1], best.gate.split), *levels]
+    digits = 1 if width == charts.WIDTHS["wide"] else 0
+    places = charts.spread([level.rate for level in named], _LABEL_GAP)
+    labels = [
+        {"kind": level.kind, "at": at, "text": f"{_name(level, digits)} {level.rate:.{digits}f} %"}
+        for level, at in zip(named, places, strict=True)
+    ]
+    inner = width - (_LABELS if digits else _LABELS_NARROW) - _AXIS
     color = {
         "field": "kind",
         "scale": {"domain": list(_COLORS), "range": list(_COLORS.values())},
@@ -85,9 +103,9 @@ def coverage_spec(rounds: Sequence[RoundSummary], best: CoverageReport, width: i
                 "encoding": {"x": x, "y": charts.RATE},
             },
         ]  # fmt: skip
-        if len(rounds) >= _FEWEST_FOR_A_LINE:
-            line = {"mark": {"type": "line", **moved}, "encoding": {"x": x, "y": charts.RATE}}
-            marks.insert(0, line)
+        if len(rounds) >= charts.FEWEST_FOR_A_LINE:
+            line = {"type": "line", **moved}
+            marks.insert(0, {"mark": line, "encoding": {"x": x, "y": charts.RATE}})
         data = {"values": [point for point in points if point["split"] == split]}
         layers += [{"data": data, **mark} for mark in marks]
     return {
@@ -97,13 +115,13 @@ def coverage_spec(rounds: Sequence[RoundSummary], best: CoverageReport, width: i
         "encoding": {"color": color},
         "layer": [
             {
-                "data": {"values": levels},
+                "data": {"values": [level._asdict() for level in levels]},
                 "mark": {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 1.5},
                 "encoding": {"y": charts.RATE},
             },
             *layers,
             {
-                "data": {"values": [label | {"kind": _kind(label)} for label in named]},
+                "data": {"values": labels},
                 "mark": {"type": "text", "align": "left", "baseline": "middle"},
                 "encoding": {
                     "x": {"value": inner + 10},
@@ -115,30 +133,39 @@ def coverage_spec(rounds: Sequence[RoundSummary], best: CoverageReport, width: i
     }
 
 
-def _kind(label: dict[str, Any]) -> str:
-    return str(label.get("kind", label["name"]))
+def _splits(gated: SplitName) -> tuple[SplitName, ...]:
+    splits: tuple[SplitName, ...] = ("holdout", "seed")
+    return splits if gated in splits else (gated, *splits)
+
+
+def _levels_of_round(entry: RoundSummary, gated: SplitName) -> list[_Level]:
+    found = ((split, _rate(entry, split)) for split in _splits(gated))
+    return [
+        _Level(split, f"tuned, {split}", rate.rate_percent) for split, rate in found if rate.total
+    ]
 
 
 def _points(rounds: Sequence[RoundSummary], gated: SplitName) -> Rows:
-    splits: tuple[SplitName, ...] = ("holdout", "seed")
-    if gated not in splits:
-        splits = (gated, *splits)
     return [
         {"round": entry.round, "split": split, "kind": split, **charts.interval(rate)}
-        for split in splits
+        for split in _splits(gated)
         for entry in rounds
         if (rate := _rate(entry, split)).total
     ]
 
 
-def _levels(best: CoverageReport) -> Rows:
-    levels = [("threshold", "threshold", best.gate.threshold_percent)]
+def _name(level: _Level, digits: int) -> str:
+    return level.name if digits else _NARROW_NAMES.get(level.name, level.name)
+
+
+def _levels(best: CoverageReport) -> list[_Level]:
+    levels = [_Level("threshold", "threshold", best.gate.threshold_percent)]
     levels += [
-        (model, _SHORT_NAMES.get(model, model), rates[best.gate.split].rate_percent)
+        _Level(model, _SHORT_NAMES.get(model, model), rates[best.gate.split].rate_percent)
         for model, rates in best.models.items()
         if model != TUNED
     ]
-    return [{"kind": kind, "name": name, "rate": rate} for kind, name, rate in levels]
+    return levels
 
 
 def _rate(entry: RoundSummary, split: SplitName) -> Rate:
@@ -151,8 +178,8 @@ def _describe(rounds: Sequence[RoundSummary], best: CoverageReport) -> str:
         f"round {entry.round} {_rate(entry, split).rate_percent:.1f} %" for entry in rounds
     )
     others = ", ".join(
-        f"{'threshold' if level['kind'] == 'threshold' else model_name(level['kind']).lower()} "
-        f"{level['rate']:.1f} %"
+        f"{'threshold' if level.kind == 'threshold' else model_name(level.kind).lower()} "
+        f"{level.rate:.1f} %"
         for level in _levels(best)
     )
     return f"Tuned model on {split}: {by_round}. For comparison: {others}."

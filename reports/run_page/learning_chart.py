@@ -8,7 +8,6 @@ from core.reports.learning import LearningCurve
 from reports import charts
 
 _HEIGHT = 240  # pixels
-_MARGINS = 90  # pixels beside the drawing
 _COLORS = {"gate": "var(--blue)", "strict": "var(--teal)", "threshold": "var(--red)"}
 _MAX_STRETCH = 4  # of the axis beyond the estimate, where the interval has no upper bound
 
@@ -29,6 +28,7 @@ def draw_learning(curve: LearningCurve | None) -> Markup | None:
 def learning_spec(curve: LearningCurve, width: int) -> charts.Spec:
     """Make the Vega-Lite specification; see `draw_learning`."""
     values = _values(curve)
+    is_course = len(curve.points) >= charts.FEWEST_FOR_A_LINE
     rows = sorted({point.rows for point in curve.points})
     found, low, high = curve.rows_to_threshold, curve.low_rows, curve.high_rows
     ticks = sorted({rows[0], rows[-1], *([found] if found else [])})
@@ -62,7 +62,7 @@ def learning_spec(curve: LearningCurve, width: int) -> charts.Spec:
     y = {"x": x, "y": charts.RATE, "color": color}
     bars = {**y, "y": charts.RATE | {"field": "low"}, "y2": {"field": "high"}}
     return {
-        "width": width - _MARGINS,
+        "width": width - charts.MARGINS,
         "height": _HEIGHT,
         "padding": {"left": 12, "top": 8, "bottom": 0, "right": 24},
         "data": {"values": values},
@@ -73,7 +73,7 @@ def learning_spec(curve: LearningCurve, width: int) -> charts.Spec:
                 "mark": {"type": "rule", "strokeWidth": 1.5},
                 "encoding": {"y": charts.RATE, "color": color},
             },
-            {"mark": {"type": "line"}, "encoding": y},
+            *([{"mark": {"type": "line"}, "encoding": y}] if is_course else []),
             {"mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": bars},
             {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": y},
         ],

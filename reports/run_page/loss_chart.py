@@ -1,84 +1,135 @@
-"""Geometry of the charts "loss by step", one for each round; the template draws them."""
+"""The chart "loss by step": a panel for each round, on one scale of losses."""
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
-from core.reports.training import TrainingRecord
+from markupsafe import Markup
 
-WIDTH, HEIGHT = 560, 260  # units of the SVG; it scales with the page
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 44  # margins for the axes
-_MAX_POINTS = 240  # more cannot be seen at this size
-_TICKS = 4  # of losses, about
-_MAX_STEPS = 6  # ticks
+from core.reports.training import TrainingRecord
+from reports import charts
+
+_MAX_POINTS = 480  # of all panels in a row: more cannot be seen
+_MIN_POINTS = 60  # of a panel
+_HEIGHT, _HEIGHT_SMALL = 240, 130  # pixels; small where there are several rows of panels
+_KINDS = {
+    "training loss": "var(--blue)",
+    "eval loss": "var(--amber)",
+    "step whose weights were kept": "var(--soft)",
+}
+_TRAIN, _EVAL, _KEPT = _KINDS
 
 Pair = tuple[float, float]  # step and loss
+Rows = list[dict[str, object]]
 
 
-@dataclasses.dataclass(frozen=True)
-class LossChart:
-    """All that is drawn of a round.
-
-    Attributes:
-        round: Its number.
-        train: Points of the training loss in units of the SVG.
-        eval: Points of the eval loss, each with its text.
-        kept: Where the step of the kept weights is, and its text; None where it is not known.
-        xs: Step and place of the ticks below.
-        ys: Loss and place of the ticks on the left.
-        description: The same in words.
-    """
-
-    round: int
-    train: tuple[Pair, ...]
-    eval: tuple[tuple[float, float, str], ...]
-    kept: tuple[float, str] | None
-    xs: tuple[tuple[int, float], ...]
-    ys: tuple[tuple[str, float], ...]
-    description: str
-
-
-def make_loss_charts(trainings: Mapping[int, TrainingRecord]) -> tuple[LossChart, ...]:
-    """Make the charts of the rounds whose losses are known, on one scale of losses.
+def draw_losses(trainings: Mapping[int, TrainingRecord]) -> Markup | None:
+    """Draw the rounds whose losses are known; None where there are none.
 
     Args:
         trainings: By round.
     """
     known = {number: training for number, training in trainings.items() if training.losses}
-    highest = max((_highest(training) for training in known.values()), default=0.0)
-    step = _nice(highest / _TICKS)
-    top = step * math.ceil(highest / step) if highest else 1.0
-    return tuple(_chart(number, training, top, step) for number, training in known.items())
-
-
-def _highest(training: TrainingRecord) -> float:
-    return max([*training.losses, *(loss for _, loss in training.eval_losses)])
-
-
-def _chart(number: int, training: TrainingRecord, top: float, tick: float) -> LossChart:
-    losses, eval_losses = training.losses, training.eval_losses
-    steps = len(losses)
-
-    def place(step: float, loss: float) -> Pair:
-        x = LEFT + (WIDTH - LEFT - RIGHT) * step / steps
-        return x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - loss / top)
-
-    every = max(1, int(_nice(steps / _MAX_STEPS)))
-    best = training.best_step if eval_losses else None
-    return LossChart(
-        round=number,
-        train=tuple(place(*point) for point in _thinned(losses)),
-        eval=tuple((*place(at, loss), f"Step {at}: {loss:.4g}") for at, loss in eval_losses),
-        kept=None if best is None else (place(best, 0)[0], f"Kept: the weights of step {best}"),
-        xs=tuple((at, place(at, 0)[0]) for at in range(0, steps + 1, every)),
-        ys=tuple((f"{i * tick:g}", place(0, i * tick)[1]) for i in range(round(top / tick) + 1)),
-        description=_describe(losses, eval_losses, best),
+    if not known:
+        return None
+    return charts.draw(
+        lambda width: loss_spec(known, width),
+        "Loss by step",
+        " ".join(f"{_name(number)}: {_describe(training)}" for number, training in known.items()),
     )
 
 
-def _thinned(losses: Sequence[float]) -> list[Pair]:
+def loss_spec(trainings: Mapping[int, TrainingRecord], width: int) -> charts.Spec:
+    """Make the Vega-Lite specification; see `draw_losses`."""
+    is_wide = width == charts.WIDTHS["wide"]
+    panels = charts.Panels.fit(len(trainings), width)
+    points = max(_MIN_POINTS, _MAX_POINTS // panels.columns)
+    x = {
+        "field": "step",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domainMin": 0, "nice": False},
+        "axis": {
+            "grid": False,
+            "format": "d",
+            "tickMinStep": 1,
+            "tickCount": 4 if is_wide else 2,
+            "labelOverlap": "greedy",
+        },
+    }
+    y = {
+        "field": "loss",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domainMin": 0},
+        "axis": {"tickCount": 4},
+    }
+    color = charts.kinds(_KINDS, legend=True)
+    if not is_wide:
+        color["legend"] = {"columns": 1}
+    legend = {"x": x, "color": color}
+    return {
+        "padding": {"left": 12, "top": 4, "bottom": 0, "right": 24},
+        "data": {"values": [row for item in trainings.items() for row in _rows(*item, points)]},
+        "columns": panels.columns,
+        "spacing": {"row": 28, "column": charts.PANEL_GAP},
+        "facet": {
+            "field": "round",
+            "type": "nominal",
+            "title": None,
+            "sort": [_name(number) for number in trainings],
+            "header": {"labelAnchor": "start"},
+        },
+        "resolve": {"scale": {"x": "independent"}},  # rounds have different numbers of steps
+        "spec": {
+            "width": panels.width,
+            "height": _HEIGHT if len(trainings) <= panels.columns else _HEIGHT_SMALL,
+            "layer": [
+                {
+                    "transform": [{"filter": f"datum.kind == '{_KEPT}'"}],
+                    "mark": {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 1.5},
+                    "encoding": legend,
+                },
+                {
+                    "transform": [{"filter": "datum.joined"}],
+                    "mark": {"type": "line", "strokeWidth": 1.5},
+                    "encoding": {**legend, "y": y},
+                },
+                {
+                    "transform": [
+                        {"filter": f"datum.kind != '{_KEPT}'"},
+                        {"filter": f"datum.kind == '{_EVAL}' || !datum.joined"},
+                    ],
+                    "mark": {"type": "point", "filled": True, "size": 45, "opacity": 1},
+                    "encoding": {**legend, "y": y},
+                },
+            ],
+        },
+    }
+
+
+def _rows(number: int, training: TrainingRecord, points: int) -> Rows:
+    """Return the points of a panel; two points alone are not joined by a line."""
+    rows: Rows = []
+    curves = ((_TRAIN, _thinned(training.losses, points)), (_EVAL, training.eval_losses))
+    for kind, pairs in curves:
+        joined = len(pairs) >= charts.FEWEST_FOR_A_LINE
+        rows += [
+            {"round": _name(number), "kind": kind, "step": step, "loss": loss, "joined": joined}
+            for step, loss in pairs
+        ]
+    if training.eval_losses:
+        rows.append(
+            {"round": _name(number), "kind": _KEPT, "step": training.best_step, "joined": False}
+        )
+    return rows
+
+
+def _name(number: int) -> str:
+    return f"Round {number}"
+
+
+def _thinned(losses: Sequence[float], points: int) -> list[Pair]:
     """Return means of equal stretches of the steps, in the middle of each."""
-    size = -(-len(losses) // _MAX_POINTS)
+    size = -(-len(losses) // points)
     parts = [losses[start : start + size] for start in range(0, len(losses), size)]
     return [
         (index * size + (len(part) + 1) / 2, sum(part) / len(part))
@@ -86,17 +137,13 @@ def _thinned(losses: Sequence[float]) -> list[Pair]:
     ]
 
 
-def _nice(value: float) -> float:
-    """Return the next 1, 2 or 5 times a power of ten."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(f * power for f in (1.0, 2.0, 5.0, 10.0) if f * power >= value * (1 - 1e-9))
-
-
-def _describe(losses: Sequence[float], eval_losses: Sequence[Pair], best: int | None) -> str:
-    text = f"Training loss from {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps."
-    if eval_losses:
-        first, last = eval_losses[0][1], eval_losses[-1][1]
-        text += f" Eval loss from {first:.3g} to {last:.3g}."
-    return text if best is None else f"{text} The weights of step {best} were kept."
+def _describe(training: TrainingRecord) -> str:
+    losses, eval_losses = training.losses, training.eval_losses
+    text = f"training loss from {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps."
+    if not eval_losses:
+        return text
+    first, last = eval_losses[0][1], eval_losses[-1][1]
+    return (
+        f"{text} Eval loss from {first:.3g} to {last:.3g}. "
+        f"The weights of step {training.best_step} were kept."
+    )

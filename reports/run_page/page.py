@@ -1,26 +1,29 @@
 """Renders the page of a loop and writes it with the summary."""
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from core import artifact_files
+from core.base_model import expected_of_random_weights
 from core.jsonl import read_rows
 from core.records import VerdictRow
 from core.reports.confidence import ConfidenceReport
-from core.reports.loop import LoopSummary
+from core.reports.loop import LoopSummary, RoundSummary
+from core.reports.sweep import SweepReport
 from core.storage import read_text
 from reports import wording
 from reports.evaluation_page.page import SCRIPT, evaluation_values
 from reports.evaluation_page.page import TEMPLATES as EVALUATION_TEMPLATES
-from reports.run_page import confidence_chart, loss_chart
+from reports.run_page.confidence_chart import draw_confidence
 from reports.run_page.coverage_chart import draw_coverage
+from reports.run_page.files import replace_file, round_files
 from reports.run_page.learning_chart import draw_learning
-from reports.theme import render_page
+from reports.run_page.loss_chart import draw_losses
+from reports.theme import LATER, render_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_MAX_ROUNDS_SHOWN = 10  # of more, the longest tables are made when they are opened
 
 
 def write_results(summary: LoopSummary, *, summary_file: Path, report_file: Path) -> None:
@@ -35,35 +38,26 @@ def write_results(summary: LoopSummary, *, summary_file: Path, report_file: Path
         OSError: A file cannot be written, or the verdicts cannot be read.
         UserError: The verdicts are damaged.
     """
-    uri = f"{summary.best.artifacts.report}/{artifact_files.VERDICTS}"
     measured = summary_file.parent / artifact_files.CONFIDENCE
+    swept = summary_file.parent / artifact_files.SWEEP
     page = render_run(
         summary,
-        read_rows(read_text(uri), uri, VerdictRow.from_json),
+        _verdicts(summary.best),
         ConfidenceReport.read(str(measured)) if measured.is_file() else None,
+        SweepReport.read(str(swept)) if swept.is_file() else None,
+        folder=report_file.parent,
     )
-    _replace(summary_file, summary.to_json())
-    _replace(report_file, page)
-
-
-def write_started(report_file: Path, *, name: str, task: str, log: Path) -> None:
-    """Write the page of a run without a finished round, unless an earlier run has left its report.
-
-    Args:
-        report_file: The report's file.
-        name: The pipeline.
-        task: The task.
-        log: The run's log, to be named.
-    """
-    if not report_file.exists():
-        template = _TEMPLATES / "started.html.j2"
-        _replace(report_file, render_page(template, name=name, task=task, log=str(log)))
+    replace_file(summary_file, summary.to_json())
+    replace_file(report_file, page)
 
 
 def render_run(
     summary: LoopSummary,
     verdicts: Sequence[VerdictRow],
     confidence: ConfidenceReport | None = None,
+    sweep: SweepReport | None = None,
+    *,
+    folder: Path = Path(),
 ) -> str:
     """Render the page.
 
@@ -71,44 +65,45 @@ def render_run(
         summary: The loop.
         verdicts: All models' verdict rows of the best round.
         confidence: What `understudy confidence` measured; None where it was not run.
+        sweep: What `understudy sweep` found; left out where the run now keeps other rows.
+        folder: The page's; its links to files of the run are relative to it.
     """
     rounds, report = summary.rounds, summary.best.report
     runs = {(entry.round, run.node): run for entry in rounds for run in entry.components}
     return render_page(
         _TEMPLATES / "report.html.j2",
         EVALUATION_TEMPLATES,
-        script=SCRIPT,
+        scripts=[LATER, SCRIPT],
         summary=summary,
         headline=wording.headline(report.gate, report.round),
         caveat=wording.caveat(report.gate),
         notice=wording.STAND_IN_NOTICE if summary.stand_in else None,
+        expected=expected_of_random_weights(summary.best.training.preset),
         stop_sentence=wording.stop_sentence(summary.stop_reason),
         chart=draw_coverage(rounds, report),
         learning_chart=draw_learning(summary.learning),
-        losses=loss_chart.make_loss_charts({entry.round: entry.training for entry in rounds}),
-        loss_geometry=loss_chart,
+        losses=draw_losses({entry.round: entry.training for entry in rounds}),
         has_logged=any(entry.synthesis.logged for entry in rounds),
         confidence=confidence,
-        confidence_chart=confidence_chart.make_confidence_chart(confidence),
-        confidence_geometry=confidence_chart,
+        sweep=sweep if sweep and sweep.synthetic == summary.best.artifacts.synthetic else None,
+        sweep_caveat=wording.SWEEP_CAVEAT,
+        confidence_chart=draw_confidence(confidence),
         drop_reasons=sorted({reason for entry in rounds for reason in entry.synthesis.dropped}),
         nodes=list(dict.fromkeys(node for _, node in runs)),
         runs=runs,
+        files=[(entry.round, round_files(entry, folder)) for entry in rounds],
+        best_files=round_files(summary.best, folder),
+        log=artifact_files.LOG if (folder / artifact_files.LOG).is_file() else None,
+        is_long=len(rounds) > _MAX_ROUNDS_SHOWN,
         config=json.dumps(summary.config, indent=2, ensure_ascii=False),
         **evaluation_values(report, verdicts),
     )
 
 
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.chmod(file.name, 0o644)  # a temporary file is its owner's alone
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+def _verdicts(entry: RoundSummary) -> list[VerdictRow]:
+    """Read the verdicts of a round, and those on the test split where it was judged."""
+    names = [artifact_files.VERDICTS]
+    if entry.report.last_look:
+        names.append(artifact_files.TEST_VERDICTS)
+    uris = [f"{entry.artifacts.report}/{name}" for name in names]
+    return [row for uri in uris for row in read_rows(read_text(uri), uri, VerdictRow.from_json)]

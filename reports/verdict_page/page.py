@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from core.reports.switch import MAKE_PAIRS, NO_PAIRS, NOT_YET, SAFE, SwitchDecision, SwitchReport
+from core.reports.switch import MAKE_PAIRS, NO_PAIRS, NOT_YET, SAFE, SwitchReport
 from reports.theme import render_page
+from reports.verdict_page.scale_chart import draw_scale
 
 _TEMPLATE = Path(__file__).parent / "templates" / "verdict.html.j2"
 _SHOWN_PAIRS = 500  # more make a page that browsers open slowly
@@ -20,7 +21,7 @@ def render_verdict(report: SwitchReport) -> str:
         make_pairs=MAKE_PAIRS,
         report=report,
         headline=headline(report),
-        scale=report.overall and _scale(report.overall, report.margin_points),
+        chart=report.overall and draw_scale(report.overall, report.margin_points),
         pairs=report.differing[:_SHOWN_PAIRS],
         hidden=max(0, len(report.differing) - _SHOWN_PAIRS),
     )
@@ -38,16 +39,3 @@ def headline(report: SwitchReport) -> str:
     if report.more_requests is None:
         return "Not yet: the model is so near the margin that no number of requests decides it."
     return f"Not yet: about {report.more_requests:,} more requests decide it."
-
-
-def _scale(found: SwitchDecision, margin: float) -> dict[str, float]:
-    """Place the interval on a line from 0 to 100, with the margin and 0 on it."""
-    widest = max(2 * margin, abs(found.low_points), abs(found.high_points))
-    points = {
-        "low": found.low_points,
-        "mean": found.difference_points,
-        "high": found.high_points,
-        "margin": -margin,
-        "zero": 0.0,
-    }
-    return {name: round(50 + 50 * value / widest, 2) for name, value in points.items()}

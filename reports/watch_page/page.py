@@ -1,48 +1,24 @@
-"""Renders the control chart of a watched service and its tuned model."""
+"""Renders the page of a watched service and its tuned model."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from core.reports.watch import WatchLook, WatchReport, same_model, same_service
+from markupsafe import Markup
+
+from core.reports.watch import WatchReport
 from reports.theme import render_page
+from reports.watch_page.control_chart import Limits, draw_control_chart
 
 _TEMPLATE = Path(__file__).parent / "templates" / "watch.html.j2"
-WIDTH, HEIGHT = 560, 220  # units of the SVG; it scales with the page
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 30
-_TICKS = (0, 20, 40, 60, 80, 100)
-
-Limits = tuple[float, float, float]  # low, center and high, as shares
 
 
-class Dot(NamedTuple):
-    """A look in the chart: its place, and its text."""
-
-    x: float
-    y: float
-    text: str
-
-
-class Chart(NamedTuple):
-    """One control chart.
-
-    Attributes:
-        title: What it is of.
-        kind: Of the series, for its color.
-        dots: The looks.
-        begins: Where the looks at the present service or model begin, to which the limits belong.
-        band: Top and bottom of the limits; None before there are enough looks.
-        center: Height of the usual rate; None likewise.
-        ticks: Rates and their heights.
-    """
+class Watched(NamedTuple):
+    """The service or the model: its title, its chart, and whether limits could be drawn."""
 
     title: str
-    kind: str
-    dots: tuple[Dot, ...]
-    begins: float
-    band: tuple[float, float] | None
-    center: float | None
-    ticks: tuple[tuple[int, float], ...]
+    noun: str
+    has_limits: bool
+    chart: Markup
 
 
 def render_watch(report: WatchReport, service: Limits | None, model: Limits | None) -> str:
@@ -53,37 +29,21 @@ def render_watch(report: WatchReport, service: Limits | None, model: Limits | No
         service: The limits of the service's newest rate; None before there are enough looks.
         model: Those of the tuned model's.
     """
+    parts = (
+        ("The service", "service", service),
+        ("The tuned model", "model", model),
+    )
     return render_page(
         _TEMPLATE,
         report=report,
         newest=report.looks[-1],
-        charts=(
-            _chart("The service", "eval", report.looks, service),
-            _chart("The tuned model", "", report.looks, model),
-        ),
-        geometry={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
+        watched=[
+            Watched(
+                title,
+                noun,
+                limits is not None,
+                draw_control_chart(title, report.looks, limits, is_service=noun == "service"),
+            )
+            for title, noun, limits in parts
+        ],
     )
-
-
-def _chart(title: str, kind: str, looks: Sequence[WatchLook], limits: Limits | None) -> Chart:
-    rates = [look.service if kind else look.model for look in looks]
-    step = (WIDTH - LEFT - RIGHT) / max(1, len(looks) - 1)
-    dots = tuple(
-        Dot(
-            round(LEFT + number * step, 1),
-            _y(rate.percent),
-            f"{look.time}: {rate.covered} of {rate.total}",
-        )
-        for number, (look, rate) in enumerate(zip(looks, rates, strict=True))
-    )
-    same = same_service(looks) if kind else same_model(looks)
-    begins = next(dot.x for dot, look in zip(dots, looks, strict=True) if look is same[0])
-    band = None if limits is None else (_y(100 * limits[2]), _y(100 * limits[0]))
-    center = None if limits is None else _y(100 * limits[1])
-    return Chart(
-        title, kind, dots, begins, band, center, tuple((tick, _y(tick)) for tick in _TICKS)
-    )
-
-
-def _y(percent: float) -> float:
-    return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - percent / 100), 1)

@@ -7,30 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import google.auth.exceptions
-from google.api_core.exceptions import (
-    GoogleAPIError,
-    NotFound,
-    PreconditionFailed,
-    RetryError,
-    ServerError,
-    TooManyRequests,
-)
+from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
-from requests import ConnectionError as NoConnectionError
-from requests import RequestException, Timeout
 
-from core.errors import OutageError, UserError
-from service_llm.journal.segments import GCS, SUFFIX, FolderSegments, new_name
+from core.bucket_uri import split_uri
+from service_llm.cloud_storage import explained_errors, open_storage
+from service_llm.journal.segments import SUFFIX, FolderSegments, new_name
 
-_OUTAGES = (
-    google.auth.exceptions.TransportError,
-    NoConnectionError,
-    RetryError,
-    ServerError,
-    Timeout,
-    TooManyRequests,
-)
 _DOWNLOADS = 8  # at once: a journal of many small objects is read at every start
 
 
@@ -44,9 +27,9 @@ class BucketSegments:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        bucket, _, prefix = uri.removeprefix(GCS).partition("/")
+        bucket, prefix = split_uri(uri)
         with self._explained():
-            self._bucket = storage.Client().bucket(bucket)
+            self._bucket = open_storage().bucket(bucket)
         self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
         self._mirror = Path(tempfile.mkdtemp(prefix="journal-"))
         self._local = FolderSegments(self._mirror / "new")
@@ -102,21 +85,5 @@ class BucketSegments:
         blob.download_to_filename(str(path))
         return path
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except _OUTAGES as error:
-            raise OutageError(
-                f"The journal at {self._uri} cannot be reached now ({error}). Check the network, "
-                "and run the same command again."
-            ) from error
-        except (
-            GoogleAPIError,
-            google.auth.exceptions.GoogleAuthError,
-            RequestException,
-        ) as error:
-            raise UserError(
-                f"The journal at {self._uri} cannot be used ({error}). Check that the bucket "
-                "exists, and that the account has the role Storage Object User on it."
-            ) from error
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained_errors(f"The journal at {self._uri}")

@@ -18,6 +18,7 @@ from typing import Annotated
 import pydantic
 
 from core.errors import UserError
+from core.progress import spending
 from core.usage import Usage
 from service_llm.journal.open_segments import open_segments
 from service_llm.journal.segments import Segments
@@ -78,6 +79,7 @@ class Entry:
         cost_usd: What it cost; None where the price is unknown.
         at: When it was written, in seconds since 1970.
         kind: See `request_kind`; empty where it is unknown.
+        source: The item of a batch job that it is of, which may be read twice; else empty.
     """
 
     key: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
@@ -91,6 +93,7 @@ class Entry:
         default_factory=lambda: round(time.time(), 3)
     )
     kind: str = ""
+    source: str = ""
 
     @property
     def usage(self) -> Usage:
@@ -130,6 +133,7 @@ class Journal:
         self._spent_usd = 0.0
         self._versions: dict[str, str] = {}
         self._kinds: set[str] = set()
+        self._sources: set[str] = set()
         self._earlier: collections.defaultdict[str, list[float]] = collections.defaultdict(list)
         self._lock = threading.Lock()
         self._waiting: list[tuple[Entry, Future[None]]] = []
@@ -137,6 +141,8 @@ class Journal:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         for path in self._segments.paths():
             self._load(path)
+        if self._spent_usd:
+            self._report_spending()
 
     def answer(self, key: str) -> Reply | None:
         """Return the reply in the journal for a request; None where there is no usable one."""
@@ -170,6 +176,11 @@ class Journal:
         """Whether a request of a kind was ever answered; see `request_kind`."""
         with self._lock:
             return kind in self._kinds
+
+    def has_source(self, source: str) -> bool:
+        """Whether the reply to an item of a batch job was written; see `Entry`."""
+        with self._lock:
+            return source in self._sources
 
     def earlier(self, service: str) -> list[float]:
         """When a service's replies of the last 24 hours were written before this journal opened.
@@ -257,6 +268,11 @@ class Journal:
                 self._note(entry, path, offset)
             offset += len(line)
             future.set_result(None)
+        if any(entry.cost_usd is not None for entry, _ in batch):
+            self._report_spending()
+
+    def _report_spending(self) -> None:
+        spending.debug("spent so far", extra={"spent_usd": self.spent_usd()})
 
     def _compare_version(self, entry: Entry) -> None:
         """Tell when a provider has moved a name to another model."""
@@ -274,6 +290,8 @@ class Journal:
             self._versions[entry.service] = entry.reply.model_version
         if entry.kind:
             self._kinds.add(entry.kind)
+        if entry.source:
+            self._sources.add(entry.source)
         self._usage[entry.component, entry.round] += entry.usage
         self._spent_usd += entry.cost_usd or 0.0
         if entry.error is None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from core.bucket_uri import GCS
 from core.errors import UserError
-from service_llm.journal.segments import GCS, FolderSegments, Segments
+from service_llm.journal.segments import FolderSegments, Segments
 
 
 def open_segments(uri: str) -> Segments:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import UserError
+from core.whole_file import name_once
 
 SUFFIX = ".jsonl"
-GCS = "gs://"
 
 
 class Segments(Protocol):
@@ -100,8 +100,7 @@ class FolderSegments:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                with contextlib.suppress(FileExistsError):
-                    os.link(fresh, path)
+                name_once(fresh, path)
             finally:
                 fresh.unlink(missing_ok=True)
             self._sync_folder()

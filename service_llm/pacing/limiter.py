@@ -26,7 +26,7 @@ class Limiter:
 
     Permits are handed out evenly spaced, so that the quota holds in every window of a minute
     however the service counts. The rate falls when the service reports a quota error and rises
-    afterwards, and so does the number of requests under way when the service is overloaded.
+    afterwards, and so does the number of requests in flight when the service is overloaded.
 
     The first request goes out alone. Its reply shows that key and settings are right before more
     is sent, how many tokens requests take, and when the service began to count: a first request
@@ -81,11 +81,11 @@ class Limiter:
 
     @property
     def concurrency(self) -> int:
-        """Requests that may be under way now."""
+        """Requests that may be in flight now."""
         return self._concurrency.window if self._successes else self._first_room
 
     def let_a_second_show(self) -> None:
-        """Let another request go out beside the first, which fails again and again."""
+        """Let another request go out in parallel to the first, which keeps failing."""
         self._first_room = 2
 
     @property
@@ -109,14 +109,14 @@ class Limiter:
             return self._tokens.expected(prompt_characters, max_output_tokens)
 
     def try_acquire(self, tokens: int) -> float:
-        """Take a permit; `ended` gives back its place among the requests under way.
+        """Take a permit; `ended` gives back its place among the requests in flight.
 
         Args:
             tokens: The request's expected tokens.
 
         Returns:
             0 when the permit is taken; else the seconds after which to try again, infinite while
-            as many requests are under way as may be.
+            as many requests are in flight as may be.
 
         Raises:
             QuotaError: The day's requests are used up.
@@ -124,7 +124,7 @@ class Limiter:
         with self._lock:
             now = self._clock()
             self._check_day(now)
-            if self._concurrency.under_way >= self.concurrency:
+            if self._concurrency.in_flight >= self.concurrency:
                 return math.inf
             ready = max(self._slot, self._tokens.ready_at(now, tokens), self._rate.paused_until)
             if now < ready:
@@ -176,7 +176,7 @@ class Limiter:
             if self._successes == 0:  # the service may have counted it only now
                 self._slot = now + _MINUTE / self._rate.per_minute
             self._successes += 1
-            self._concurrency.succeeded()
+            self._concurrency.succeeded(now, sent_at)
             self._rate.accepted(now, sent_at)
 
     def quota_exceeded(self, sent_at: float, wait_seconds: float | None) -> None:
@@ -189,10 +189,14 @@ class Limiter:
         with self._lock:
             self._rate.refused(self._clock(), sent_at, wait_seconds)
 
-    def overloaded(self) -> None:
-        """Note that the service failed or did not answer in time; to be called before `ended`."""
+    def overloaded(self, *, is_outage: bool = False) -> None:
+        """Note that the service failed or did not answer in time; to be called before `ended`.
+
+        Args:
+            is_outage: Whether it refuses requests, or cannot be reached.
+        """
         with self._lock:
-            self._concurrency.failed()
+            self._concurrency.failed(self._clock(), is_outage=is_outage)
 
     def now(self) -> float:
         """Return the limiter's clock."""
@@ -204,8 +208,8 @@ class Limiter:
         if self._per_day is not None and len(self._sent) >= self._per_day:
             minutes = math.ceil((self._sent[-self._per_day] + _DAY - now) / _MINUTE)
             raise QuotaError(
-                f"All {self._per_day} requests of the day (requests_per_day) are used; the next "
-                f"may be sent in {minutes // 60} h {minutes % 60} min."
+                f"The daily limit of {self._per_day} requests (requests_per_day) is used up; the "
+                f"next may be sent in {minutes // 60} h {minutes % 60} min."
             )
 
 

@@ -48,7 +48,10 @@ class Persistence:
                     raise error.final(failures, waited) from error
                 doubled = min(settings.retry_seconds * 2 ** (failures - 1), _LONGEST_RETRY_SECONDS)
                 seconds = max(doubled, error.wait_seconds or 0.0)
-                progress.info("%s; trying again in %.0f s", error, seconds)
+                progress.info(
+                    "%s; no answer for %.0f s, trying again in %.0f s, until %.0f s have passed",
+                    *(error, waited, seconds, settings.give_up_after_seconds),
+                )
                 self._wait(seconds)
                 waited += seconds
             else:

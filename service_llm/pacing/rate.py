@@ -13,7 +13,7 @@ _LONGEST_PROBE_WAIT = 600.0
 # One that does not comes from capacity that is shared with others (Vertex AI): it may be over at
 # any moment, so the rate comes back within a minute, slower where refusals go on.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-_LEAST_SHARE = 0.3  # of the configured rate, however often it is lowered
+_MIN_SHARE = 0.3  # of the configured rate, however often it is lowered
 _MANY_REFUSED = 0.2  # of the requests of the last minute
 _SLOWEST = 1 / 16
 
@@ -24,7 +24,7 @@ class Rate:
     It falls once for each outage (additive increase, multiplicative decrease: Chiu and Jain 1989):
     what was on its way is of the same outage, and so is every refusal until a request is answered.
     An outage in which some are answered all the time counts as another one each minute, so that the
-    rate settles below what the service refuses.
+    rate settles below what the service refuses (docs/decisions/0025).
 
     Args:
         limit: The rate to return to.
@@ -125,7 +125,7 @@ class Rate:
         count = len(self._accepted) + len(self._refused)
         often = now - self._last_cut < 2 * _MINUTE and len(self._refused) > _MANY_REFUSED * count
         self._recovery = max(_SLOWEST, self._recovery / 2) if often else 1.0
-        least = min(self.per_minute, _LEAST_SHARE * self._limit)
+        least = min(self.per_minute, _MIN_SHARE * self._limit)
         self.per_minute = max(_CUT * self.per_minute, least)
         self._raised_at = self._refused_until
         self._last_cut = now

@@ -23,11 +23,26 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if _SECONDS.fullmatch(value):
         return float(value)
     try:
-        then = email.utils.parsedate_to_datetime(value)
-        now = datetime.datetime.now(then.tzinfo or datetime.UTC)
-        return max(0.0, math.ceil((then.replace(tzinfo=now.tzinfo) - now).total_seconds()))
+        then, now = _time(value), _now(headers)
+        return max(0.0, math.ceil((then - now).total_seconds()))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _now(headers: Mapping[str, str]) -> datetime.datetime:
+    """Return the time of the clock that a date is of: the server's, where it says it.
+
+    This machine's may be days off: a pause of seconds would be one of days, which ends a run.
+    """
+    try:
+        return _time(headers.get("Date", ""))
+    except (ValueError, TypeError, OverflowError):
+        return datetime.datetime.now(datetime.UTC)
+
+
+def _time(text: str) -> datetime.datetime:
+    found = email.utils.parsedate_to_datetime(text.strip())
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def retry_info(body: object) -> float | None:

@@ -7,7 +7,7 @@ from core.example_budget import CHARACTERS_PER_TOKEN
 
 _MINUTE = 60.0
 _WINDOW_SECONDS = 61.5  # a minute, and how much later than others a request may arrive
-_DEVIATIONS = 2.0  # above what is expected of all requests under way together
+_DEVIATIONS = 2.0  # above what is expected of all requests in flight together
 _AVERAGED = 100  # replies; what older ones tell fades away
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -17,7 +17,7 @@ class TokenQuota:
 
     Requests are spaced by the tokens that they are expected to take, and corrected by those that
     they took. Beyond that the sum over the last minute stays below the limit, with room for how far
-    those under way may be off.
+    those in flight may be off.
 
     Args:
         per_minute: The limit; None for none.
@@ -101,7 +101,7 @@ class TokenQuota:
         self._open_sum -= expected
 
     def _doubt(self) -> float:
-        """How far all requests under way together may be off: by chance, and by the average."""
+        """How far all requests in flight together may be off: by chance, and by the average."""
         count = self._open + 1
         by_average = count * count / max(1, min(self._replies, _AVERAGED))
         return _DEVIATIONS * math.sqrt((count + by_average) * self._output_variance)

@@ -7,13 +7,13 @@ https://github.com/decolua/9router/issues/3492, https://github.com/gumieri/nenya
 
 import json
 import re
+from collections.abc import Callable
 
 from service_llm.errors import KEPT, BadRequestError, TransientError
-from service_llm.providers.markup import is_page, words_of_page
-from service_llm.providers.refusals import Refusal, error_in_reply
-from service_llm.secrets import without
+from service_llm.markup import is_page, words_of_page
+from service_llm.refusals import Refusal, error_in_reply
 
-_MOST_CHARACTERS = 200  # of what is shown
+_MAX_CHARACTERS = 200  # of what is shown
 _EVENT = re.compile(r"(?:data|event|id|retry)?:")
 # https://github.com/bionic-gpt/bionic-gpt/issues/627
 _STATED = re.compile(r"\b(?:status|code|error|http)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
@@ -21,7 +21,7 @@ _DATA = re.compile(r"^data:(.*)$", re.MULTILINE)
 
 
 def parse_body(
-    content: str | bytes, model: str, *, wrong_path: str, key: str | None = None
+    content: str | bytes, model: str, *, wrong_path: str, shown: Callable[[str], str] = str
 ) -> object:
     """Return the JSON of a response, or the error that stands in another text.
 
@@ -29,7 +29,7 @@ def parse_body(
         content: Of the response.
         model: Who was asked.
         wrong_path: What to do where nothing is served at the path.
-        key: What must not be shown.
+        shown: Takes out of a text what must not be shown.
 
     Raises:
         BadRequestError: It is a stream of events without an error.
@@ -39,7 +39,7 @@ def parse_body(
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        text = without(key, _text_of(content))
+        text = shown(_text_of(content))
     if page := error_of_page(text, model, wrong_path):
         raise page
     if _is_stream(text.strip()):
@@ -71,9 +71,11 @@ def error_of_page(content: str | bytes, model: str, wrong_path: str) -> Transien
     )
 
 
-def with_words_of(body: object, error: TransientError, key: str | None) -> TransientError:
+def with_words_of(
+    body: object, error: TransientError, shown: Callable[[str], str]
+) -> TransientError:
     """Return an error about a body of status 200 that is no reply, with what the body says."""
-    words = without(key, Refusal(200, body).words)
+    words = shown(Refusal(200, body).words)
     return TransientError(f"{error} It says: {words}") if words else error
 
 
@@ -96,4 +98,4 @@ def _text_of(content: str | bytes) -> str:
 
 
 def _shortened(text: str) -> str:
-    return " ".join(text.split())[:_MOST_CHARACTERS]
+    return " ".join(text.split())[:_MAX_CHARACTERS]

@@ -53,7 +53,7 @@ class GeminiEmbeddings:
         try:
             return read_gemini_embedding(_BODY.get(), self._model)
         except TransientError as error:
-            raise with_words_of(_BODY.get(), error, self._client.key) from None
+            raise with_words_of(_BODY.get(), error, self._client.shown) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -82,7 +82,7 @@ class OpenAIEmbeddings:
         try:
             return read_openai_embedding(body, model)
         except TransientError as error:
-            raise with_words_of(body, error, self._client.key) from None
+            raise with_words_of(body, error, self._client.shown) from None
 
     async def close(self) -> None:
         """Close the connections."""

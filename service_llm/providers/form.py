@@ -1,4 +1,4 @@
-"""Tells a model the form of its reply in the prompt, where no schema can go beside it."""
+"""Describes the form of a reply in the prompt, where no schema can accompany it."""
 
 import functools
 import json

@@ -11,27 +11,22 @@ from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 
+from core.secret_text import without
 from service_llm.errors import TransientError
+from service_llm.google_sign_in import SignIn, translated_sign_in
 from service_llm.providers.bodies import error_of_page, parse_body, with_words_of
 from service_llm.providers.gemini_parameters import GeminiParameters
-from service_llm.providers.google_sign_in import SignIn, translated_sign_in
-from service_llm.providers.proxies import proxy_for
+from service_llm.providers.google_addresses import url_of
 from service_llm.providers.refusal_meaning import error_of
-from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.providers.replies import read_gemini
 from service_llm.providers.transport import PooledTransport, is_cut
-from service_llm.secrets import api_key, without
+from service_llm.proxies import proxy_for
+from service_llm.refusals import Refusal, error_in_reply
+from service_llm.secrets import api_key
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
 
-_STUDIO_URL = "https://generativelanguage.googleapis.com"
 _STUDIO_VERSION, _VERTEX_VERSION = "v1beta", "v1beta1"
-_VERTEX_URLS = {  # https://docs.cloud.google.com/vertex-ai/generative-ai/docs/learn/locations
-    "global": "https://aiplatform.googleapis.com",
-    "us": "https://aiplatform.us.rep.googleapis.com",
-    "eu": "https://aiplatform.eu.rep.googleapis.com",
-}
-_VERTEX_REGION_URL = "https://{}-aiplatform.googleapis.com"
 _NO_KEY = "none"  # the client insists on a key; a local server ignores it
 _UNAUTHENTICATED = 401
 _SIGN_IN = (
@@ -50,10 +45,10 @@ class GeminiClient:
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._settings = settings
-        self.key = None if settings.vertex_project else api_key(settings)
+        self._key = None if settings.vertex_project else api_key(settings)
         self._sign_in = SignIn() if settings.vertex_project else None
-        self.parameters = GeminiParameters(settings)
-        url = settings.resolved_base_url() or _own_url(settings)
+        self.parameters = GeminiParameters(settings, self.shown)
+        url = url_of(settings)
         # Clients of our own: what the environment says of proxies is read by one rule, aiohttp is
         # not taken where it happens to be installed, and no redirect is followed.
         self._http = httpx.Client(
@@ -67,6 +62,15 @@ class GeminiClient:
             timeout=settings.timeout_seconds,
         )
         self.api = self._open(url)
+
+    @property
+    def credentials(self) -> Any:
+        """The default credentials; None where a key is used."""
+        return self._sign_in.credentials if self._sign_in else None
+
+    def shown(self, text: str) -> str:
+        """Return a text that may quote the key or a token without it."""
+        return self._sign_in.shown(text) if self._sign_in else without(self._key, text)
 
     def config(self, request: Request) -> genai_types.GenerateContentConfig:
         """Return a request's parameters; the response comes as it was sent."""
@@ -85,7 +89,7 @@ class GeminiClient:
         return self._read(response.sdk_http_response.body or "")
 
     def _read(self, content: str | bytes) -> object:
-        body = parse_body(content, self._settings.model, wrong_path=_WRONG_PATH, key=self.key)
+        body = parse_body(content, self._settings.model, wrong_path=_WRONG_PATH, shown=self.shown)
         if refusal := error_in_reply(body):
             raise self.translated(refusal)
         if self._sign_in is not None:
@@ -116,18 +120,19 @@ class GeminiClient:
         def hook(response: httpx.Response) -> None:
             if response.status_code == httpx.codes.OK:
                 response.read()
-                text = without(self.key, response.text)
-                page = error_of_page(text, self._settings.model, _WRONG_PATH)
+                page = error_of_page(self.shown(response.text), self._settings.model, _WRONG_PATH)
                 if page is not None:
                     raise page
                 check(response)
+                if self._sign_in is not None:
+                    self._sign_in.served()
 
         self._http.event_hooks["response"].append(hook)
 
     def translated(self, refusal: Refusal) -> Exception:
         """Return the error of this package that a service's error means; its text holds no key."""
         said = f"{refusal.status} {refusal.text or 'no reason given'}"
-        message = without(self.key, f"{self._settings.model}: {said}")
+        message = self.shown(f"{self._settings.model}: {said}")
         return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=_WRONG_PATH)
 
     @contextlib.contextmanager
@@ -143,13 +148,14 @@ class GeminiClient:
         try:
             yield
         except genai_errors.APIError as error:
-            refusal = _refusal(error)
+            refusal = refusal_of(error)
             sign_in = self._sign_in if refusal.status == _UNAUTHENTICATED else None
             if sign_in is not None and sign_in.renews(token):
                 message = f"{model}: the access token has expired and is renewed."
                 raise TransientError(message, is_adapted=True) from None
             if request and self.parameters.learn(refusal, request, sent):
-                raise TransientError(f"{model}: {refusal.text}", is_adapted=True) from None
+                said = self.shown(f"{model}: {refusal.text}")
+                raise TransientError(said, is_adapted=True) from None
             raise self.translated(refusal) from None  # its text may hold the key
         except google.auth.exceptions.GoogleAuthError as error:
             raise translated_sign_in(error) from error
@@ -190,13 +196,13 @@ class GeminiClient:
             httpx_async_client=self._async_http,
         )
         if not settings.vertex_project:
-            key = self.key or _NO_KEY
+            key = self._key or _NO_KEY
             return genai.Client(vertexai=False, api_key=key, http_options=options)
         return genai.Client(
             vertexai=True,
             project=settings.vertex_project,
             location=settings.vertex_location,
-            credentials=self._sign_in.credentials if self._sign_in else None,
+            credentials=self.credentials,
             http_options=options,
         )
 
@@ -225,24 +231,22 @@ class Gemini:
         try:
             return read_gemini(body, self._model)
         except TransientError as error:
-            raise with_words_of(body, error, self._client.key) from None
+            raise with_words_of(body, error, self._client.shown) from None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
 
-def _own_url(settings: ServiceLLMSettings) -> str:
-    """Said in full, or the client would take it from GOOGLE_GEMINI_BASE_URL and such."""
-    if not settings.vertex_project:
-        return _STUDIO_URL
-    location = settings.vertex_location
-    return _VERTEX_URLS.get(location, _VERTEX_REGION_URL.format(location))
-
-
-def _refusal(error: genai_errors.APIError) -> Refusal:
-    headers = getattr(error.response, "headers", None) or {}
+def refusal_of(error: genai_errors.APIError) -> Refusal:
+    """Return what a service sent as an error."""
+    response = error.response
+    headers = getattr(response, "headers", None) or {}
     body = error.details
+    # google-genai's own frame around a body that is no JSON.
+    text = getattr(response, "text", None)
+    if isinstance(body, dict) and set(body) == {"message", "status"} and body["message"] == text:
+        body = text
     if isinstance(body, str):
         with contextlib.suppress(ValueError, RecursionError):
             body = json.loads(body)

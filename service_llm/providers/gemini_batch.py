@@ -1,117 +1,107 @@
-"""The Gemini Batch API of Google AI Studio, with requests and replies in files, by key.
+"""Gemini's batch jobs, with requests and replies in files, by key.
 
 Requests that are sent inline come back without their metadata, and not in their order
 (https://github.com/googleapis/python-genai/issues/1886 and 1909), so nothing tells which reply is
 whose. In files every line has its key.
-
-Source: https://ai.google.dev/gemini-api/docs/batch-api
 """
 
 import collections
 import contextlib
-import io
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pydantic
 from google.genai import errors as genai_errors
 
-from service_llm.batch_jobs import BatchReply, JobLostError
-from service_llm.errors import (
-    AuthenticationError,
-    CreditError,
-    NotAcceptedError,
-    QuotaError,
-    TransientError,
-)
-from service_llm.providers.gemini import GeminiClient
-from service_llm.providers.refusals import Refusal, error_in_reply
-from service_llm.providers.replies import read_gemini
-from service_llm.providers.statuses import status_named
-from service_llm.secrets import without
+from service_llm.batch_jobs import BatchReply, JobLostError, Unended
+from service_llm.errors import TransientError
+from service_llm.markup import is_page
+from service_llm.providers.batch_files import BatchFiles, StudioFiles, fields
+from service_llm.providers.batch_replies import ReplyLines, Sent, refusal_by
+from service_llm.providers.gemini import GeminiClient, refusal_of
+from service_llm.refusals import Refusal, error_in_reply
 from service_llm.settings import ServiceLLMSettings
+from service_llm.statuses import status_named
 from service_llm.types import Request
 
-_NOT_FOUND = 404
-_GONE = {403, 404, 410}  # of a file: https://github.com/googleapis/python-genai/issues/1218
-_LOST = {"FAILED", "CANCELLED", "EXPIRED"}
+_FORBIDDEN, _NOT_FOUND = 403, 404
+_GONE = {404, 410}
+# Instead of 404: https://github.com/googleapis/python-genai/issues/1218
+_MAY_BE_GONE = "may not exist"
+_IN_PROGRESS = {"QUEUED", "PENDING", "RUNNING", "CANCELLING", "UPDATING"}
+_ENDED_EARLY = {"FAILED", "CANCELLED", "EXPIRED"}
 _ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED"}
-_FILE_TYPE = "application/jsonl"
-_SERVER_ERROR = 500
-_MAY_PASS = {408, 429, *range(_SERVER_ERROR, 600)}
-_MOST_DOWNLOADS = 10  # of a file in which no reply can be read: some four minutes
-_WELL = {"", "OK", "SUCCEEDED"}
-
-
-class _Sent(NamedTuple):
-    """A request of a job of this process, and its `generationConfig` without the schema."""
-
-    request: Request
-    config: Mapping[str, Any]
+_MAY_PASS = {408, 429, *range(500, 600)}
+_MAX_DOWNLOADS = 10  # of a file in which no reply can be read: some four minutes
+_CHECKED = "understudy-check"  # the name of a job that there never is
 
 
 class GeminiBatches:
-    """Batch jobs of the Gemini API; see `BatchProvider`."""
+    """Batch jobs of Google AI Studio or of Vertex AI; see `BatchProvider`."""
 
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._model = settings.model
         self._client = GeminiClient(settings)
-        self._sent: dict[str, dict[str, _Sent]] = {}  # by job and key
+        self._files = _open_files(self._client, settings)
+        self._read = ReplyLines(self._client, settings.model)
+        # By job and key; by the display name until the job is known.
+        self._sent: dict[str, dict[str, Sent]] = {}
         self._unreadable: collections.Counter[str] = collections.Counter()
         self._operation: Mapping[str, Any] = {}  # that the latest response told of
         self._client.check_every_call(self._check)
 
+    def check(self) -> None:
+        """Find what a job would fail at, as far as that costs nothing.
+
+        Raises:
+            UserError: The bucket or the jobs of the project cannot be used.
+            TransientError: Not now.
+        """
+        self._files.check()
+        self.find(_CHECKED)
+
     def submit(self, requests: Mapping[str, Request], name: str) -> str:
         """Start a job; returns its resource name."""
-        sent: dict[str, _Sent] = {}
+        sent: dict[str, Sent] = {}
+        self._sent[name] = sent
         lines = (self._line(key, request, sent) for key, request in requests.items())
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-        content = io.BytesIO(text.encode())
         with self._client.translated_errors():
-            file = self._client.api.files.upload(
-                file=content, config={"display_name": name, "mime_type": _FILE_TYPE}
-            )
-            if not file.name:
-                raise TransientError(f"{self._model}: the upload of a batch brought no file.")
-            job = self._client.api.batches.create(
-                model=self._model, src=file.name, config={"display_name": name}
-            )
+            job = self._files.create(text, name)
         if not job.name:
             raise TransientError(f"{self._model}: the service named no batch job.")
-        self._sent[job.name] = sent
+        self._sent[job.name] = self._sent.pop(name)
         return job.name
 
     def find(self, name: str) -> str | None:
         """Return the resource name of the job with this display name."""
         with self._client.translated_errors():
-            for job in self._client.api.batches.list():
+            for job in self._client.api.batches.list(config=self._files.jobs_named(name)):
                 if job.display_name == name and job.name:
+                    self._sent.setdefault(job.name, self._sent.pop(name, {}))
                     return job.name
         return None
 
-    def replies(self, job: str) -> list[BatchReply] | None:
+    def replies(self, job: str) -> list[BatchReply] | Unended:
         """Return the replies of a job that has ended."""
         sent = self._sent.get(job, {})
         with self._client.translated_errors():
-            operation = self._operation_of(job)
-            metadata = _fields(operation.get("metadata"))
-            state = str(metadata.get("state") or "").rpartition("STATE_")[2]
-            if state in _LOST:
-                return self._refused_as_a_whole(state, operation.get("error"), sent)
-            if state not in _ENDED:
-                return None
-            output = _fields(metadata.get("output") or operation.get("response"))
-            if file := output.get("responsesFile"):
-                replies = [self._reply(line, sent) for line in self._lines(job, str(file))]
+            named, error, output = self._files.outcome(self._operation_of(job))
+            state = named.rpartition("STATE_")[2]
+            if state in _ENDED_EARLY:
+                replies = self._left_by(job, state, error, output, sent)
+            elif state in _ENDED:
+                replies = self._replies(job, output, sent)
             else:
-                # Of an earlier version's job that was sent inline, or of a small one.
-                # https://github.com/maximhq/bifrost/issues/3951
-                inline = _fields(output.get("inlinedResponses")).get("inlinedResponses") or []
-                replies = [self._reply(_keyed(_fields(item)), sent) for item in inline]
+                return Unended(state, state in _IN_PROGRESS)
         self._sent.pop(job, None)
         return replies
+
+    def learn(self, request: Request, refusal: Refusal) -> None:
+        """Learn what a request of an earlier process was refused for."""
+        self._client.parameters.learn(refusal, request, self._client.parameters.of(request))
 
     def close(self) -> None:
         """Close the connections."""
@@ -127,11 +117,13 @@ class GeminiBatches:
             with contextlib.suppress(pydantic.ValidationError):
                 self._client.api.batches.get(name=job)
         except genai_errors.APIError as error:
-            if error.code == _NOT_FOUND:
+            if error.code == _NOT_FOUND and not _is_of_another_server(refusal_of(error)):
                 raise JobLostError("the service does not know it any more") from error
             raise
         if not self._operation:
-            raise TransientError(f"{self._model}: the service told nothing of the batch job {job}.")
+            raise TransientError(
+                f"{self._model}: the service returned nothing about the batch job {job}."
+            )
         return self._operation
 
     def _check(self, response: httpx.Response) -> None:
@@ -144,7 +136,7 @@ class GeminiBatches:
             body = json.loads(response.content)
         except (ValueError, RecursionError):
             return
-        if {"name", "key"} & set(_fields(body)):
+        if {"name", "key"} & set(fields(body)):
             self._operation = body
         elif refusal := error_in_reply(body):
             is_file = response.request.url.path.endswith(":download")
@@ -152,82 +144,110 @@ class GeminiBatches:
                 return
             raise genai_errors.APIError(refusal.status, refusal.body, response)
 
-    def _refused_as_a_whole(
-        self, state: str, error: object, sent: Mapping[str, _Sent]
+    def _left_by(
+        self,
+        job: str,
+        state: str,
+        error: object,
+        output: Mapping[str, object],
+        sent: Mapping[str, Sent],
     ) -> list[BatchReply]:
-        """Return the failures of all requests of a job, if they are worth sending again.
+        """Return what a job brought before it ended early, which was paid for, and all the rest.
+
+        Source: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage
 
         Raises:
-            JobLostError: They are not.
+            JobLostError: It returned nothing, and sent again it would end in the same way.
         """
-        failed = [self._failed(key, error, one) for key, one in sent.items()]
-        if any(item.is_adapted for item in failed):
-            return failed
-        reason = without(self._client.key, Refusal(_SERVER_ERROR, error).text)
-        raise JobLostError(f"it ended as {state}" + (f" ({reason})" if reason else ""))
+        replies: list[BatchReply] = []
+        with contextlib.suppress(JobLostError):
+            replies = self._replies(job, output, sent)
+        keys = {item.key for item in replies}
+        failed = [
+            self._read.failed(key, error, one) for key, one in sent.items() if key not in keys
+        ]
+        refusal = refusal_by(error)
+        said = f"ended as {state}"
+        if error:
+            said += f" ({self._client.shown(refusal.text)})"
+        is_of_use = any(item.reply or item.is_permanent or item.is_adapted for item in replies)
+        if not is_of_use and not any(item.is_adapted for item in failed):
+            raise JobLostError(f"it {said}", refusal)
+        # The job's error is not the fault of a request that it never came to.
+        reason = f"Its batch job {said}."
+        return replies + [
+            item if item.is_adapted else BatchReply(item.key, None, reason) for item in failed
+        ]
 
-    def _line(self, key: str, request: Request, sent: dict[str, _Sent]) -> dict[str, object]:
+    def _line(self, key: str, request: Request, sent: dict[str, Sent]) -> Mapping[str, object]:
         config = self._client.parameters.of(request)
         prompt = self._client.parameters.prompt_of(request)
-        sent[key] = _Sent(request, {n: None if "Schema" in n else v for n, v in config.items()})
+        sent[key] = Sent(request, {n: None if "Schema" in n else v for n, v in config.items()})
         body: dict[str, object] = {
             "contents": [{"role": "user", "parts": [{"text": prompt}]}],
             "generationConfig": config,
         }
         if request.system:
             body["systemInstruction"] = {"parts": [{"text": request.system}]}
-        return {"key": key, "request": body}
+        return self._files.line(key, body)
+
+    def _replies(
+        self, job: str, output: Mapping[str, object], sent: Mapping[str, Sent]
+    ) -> list[BatchReply]:
+        """Return the replies of a job's output."""
+        if file := output.get("responsesFile"):
+            return [self._read.read(line, sent) for line in self._lines(job, str(file))]
+        # Of an earlier version's job that was sent inline, or of a small one.
+        # https://github.com/maximhq/bifrost/issues/3951
+        inline = fields(output.get("inlinedResponses")).get("inlinedResponses") or []
+        return [self._read.read(_keyed(fields(item)), sent) for item in inline]
 
     def _lines(self, job: str, file: str) -> list[Mapping[str, Any]]:
         """Return the lines of a job's file of replies; one that cannot be read is empty.
 
         Raises:
-            JobLostError: It is gone, or was something else each time it was asked for.
+            JobLostError: The file is gone, or is not JSON whenever it is read.
+            TransientError: It cannot be read now.
         """
         try:
-            content = self._client.api.files.download(file=file).strip()
-            lines = [_object(line) for line in content.split(b"\n") if line.strip()]
-            if any(lines) or not lines:
-                return lines
-            raise TransientError(f"{self._model}: a job's file of replies holds no JSON.")
+            content = self._files.download(file).strip()
         except genai_errors.APIError as error:
-            if error.code in _GONE:
+            if _is_gone(refusal_of(error)):
                 raise JobLostError(f"its file of replies is gone ({error.message})") from error
             raise
-        except TransientError as error:
-            self._unreadable[job] += 1
-            if self._unreadable[job] >= _MOST_DOWNLOADS:
-                raise JobLostError(f"its file of replies cannot be read ({error})") from error
-            raise
+        lines = [_object(line) for line in content.split(b"\n") if line.strip()]
+        if any(lines) or not lines:
+            return [self._files.keyed(line) for line in lines]
+        self._unreadable[job] += 1
+        if self._unreadable[job] >= _MAX_DOWNLOADS:
+            raise JobLostError("its file of replies cannot be read (it is not JSON)")
+        raise TransientError(f"{self._model}: a job's file of replies is not JSON.")
 
-    def _reply(self, item: Mapping[str, Any], sent: Mapping[str, _Sent]) -> BatchReply:
-        key, response = item.get("key"), item.get("response")
-        key = key if isinstance(key, str) else None
-        response = response if isinstance(response, dict) else {}
-        said = (item.get("error"), item.get("status"), response.get("error"))
-        error = next(filter(_is_failure, said), None)
-        if error is None and response:
-            try:
-                return BatchReply(key, read_gemini(response, self._model))
-            except TransientError as unreadable:
-                return BatchReply(key, None, str(unreadable))
-        return self._failed(key, _with_body(error), sent.get(key or ""))
 
-    def _failed(self, key: str | None, error: object, sent: _Sent | None) -> BatchReply:
-        status = status_named(error, has_rpc_codes=True) or _SERVER_ERROR
-        refusal = Refusal(status, error or "no reply and no error")
-        if sent and self._client.parameters.learn(refusal, *sent):
-            return BatchReply(key, None, refusal.text, is_adapted=True)
-        meant = self._client.translated(refusal)
-        words = meant.reason if isinstance(meant, NotAcceptedError) and meant.reason else str(meant)
-        if isinstance(meant, AuthenticationError | CreditError | QuotaError):
-            return BatchReply(key, None, words, is_permanent=True, ends_run=meant)
-        return BatchReply(key, None, words, not isinstance(meant, TransientError))
+def _open_files(client: GeminiClient, settings: ServiceLLMSettings) -> BatchFiles:
+    if not settings.vertex_project:
+        return StudioFiles(client, settings.model)
+    from service_llm.providers.bucket_files import BucketFiles
+
+    return BucketFiles(client, settings)
+
+
+def _is_of_another_server(refusal: Refusal) -> bool:
+    """Whether a proxy or a wrong address answered in the service's place."""
+    return refusal.is_wrong_path or is_page(refusal.body)
+
+
+def _is_gone(refusal: Refusal) -> bool:
+    """Whether a file does not exist any more; a key that is refused says nothing of that."""
+    is_gone = refusal.status in _GONE
+    if refusal.status == _FORBIDDEN:
+        is_gone = _MAY_BE_GONE in refusal.text
+    return is_gone and not _is_of_another_server(refusal)
 
 
 def _keyed(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an inline reply with its key in the place where a file has it."""
-    return {**item, "key": _fields(item.get("metadata")).get("key")}
+    return {**item, "key": fields(item.get("metadata")).get("key")}
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
@@ -235,26 +255,4 @@ def _object(line: bytes) -> Mapping[str, Any]:
         item = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return _fields(item)
-
-
-def _fields(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _is_failure(error: object) -> bool:
-    """Whether what stands where an error may stand is one: a status may say that all is well."""
-    if isinstance(error, dict):
-        return any(error.values())
-    return isinstance(error, str) and error.strip().upper() not in _WELL
-
-
-def _with_body(error: object) -> object:
-    """Return an error as JSON where it is a text that ends in it, as in Vertex AI's output."""
-    text, brace, rest = error.partition("{") if isinstance(error, str) else ("", "", "")
-    if brace:
-        with contextlib.suppress(ValueError, RecursionError):
-            body = json.loads(brace + rest)
-            is_named = status_named(body, has_rpc_codes=True) is not None
-            return body if is_named else {**body, "status": text.partition(":")[0].strip()}
-    return error
+    return fields(item)

@@ -2,14 +2,14 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from service_llm.providers.form import with_form
 from service_llm.providers.gemini_schema import schema_field
 from service_llm.providers.output_limit import OutputLimit
 from service_llm.providers.parameters import Parameters
-from service_llm.providers.refusals import Refusal
+from service_llm.refusals import Refusal
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 
@@ -35,14 +35,16 @@ class GeminiParameters:
 
     Args:
         settings: The service.
+        shown: Takes out of a text what must not be shown.
     """
 
-    def __init__(self, settings: ServiceLLMSettings) -> None:
+    def __init__(self, settings: ServiceLLMSettings, shown: Callable[[str], str] = str) -> None:
         self._settings = settings
         self._parameters = Parameters(
             settings.model,
             dict.fromkeys((_THINKING, _SEED, _TEMPERATURE, _TYPE, *_SCHEMAS), ()),
             _ALIASES,
+            shown=shown,
         )
         self._output_limit = OutputLimit(settings)
 
@@ -75,7 +77,7 @@ class GeminiParameters:
         return config
 
     def prompt_of(self, request: Request) -> str:
-        """Return a request's prompt, with the form of the reply where no schema goes beside it."""
+        """Return a request's prompt, with the form of the reply where no schema accompanies it."""
         if {_TYPE, schema_field(request.schema)[0]}.isdisjoint(self.refused):
             return request.prompt
         return with_form(request.prompt, request.schema)

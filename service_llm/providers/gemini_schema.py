@@ -98,7 +98,7 @@ def _alternatives(
 
 
 def _trimmed(schema: Any) -> Any:
-    """Return a JSON Schema with the properties that the API takes; beside a `$ref`, few."""
+    """Return a JSON Schema with the properties that the API takes; next to a `$ref`, few."""
     if not isinstance(schema, dict):
         return schema
     kept = _BESIDE_REF if "$ref" in schema else _JSON_SCHEMA

@@ -7,6 +7,7 @@ from typing import Any, cast
 import httpx
 import openai
 
+from core.secret_text import without
 from service_llm.addresses import path_advice
 from service_llm.errors import TransientError
 from service_llm.providers.bodies import parse_body, with_words_of
@@ -14,10 +15,11 @@ from service_llm.providers.form import with_form
 from service_llm.providers.output_limit import OutputLimit
 from service_llm.providers.parameters import Parameters
 from service_llm.providers.refusal_meaning import error_of
-from service_llm.providers.refusals import Refusal, error_in_reply
 from service_llm.providers.replies import read_openai
+from service_llm.providers.strict_schema import is_about_strict, strict_schema
 from service_llm.providers.transport import PooledTransport, is_cut
-from service_llm.secrets import api_key, without
+from service_llm.refusals import Refusal, error_in_reply
+from service_llm.secrets import api_key
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Reply, Request
 
@@ -27,12 +29,14 @@ _SIGN_IN = "Check the API key and what it is allowed to do."
 # What to send instead of a parameter that a model refuses, first to last: OpenAI's reasoning models
 # take no limit on the visible reply alone, and many servers know no schema.
 _SCHEMA, _OBJECT = "response_format", "response_format json_object"
+_STRICT = "strict"
 _SUBSTITUTES = {
     "max_tokens": ("max_completion_tokens",),
     "temperature": (),
     "seed": (),
     "reasoning_effort": (),
     _SCHEMA: (_OBJECT,),
+    _STRICT: (),
 }
 _ALIASES = {
     **dict.fromkeys(
@@ -55,11 +59,11 @@ class OpenAIClient:
 
     def __init__(self, settings: ServiceLLMSettings, endpoint: str) -> None:
         self.model = settings.model
-        self.key = api_key(settings)
+        self._key = api_key(settings)
         # Said in full, or the client would take them from OPENAI_BASE_URL, OPENAI_ORG_ID and such.
         self._base_url = settings.resolved_base_url() or DEFAULT_URL
         self.api = openai.AsyncOpenAI(
-            api_key=self.key or _NO_KEY,
+            api_key=self._key or _NO_KEY,
             base_url=self._base_url,
             timeout=settings.timeout_seconds,
             max_retries=0,  # the client's own retries would take no permit of the limiter
@@ -75,6 +79,10 @@ class OpenAIClient:
         self.api._custom_headers = {}
         self._wrong_path = path_advice(self._base_url, endpoint)
 
+    def shown(self, text: str) -> str:
+        """Return a text that may quote the key without it."""
+        return without(self._key, text)
+
     def body_of(self, response: Any) -> Any:
         """Return the JSON of a response whose status was 200.
 
@@ -82,7 +90,7 @@ class OpenAIClient:
             RefusalError: It holds an error all the same.
         """
         content = response.http_response.content
-        body = parse_body(content, self.model, wrong_path=self._wrong_path, key=self.key)
+        body = parse_body(content, self.model, wrong_path=self._wrong_path, shown=self.shown)
         if refusal := error_in_reply(body):
             raise RefusalError(refusal)
         return body
@@ -90,7 +98,7 @@ class OpenAIClient:
     def _translated(self, refusal: Refusal) -> Exception:
         """Return the error of this package that a service's error means; its text holds no key."""
         status = f"{refusal.status} " if refusal.status else ""
-        message = without(self.key, f"{self.model}: {status}{refusal.text or 'no reason given'}")
+        message = self.shown(f"{self.model}: {status}{refusal.text or 'no reason given'}")
         return error_of(refusal, message, sign_in=_SIGN_IN, wrong_path=self._wrong_path)
 
     @contextlib.contextmanager
@@ -103,11 +111,11 @@ class OpenAIClient:
         except openai.APITimeoutError:
             raise TransientError(f"{self.model} did not answer in time.") from None
         except openai.APIConnectionError as error:
-            message = without(self.key, f"{self.model} cannot be reached ({error.__cause__!r}).")
+            message = self.shown(f"{self.model} cannot be reached ({error.__cause__!r}).")
             cut = is_cut(error.__cause__)
             raise TransientError(message, is_unreachable=True, is_cut=cut) from None
         except openai.APIError as error:
-            raise TransientError(without(self.key, f"{self.model}: {error}")) from None
+            raise TransientError(self.shown(f"{self.model}: {error}")) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -140,7 +148,9 @@ class OpenAICompatible:
     def __init__(self, settings: ServiceLLMSettings) -> None:
         self._settings = settings
         self._client = OpenAIClient(settings, "/chat/completions")
-        self._parameters = Parameters(settings.model, _SUBSTITUTES, _ALIASES)
+        self._parameters = Parameters(
+            settings.model, _SUBSTITUTES, _ALIASES, shown=self._client.shown
+        )
         self._output_limit = OutputLimit(settings)
 
     @property
@@ -167,7 +177,7 @@ class OpenAICompatible:
         try:
             return read_openai(body, self._settings.model)
         except TransientError as error:
-            raise with_words_of(body, error, self._client.key) from None
+            raise with_words_of(body, error, self._client.shown) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -182,11 +192,15 @@ class OpenAICompatible:
     ) -> None:
         """Have the request sent again as the error says: with less output, or less parameters."""
         limit = sent.get("max_tokens")
-        if limit and self._output_limit.learn(refusal, request, parameters[limit]):
-            raise TransientError("The model replies with fewer tokens.", is_adapted=True)
-        learned = self._parameters.learn(refusal, sent)
-        if learned is not None:
-            raise TransientError(f"The model takes no {learned}.", is_adapted=True)
+        if _STRICT in sent and is_about_strict(refusal):
+            self._parameters.leave_out(_STRICT, refusal)
+        elif not (
+            (limit and self._output_limit.learn(refusal, request, parameters[limit]))
+            or self._parameters.learn(refusal, sent)
+        ):
+            return
+        said = self._client.shown(f"{self._settings.model}: {refusal.text}")
+        raise TransientError(said, is_adapted=True)
 
     def _sent(self, request: Request) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the parameters of a request, and by what name each of `_SUBSTITUTES` goes out."""
@@ -195,19 +209,24 @@ class OpenAICompatible:
             "temperature": request.temperature,
             "seed": request.index,
             _SCHEMA: None,
+            _STRICT: None,
         }
         if self._settings.thinking is not None:
             values["reasoning_effort"] = self._settings.thinking
         sent = {name: chosen for name in values if (chosen := self._parameters.choose(name))}
-        parameters = {chosen: values[name] for name, chosen in sent.items() if name != _SCHEMA}
+        if sent.get(_SCHEMA) != _SCHEMA:
+            sent.pop(_STRICT, None)
+        parameters = {
+            chosen: values[name] for name, chosen in sent.items() if name not in (_SCHEMA, _STRICT)
+        }
         if sent.get(_SCHEMA) == _SCHEMA:
-            parameters[_SCHEMA] = {
-                "type": "json_schema",
-                "json_schema": {
-                    "name": request.schema.__name__,
-                    "schema": request.schema.model_json_schema(),
-                },
-            }
+            schema = (
+                {"strict": True, "schema": strict_schema(request.schema)}
+                if _STRICT in sent
+                else {"schema": request.schema.model_json_schema()}
+            )
+            named = {"name": request.schema.__name__, **schema}
+            parameters[_SCHEMA] = {"type": "json_schema", "json_schema": named}
         elif _SCHEMA in sent:
             parameters[_SCHEMA] = {"type": "json_object"}
         return parameters, sent

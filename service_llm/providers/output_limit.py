@@ -12,12 +12,12 @@ https://github.com/vllm-project/vllm/pull/40324, https://github.com/opea-project
 import re
 
 from core.progress import progress
-from service_llm.providers.refusals import Refusal
+from service_llm.refusals import Refusal
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 
 _STATUSES = {400, 416, 422}
-_LEAST_TOKENS = 256  # a reply with less room is cut off; such a request is refused instead
+_MIN_TOKENS = 256  # a reply with less room is cut off; such a request is refused instead
 _STEP = 0.25  # of the room for output: what is asked for less, where the limit is not known
 _NUMBER = r"[`'\"]?(\d[\d,]*)"
 _ABOUT_OUTPUT = re.compile(r"max_?(output_?|completion_?|new_?)?tokens", re.IGNORECASE)
@@ -65,12 +65,12 @@ class OutputLimit:
 
     def of(self, request: Request) -> int:
         """Return the output tokens to ask for."""
-        most = self._settings.most_output_tokens(request.max_output_tokens)
+        most = self._settings.output_token_limit(request.max_output_tokens)
         if self._most is not None:
             most = min(most, self._most)
         if self._context is not None:
             prompt = round(_characters(request) * self._tokens_per_character)
-            most = min(most, max(_LEAST_TOKENS, self._context - prompt))
+            most = min(most, max(_MIN_TOKENS, self._context - prompt))
         return most
 
     def learn(self, refusal: Refusal, request: Request, sent: int) -> bool:
@@ -95,7 +95,10 @@ class OutputLimit:
             return False
         if now < before:
             progress.info(
-                "%s takes no %d output tokens: requests ask for %d", self._settings.model, sent, now
+                "%s does not accept %d output tokens: requests now ask for %d",
+                self._settings.model,
+                sent,
+                now,
             )
         return True
 
@@ -103,7 +106,7 @@ class OutputLimit:
         for pattern in _OUTPUT:
             if found := pattern.search(text):
                 limit = _number(found[1]) - bool(found.groupdict().get("exclusive"))
-                if limit >= _LEAST_TOKENS and (self._most is None or limit < self._most):
+                if limit >= _MIN_TOKENS and (self._most is None or limit < self._most):
                     self._most = limit
                 return
 
@@ -113,8 +116,8 @@ class OutputLimit:
                 context, prompt = _number(found[1]), _number(found[found.re.groups])
                 if found.groupdict().get("least"):  # it was counted no further than to the limit
                     more = round(prompt + _STEP * (context - prompt))
-                    prompt = max(prompt, min(more, context - _LEAST_TOKENS))
-                if context - prompt < _LEAST_TOKENS:
+                    prompt = max(prompt, min(more, context - _MIN_TOKENS))
+                if context - prompt < _MIN_TOKENS:
                     return
                 self._context = context
                 per_character = prompt / max(1, _characters(request))

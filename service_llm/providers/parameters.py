@@ -8,10 +8,10 @@ https://github.com/stepfun-ai/Step-Audio-R1/issues/3
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from core.progress import progress
-from service_llm.providers.refusals import Refusal
+from service_llm.refusals import Refusal
 
 _STATUSES = {400, 422, 501}
 # And these, where the words leave no doubt: some servers fail at what they do not know.
@@ -34,6 +34,7 @@ class Parameters:
         model: Its name, for what is said to the user.
         substitutes: By parameter, what is sent instead once it was refused, first to last.
         aliases: Further words in an error that mean a parameter.
+        shown: Takes out of a text what must not be shown.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Parameters:
         model: str,
         substitutes: Mapping[str, Sequence[str]],
         aliases: Mapping[str, str] | None = None,
+        shown: Callable[[str], str] = str,
     ) -> None:
         self._model = model
         self._substitutes = substitutes
         self._aliases = aliases or {}
+        self._shown = shown
         self._refused: dict[str, None] = {}  # a set that keeps its order
 
     @property
@@ -58,6 +61,15 @@ class Parameters:
             if candidate not in self._refused:
                 return candidate
         return None
+
+    def leave_out(self, name: str, refusal: Refusal) -> None:
+        """Send a parameter no more that an error is about."""
+        if name not in self._refused:
+            self._refused[name] = None
+            instead = self._instead_of(name)
+            done = f"{instead} is sent instead" if instead else "it is left out"
+            said = self._shown(refusal.text)
+            progress.info("%s does not accept %s: %s (%s)", self._model, name, done, said)
 
     def learn(self, refusal: Refusal, sent: Mapping[str, str]) -> str | None:
         """Return the parameter that an error is about, so that the request is worth sending again.
@@ -79,10 +91,14 @@ class Parameters:
                 continue
             if chosen in _LIMITS and _TOO_HIGH.search(refusal.text):
                 return None
-            if chosen not in self._refused:
-                self._refused[chosen] = None
-                progress.info("%s takes no %s: it is left out", self._model, chosen)
+            self.leave_out(chosen, refusal)
             return chosen
+        return None
+
+    def _instead_of(self, refused: str) -> str | None:
+        for name, others in self._substitutes.items():
+            if refused in (name, *others):
+                return self.choose(name)
         return None
 
     def _named(self, refusal: Refusal) -> Iterator[str]:

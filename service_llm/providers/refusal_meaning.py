@@ -16,9 +16,9 @@ from service_llm.errors import (
     TransientError,
     error_of_status,
 )
+from service_llm.markup import is_page
 from service_llm.pacing.retry_after import error_details, retry_after, retry_info
-from service_llm.providers.markup import is_page
-from service_llm.providers.refusals import (
+from service_llm.refusals import (
     KEY_TEXT,
     MODERATED_CODES,
     NO_MONEY_TEXT,
@@ -39,7 +39,7 @@ _NO_ACCESS_TEXT = re.compile(
     re.IGNORECASE,
 )
 # Whatever the status: services say it with 400, 403 and 429.
-_NO_MONEY_CODES = {
+_INSUFFICIENT_QUOTA_CODES = {
     "insufficient_quota",
     "budget_exceeded",
     "billing_hard_limit_reached",
@@ -113,7 +113,7 @@ def _is_about_the_caller(refusal: Refusal) -> bool:
 
 
 def _has_no_money(refusal: Refusal) -> bool:
-    if refusal.status == _PAYMENT_REQUIRED or refusal.codes & _NO_MONEY_CODES:
+    if refusal.status == _PAYMENT_REQUIRED or refusal.codes & _INSUFFICIENT_QUOTA_CODES:
         return True
     return 400 <= refusal.status < 500 and NO_MONEY_TEXT.search(refusal.words) is not None
 

@@ -4,7 +4,7 @@ import importlib
 from typing import Protocol
 
 from service_llm.errors import ServiceLLMError
-from service_llm.providers.table import EMBEDDERS, PROVIDERS
+from service_llm.provider_table import EMBEDDERS, PROVIDERS
 from service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from service_llm.types import Reply, Request
 

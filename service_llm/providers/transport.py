@@ -1,11 +1,11 @@
-"""An HTTP transport that stays fast with thousands of requests under way."""
+"""An HTTP transport that stays fast with thousands of requests in flight."""
 
 import resource
 from collections.abc import AsyncIterator
 
 import httpx
 
-from service_llm.providers.proxies import proxy_for
+from service_llm.proxies import proxy_for
 
 # httpx looks at every connection of a pool whenever a request begins or ends, and holds up all
 # the others meanwhile; with thousands in one pool nothing else gets done.
@@ -33,21 +33,21 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, connections: int) -> None:
         self._context = httpx.create_ssl_context()
-        self._most_pools = -(-min(connections, _files()) // _POOL_CONNECTIONS)
+        self._max_pools = -(-min(connections, _files()) // _POOL_CONNECTIONS)
         self._pools: list[httpx.AsyncHTTPTransport] = []
-        self._under_way: list[int] = []
+        self._in_flight: list[int] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the first pool that has a connection free."""
         number = self._pick(request.url)
-        self._under_way[number] += 1
+        self._in_flight[number] += 1
         try:
             response = await self._pools[number].handle_async_request(request)
         except BaseException:
-            self._under_way[number] -= 1
+            self._in_flight[number] -= 1
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Body(response.stream, self._under_way, number)
+        response.stream = _Body(response.stream, self._in_flight, number)
         return response
 
     async def aclose(self) -> None:
@@ -56,11 +56,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
             await pool.aclose()
 
     def _pick(self, url: httpx.URL) -> int:
-        for number, under_way in enumerate(self._under_way):
-            if under_way < _POOL_CONNECTIONS:
+        for number, in_flight in enumerate(self._in_flight):
+            if in_flight < _POOL_CONNECTIONS:
                 return number
-        if len(self._pools) == self._most_pools:
-            return self._under_way.index(min(self._under_way))
+        if len(self._pools) == self._max_pools:
+            return self._in_flight.index(min(self._in_flight))
         limits = httpx.Limits(
             max_connections=_POOL_CONNECTIONS, max_keepalive_connections=_POOL_CONNECTIONS
         )
@@ -68,7 +68,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             verify=self._context, limits=limits, proxy=proxy_for(str(url))
         )
         self._pools.append(pool)
-        self._under_way.append(0)
+        self._in_flight.append(0)
         return len(self._pools) - 1
 
 
@@ -87,9 +87,9 @@ def _files() -> int:
 class _Body(httpx.AsyncByteStream):
     """A response's body; its connection is free again once it is closed."""
 
-    def __init__(self, body: httpx.AsyncByteStream, under_way: list[int], number: int) -> None:
+    def __init__(self, body: httpx.AsyncByteStream, in_flight: list[int], number: int) -> None:
         self._body = body
-        self._under_way = under_way
+        self._in_flight = in_flight
         self._number = number
         self._is_open = True
 
@@ -100,5 +100,5 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         if self._is_open:
             self._is_open = False
-            self._under_way[self._number] -= 1
+            self._in_flight[self._number] -= 1
         await self._body.aclose()

@@ -15,7 +15,6 @@ from serving.gateway.exchange import Content, Exchange
 
 _MAX_CHARACTERS = 64 * 1024 * 1024  # of the exchanges that wait
 _BATCH = 64  # exchanges written at a time
-_PRUNE_SECONDS = 3600.0
 _CLOSE_SECONDS = 5.0
 
 OnState = Callable[[str | None], None]
@@ -40,10 +39,7 @@ class Capture:
         on_state: OnState,
     ) -> None:
         self.path = folder
-        self._folder = CaptureFolder(
-            folder, settings.max_file_mib * 1024 * 1024, settings.retention_days
-        )
-        self._folder.prune()  # what an earlier gateway has left, even if no request comes
+        self._folder = CaptureFolder(folder, settings.max_file_mib * 1024 * 1024)
         self._limit = settings.queue_length
         self._on_dropped = on_dropped
         self._on_state = on_state
@@ -89,11 +85,7 @@ class Capture:
     def _write_forever(self) -> None:
         is_open = True
         while is_open:
-            try:
-                batch = [self._queue.get(timeout=_PRUNE_SECONDS)]
-            except queue.Empty:
-                self._folder.prune()
-                continue
+            batch = [self._queue.get()]
             with contextlib.suppress(queue.Empty):
                 while len(batch) < _BATCH:
                     batch.append(self._queue.get_nowait())
@@ -102,24 +94,27 @@ class Capture:
         self._folder.close()
 
     def _write(self, batch: list[Exchange]) -> None:
-        lines = [line for exchange in batch if (line := self._line(exchange))]
+        lines: list[str] = []
         try:
+            salt = self._folder.salt()
+            lines = [line for exchange in batch if (line := self._line(exchange, salt))]
             if lines:
                 self._folder.append("".join(lines).encode())
-        except OSError as error:
-            self._on_dropped(len(lines))
-            self._say(f"{self.path} cannot be written ({error.strerror})")
+        except Exception as error:  # of any kind, or nothing would be written any more
+            self._on_dropped(len(lines) if lines else len(batch))
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            self._say(f"{self.path} cannot be written ({why})")
         else:
             if self._is_broken and lines:
                 self._say(None)
         self._taken += len(batch)
         self._taken_size += sum(_size(each.content) for each in batch if each.content)
 
-    def _line(self, exchange: Exchange) -> str:
+    def _line(self, exchange: Exchange, salt: bytes) -> str:
         """Return an exchange's line; empty, and counted, where it cannot be made."""
         assert exchange.content is not None
         try:
-            return captured(exchange, exchange.content).to_json() + "\n"
+            return captured(exchange, exchange.content, salt).to_json() + "\n"
         except Exception as error:  # its text may hold what is to be redacted
             self._on_dropped(1)
             sys.stderr.write(f"understudy: an exchange was not captured: {type(error).__name__}\n")

@@ -17,8 +17,14 @@ from task.privacy import PrivacySettings, redact, without_keys
 _SESSION_BYTES = 8
 
 
-def captured(exchange: Exchange, content: Content) -> CapturedExchange:
-    """Return an exchange as it is written; it takes a millisecond with redaction."""
+def captured(exchange: Exchange, content: Content, salt: bytes) -> CapturedExchange:
+    """Return an exchange as it is written; it takes a millisecond with redaction.
+
+    Args:
+        exchange: The exchange.
+        content: Its content.
+        salt: Of the hash that stands for a session.
+    """
     service, model = content.service, content.model
     messages = [*content.messages]
     texts = [
@@ -37,7 +43,7 @@ def captured(exchange: Exchange, content: Content) -> CapturedExchange:
         task=exchange.task,
         protocol=exchange.protocol,
         stream=exchange.is_stream,
-        session=_stand_in(content.session),
+        session=_stand_in(content.session, salt),
         messages=(
             *start,
             *(CapturedMessage(m.role, text) for m, text in zip(messages, turns, strict=True)),
@@ -55,11 +61,14 @@ def _redacted(texts: Sequence[str], privacy: PrivacySettings) -> Sequence[str]:
     return [without_keys(text) for text in texts]
 
 
-def _stand_in(session: str) -> str | None:
-    """Return what groups the exchanges of a session without naming it."""
+def _stand_in(session: str, salt: bytes) -> str | None:
+    """Return what groups the exchanges of a session without naming it.
+
+    Without the salt, a mail address or a phone number would be found by hashing guesses.
+    """
     if not session:
         return None
-    return hashlib.blake2b(session.encode(), digest_size=_SESSION_BYTES).hexdigest()
+    return hashlib.blake2b(session.encode(), digest_size=_SESSION_BYTES, key=salt).hexdigest()
 
 
 def _service(answer: ServiceAnswer, text: str) -> CapturedService:

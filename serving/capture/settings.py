@@ -25,7 +25,8 @@ class CaptureSettings(
     `output_dir`. A bucket has to be mounted as a folder."""
 
     retention_days: int = Field(30, ge=1, le=3650)
-    """Days after which a file is deleted."""
+    """Days that a captured exchange is kept at most: files are deleted as a whole, an hour at the
+    latest after their first line is as old. A gateway does so even if it captures nothing now."""
 
     max_file_mib: int = Field(64, ge=1, le=4096)
     """MiB after which a new file starts; one starts every day, too."""

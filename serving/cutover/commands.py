@@ -3,19 +3,20 @@
 import argparse
 import asyncio
 import contextlib
+import functools
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from core import artifact_files
-from core.errors import UserError
+from core.errors import EXIT_BAD_RESULT, UserError
 from core.reports.cutover import BACK, WALKING
 from core.reports.switch import WORSE
 from core.reports.watch import WatchReport
 from core.whole_file import replace_file
 from serving.commands import LoadPresets
 from serving.preset import ServedPreset
-from serving.running import RunningGateway
+from serving.running import GatewayAwayError, RunningGateway
 
 if TYPE_CHECKING:  # it needs NumPy, and the command line does not
     from serving.cutover.walk import CutoverWalk
@@ -47,7 +48,7 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     Raises:
         UserError: There is no captured exchange, or the judge cannot be used.
-        SystemExit: With status 1 where the model is worse.
+        SystemExit: With status 4 where the model is worse.
     """
     from reports.verdict_page.page import render_verdict
     from serving.cutover.scoring import open_scorer
@@ -68,15 +69,13 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
                 f"{preset.preset}"
             )
     if report.overall and report.overall.state == WORSE:
-        sys.exit(1)
+        sys.exit(EXIT_BAD_RESULT)
 
 
 def _served(preset: ServedPreset) -> str | None:
     """Return the model that a gateway on this machine serves now; None where there is none."""
     with contextlib.suppress(UserError):
-        status = RunningGateway(
-            preset.settings.port, preset.settings.key_env, preset.settings.host
-        ).status()
+        status = RunningGateway.of(preset.settings).status()
         for task in status.get("tasks", ()):
             if task["name"] == preset.task.name:
                 return str(task["version"])
@@ -108,7 +107,7 @@ def add_cutover_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="S",
-        help="seconds between two looks at what was captured (default: %(default)g)",
+        help="seconds between two checks of what was captured (default: %(default)g)",
     )
     parser.add_argument("--port", type=int, help="port of the gateway (default: the preset's)")
 
@@ -118,7 +117,7 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     Raises:
         UserError: No gateway answers, or the judge cannot be used; the canary stays as it is.
-        SystemExit: With status 1 where it went back by itself.
+        SystemExit: With status 4 where it went back by itself.
     """
     from serving.cutover.kept_walk import claim_walk, read_steps, walk_to_end, walk_to_resume
     from serving.cutover.scoring import open_scorer
@@ -131,8 +130,7 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
         )
     with load([arguments.preset], arguments.overrides) as [preset]:
         file, task = preset.output_dir / artifact_files.CUTOVER, preset.task.name
-        port = preset.settings.port if arguments.port is None else arguments.port
-        gateway = RunningGateway(port, preset.settings.key_env, preset.settings.host)
+        gateway = RunningGateway.of(preset.settings, arguments.port)
         if arguments.back:
             report = walk_to_end(file, task)
             walk = CutoverWalk(preset, report, file, gateway=gateway, scorer=None, say=_say)
@@ -149,21 +147,38 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
             walk = CutoverWalk(preset, report, file, gateway=gateway, scorer=scorer, say=_say)
             _walk_on(walk, arguments.every)
         if walk.report.status == BACK:
-            sys.exit(1)
+            sys.exit(EXIT_BAD_RESULT)
 
 
 def _walk_on(walk: "CutoverWalk", every_seconds: float) -> None:
-    """Look until the walk ends, or Ctrl-C."""
+    """Look until the walk ends, or Ctrl-C; wait for a gateway or a capture folder that is away."""
+    from serving.cutover.tail import CaptureAwayError
+
+    is_away = is_unread = False
     try:
         walk.begin()
         while walk.report.status == WALKING:
-            walk.look()
+            try:
+                if is_away:  # it may have changed the mode, and its answer was lost
+                    walk.begin()
+                is_away = False
+                if walk.report.status == WALKING:
+                    walk.look()
+                is_unread = False
+            except CaptureAwayError as error:
+                if not is_unread:
+                    _say(f"{error} The walk resumes once they can be; no step is taken until then.")
+                is_unread = True
+            except GatewayAwayError as error:
+                if not is_away:
+                    _say(f"{error} The walk resumes once it answers.")
+                is_away = True
             if walk.report.status == WALKING:
                 time.sleep(every_seconds)
     except KeyboardInterrupt:
         _say(
-            f"Stopped at {walk.report.percent:g} %, which stays. Run the same command to resume, "
-            "or with --back to go back."
+            f"Stopped; the canary stays at {walk.report.percent:g} %. Run the same command to "
+            "resume, or with --back to go back."
         )
 
 
@@ -172,7 +187,7 @@ def add_watch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="look once and exit, with status 1 at an alarm; for cron (default: look every "
+        help="check once and exit, with status 4 at an alarm; for cron (default: check every "
         "serving.watch.every_hours)",
     )
     parser.add_argument("--port", type=int, help="port of the gateway (default: the preset's)")
@@ -183,7 +198,7 @@ def watch(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     Raises:
         UserError: The budget is spent, no gateway answers, or a service fails.
-        SystemExit: With status 1 at an alarm, with `--once`.
+        SystemExit: With status 4 at an alarm, with `--once`.
     """
     from service_llm.client import open_service_llm
     from serving.cutover.scoring import open_scorer
@@ -193,7 +208,6 @@ def watch(arguments: argparse.Namespace, load: LoadPresets) -> None:
         settings, judging = preset.settings, preset.judging
         assert settings.service is not None
         assert judging is not None
-        port = settings.port if arguments.port is None else arguments.port
         file = preset.output_dir / artifact_files.WATCH
         known = WatchReport.read(str(file)) if file.is_file() else None
         with (
@@ -206,8 +220,9 @@ def watch(arguments: argparse.Namespace, load: LoadPresets) -> None:
                 preset,
                 service=service,
                 scorer=scorer,
-                gateway=RunningGateway(port, settings.key_env, settings.host),
+                gateway=RunningGateway.of(settings, arguments.port),
                 report=known or WatchReport(task=preset.task.name),
+                keep=functools.partial(_keep_looks, preset),
             )
 
             def look() -> None:
@@ -216,28 +231,35 @@ def watch(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
             if arguments.once:
                 look()
-                sys.exit(1 if watching.report.looks[-1].alarms else 0)
+                sys.exit(EXIT_BAD_RESULT if watching.report.looks[-1].alarms else 0)
             with contextlib.suppress(KeyboardInterrupt):
                 look_on(look, settings.watch.every_hours * 3600, say=_say)
 
 
-def _show_look(preset: ServedPreset, report: WatchReport) -> None:
-    """Write the report and its page, and say what the newest look saw."""
+def _keep_looks(preset: ServedPreset, report: WatchReport) -> None:
+    """Write the report and, where there is a look, its page."""
     from judging.control_chart import limits
     from reports.watch_page.page import render_watch
-    from serving.cutover.watch import model_counts, service_counts
+    from serving.cutover.watch_alarms import model_counts, service_counts
 
     replace_file(preset.output_dir / artifact_files.WATCH, report.to_json())
-    service, model = limits(service_counts(report.looks)), limits(model_counts(report.looks))
+    if report.looks:
+        service, model = limits(service_counts(report.looks)), limits(model_counts(report.looks))
+        page = render_watch(report, service, model)
+        replace_file(preset.output_dir / artifact_files.WATCH_PAGE, page)
+
+
+def _show_look(preset: ServedPreset, report: WatchReport) -> None:
+    """Say what the newest look saw."""
     page = preset.output_dir / artifact_files.WATCH_PAGE
-    replace_file(page, render_watch(report, service, model))
     look = report.looks[-1]
+    unsent = " No gateway answers: the alarm is raised at the next check." if report.unsent else ""
     unknown = " What it cost is unknown and counts in no budget: set the price of the service LLM."
     _say(
         f"{look.time}: the service covers {look.service.covered} of {look.service.total} "
         f"({', '.join(look.service_versions) or 'unknown'}), the model {look.model.covered} of "
-        f"{look.model.total}. {'; '.join(look.alarms) or 'As usual'}. {page}"
-        f"{'' if look.cost_usd is not None else unknown}"
+        f"{look.model.total}. {'; '.join(look.alarms) or 'No drift'}. {page}"
+        f"{'' if look.cost_usd is not None else unknown}{unsent}"
     )
 
 
@@ -248,12 +270,18 @@ def _say(text: str) -> None:
 def _refresh_run_page(preset: ServedPreset) -> None:
     """Draw the curve into the report of the run, where there is one."""
     from core.reports.loop import LoopSummary
+    from reports.charts import can_draw
     from reports.run_page.page import write_results
 
     summary_file = preset.output_dir / artifact_files.SUMMARY
-    if summary_file.is_file():
+    if summary_file.is_file() and not can_draw():
+        _say(
+            "The curve is not in the report: it would lose its charts, as vl-convert-python is not "
+            "installed. Run: pip install '.[serve,charts]'"
+        )
+    elif summary_file.is_file():
         write_results(
-            LoopSummary.read(str(summary_file)),
+            LoopSummary.read(str(summary_file)).at(str(preset.output_dir)),
             summary_file=summary_file,
             report_file=preset.output_dir / artifact_files.RUN_PAGE,
         )

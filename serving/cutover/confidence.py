@@ -11,7 +11,8 @@ from core.reports.confidence import ConfidenceReport, ConfidenceRow
 from judging.confidence import Graded, choose, curve
 from judging.requests import JudgedResponse
 from serving.cutover.scoring import PairScorer
-from serving.gateway.local_model import LocalModel, ModelFailedError
+from serving.gateway.local_model import LocalModel
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.protocols.base import Ask
 from serving.gateway.task import ServedTask, turns_of
 from serving.gateway.upstream import open_session
@@ -48,7 +49,7 @@ async def ask_holdout(preset: ServedPreset, task: ServedTask) -> list[Answered]:
         UserError: There is no holdout, a prompt is not answered, or the server returns no
             log-probabilities.
     """
-    rows = [row for row in preset.coverage if row.split == HOLDOUT_SPLIT]
+    rows = [row for row in preset.sent_coverage if row.split == HOLDOUT_SPLIT]
     if not rows:
         raise UserError(f"The coverage dataset of {preset.preset} has no holdout row.")
     patient = preset.settings.model.model_copy(
@@ -97,8 +98,10 @@ def make_report(
     scores = scorer.score(
         [JudgedResponse(each.row.prompt, each.row.output, each.text) for each in answers]
     )
-    scored = [(each, score) for each, score in zip(answers, scores, strict=True) if score.scored]
-    graded = [Graded(each.confidence, score.covered) for each, score in scored]
+    graded = [
+        Graded(each.confidence, score.covered) for each, score in zip(answers, scores, strict=True)
+    ]
+    unscored = sum(not score.scored for score in scores)
     wanted = preset.settings.confidence.right_percent
     choice = choose(graded, wanted)
     return ConfidenceReport(
@@ -108,13 +111,18 @@ def make_report(
         scorer=scorer.name,
         wanted_percent=wanted,
         chosen=choice.kept,
-        reason=choice.reason,
+        reason=choice.reason
+        + (
+            f" {unscored} of {len(scores)} answers could not be scored and count as not covered."
+            if unscored
+            else ""
+        ),
         curve=curve(graded),
         rows={
             each.row.id: ConfidenceRow(
                 confidence=each.confidence, right=score.covered, seconds=round(each.seconds, 3)
             )
-            for each, score in scored
+            for each, score in zip(answers, scores, strict=True)
         },
     )
 

@@ -10,11 +10,11 @@ from judging.anytime import ALPHA, Bounded, quantile_high, quantile_low
 from judging.pairs import PairScore
 from judging.switching import ScoredPair, decide
 from serving.cutover.pairs import is_healthy, is_pair, newest_version, of_version
+from serving.gateway.reasons import Reason
 from serving.mode_settings import CutoverSettings
 
 _QUANTILE = 0.95
-_CANARY, _FAILED, _LEFT = "canary", "model_failed", "client_left"
-_DEADLINE = "deadline"
+_CANARY = "canary"
 _ALL = 100.0
 
 Step = Literal["go on", "wait", "go back"]
@@ -85,7 +85,7 @@ class Gates:
         return StepGate("go on", "; ".join(gate.why for gate in gates))
 
     def _errors(self, step: Sequence[CapturedExchange]) -> StepGate:
-        failed = [_is_failed(each) for each in step if _is_models(each)]
+        failed = [_is_failed(each) for each in step if _is_answered(each) or _is_failed(each)]
         most = self._settings.max_error_percent / 100
         text = f"the model failed at {sum(failed)} of {len(failed)} requests"
         if _are(failed).is_above(2 * most - 1, self._step_alpha):
@@ -100,12 +100,12 @@ class Gates:
     def _patience(
         self, step: Sequence[CapturedExchange], walk: Sequence[CapturedExchange]
     ) -> StepGate:
-        """Compare how many clients leave: a model that hangs neither fails nor is slow."""
-        own = [_is_left(each) for each in step if _is_models(each) or _left_the_model(each)]
-        others = [_is_left(each) for each in walk if is_healthy(each) or _left_the_service(each)]
+        """Compare how many callers wait in vain: some do at the service, too."""
+        own = [_is_in_vain(each) for each in step if _is_models(each)]
+        others = [_is_in_vain(each) for each in walk if _is_services(each)]
         usual = (_are(others).high(self._step_alpha / 2) + 1) / 2
         most = min(1.0, usual + self._settings.max_error_percent / 100)
-        text = f"{sum(own)} of {len(own)} clients left before the model had answered"
+        text = f"{sum(own)} of {len(own)} callers waited in vain where the model was asked"
         if _are(own).is_above(2 * most - 1, self._step_alpha / 2):
             return StepGate("go back", f"{text}, {sum(others)} of {len(others)} at the service")
         return StepGate("go on", text)
@@ -113,7 +113,7 @@ class Gates:
     def _latency(
         self, step: Sequence[CapturedExchange], answered: Sequence[CapturedExchange]
     ) -> StepGate:
-        own = [each.model.milliseconds for each in step if _is_models(each) and each.model]
+        own = [each.model.milliseconds for each in step if _is_answered(each) and each.model]
         # Of the whole walk: at 100 % the service answers nothing any more.
         service = [each.service.milliseconds for each in answered if each.service]
         if not own or not service:
@@ -140,14 +140,16 @@ class Gates:
         step = [pair for pair in pairs if pair.time >= step_began]
         of_step = decide(_scored(step, scores), self._margin, self._step_alpha)
         of_walk = decide(_scored(pairs, scores), self._margin, self._walk_alpha)
+        unscored = _unscored(pairs, scores)
         for name, found in (("this step", of_step), ("the whole walk", of_walk)):
             if found.state == WORSE:
                 return StepGate(
                     "go back",
                     f"worse: {found.difference_points:+g} points ({found.low_points:+g} to "
-                    f"{found.high_points:+g}) over the {found.pairs} pairs of {name}",
+                    f"{found.high_points:+g}) over the {found.pairs} pairs of {name}{unscored}",
                 )
         text = f"{of_walk.state}: {of_walk.difference_points:+g} points over {of_walk.pairs} pairs"
+        text += unscored
         if left_out:
             now = newest_version(pairs)
             text += f" since the service answers with {now} ({left_out:,} pairs before left out)"
@@ -166,33 +168,46 @@ class Gates:
 
 def _scored(pairs: Sequence[CapturedExchange], scores: Mapping[str, PairScore]) -> list[ScoredPair]:
     found = (scores.get(pair.id) for pair in pairs)
-    return [ScoredPair(each.reference, each.response) for each in found if each and each.scored]
+    return [ScoredPair(each.reference, each.response) for each in found if each]
+
+
+def _unscored(pairs: Sequence[CapturedExchange], scores: Mapping[str, PairScore]) -> str:
+    """Say of how many pairs nothing is known; empty where all are scored."""
+    count = sum(pair.id in scores and not scores[pair.id].scored for pair in pairs)
+    if not count:
+        return ""
+    return f" ({count:,} pairs of the walk could not be scored and count as not covered)"
+
+
+def _is_answered(exchange: CapturedExchange) -> bool:
+    """Whether the model answered a request that was its to answer."""
+    return exchange.reason == _CANARY
 
 
 def _is_models(exchange: CapturedExchange) -> bool:
-    """Whether the request was the model's to answer."""
-    return exchange.reason == _CANARY or _is_failed(exchange)
+    """Whether the request was the model's to answer, and the model was asked."""
+    return _is_answered(exchange) or bool(Reason.of(exchange.reason).model)
 
 
 def _is_failed(exchange: CapturedExchange) -> bool:
-    return exchange.reason == _FAILED or _ended_at_the_model(exchange, _DEADLINE)
+    """Whether the model failed, whatever became of the request then.
+
+    Where nobody answered within the caller's patience, that may be the caller's or the service's
+    doing: it is compared with what happens at the service.
+    """
+    reason = Reason.of(exchange.reason)
+    return bool(reason.model) and not reason.is_by_caller
 
 
-def _is_left(exchange: CapturedExchange) -> bool:
-    return exchange.reason == _LEFT
+def _is_in_vain(exchange: CapturedExchange) -> bool:
+    """Whether the caller left, or its deadline passed, before there was an answer."""
+    return Reason.of(exchange.reason).is_by_caller
 
 
-def _left_the_model(exchange: CapturedExchange) -> bool:
-    return _ended_at_the_model(exchange, _LEFT)
-
-
-def _ended_at_the_model(exchange: CapturedExchange, reason: str) -> bool:
-    """Whether time ran out before the model answered, and the service had not been asked."""
-    return exchange.reason == reason and exchange.service is None and exchange.model is None
-
-
-def _left_the_service(exchange: CapturedExchange) -> bool:
-    return _is_left(exchange) and exchange.service is not None
+def _is_services(exchange: CapturedExchange) -> bool:
+    """Whether the request was the service's alone, and it answered or was waited for in vain."""
+    is_waited_for = _is_in_vain(exchange) and exchange.service is not None
+    return not _is_models(exchange) and (is_healthy(exchange) or is_waited_for)
 
 
 def _are(found: Sequence[bool]) -> Bounded:

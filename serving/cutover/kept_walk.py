@@ -79,7 +79,7 @@ def walk_to_resume(file: Path, task: str, steps: Sequence[float]) -> CutoverRepo
     """Return the walk that was stopped, or a new one.
 
     Raises:
-        UserError: The file cannot be read, or another walk is under way or done.
+        UserError: The file cannot be read, or another walk is in progress or done.
     """
     if not os.path.isfile(file):
         return new_report(task, steps, utc_now())
@@ -87,7 +87,7 @@ def walk_to_resume(file: Path, task: str, steps: Sequence[float]) -> CutoverRepo
         report = CutoverReport.read(str(file))
     except UserError:
         raise UserError(
-            f"{str(file)!r}, which keeps the walk, cannot be read. Go back "
+            f"The walk's state file {str(file)!r} cannot be read. Go back "
             "(understudy cutover --back), and begin again."
         ) from None
     taken = ",".join(f"{step:g}" for step in report.steps)
@@ -119,7 +119,7 @@ def claim_walk(folder: Path) -> Iterator[None]:
     """Keep a second walk out of a folder.
 
     Raises:
-        UserError: Another one is under way, or the folder cannot be written.
+        UserError: Another one is in progress, or the folder cannot be written.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -133,7 +133,7 @@ def claim_walk(folder: Path) -> Iterator[None]:
             )
         except OSError as error:
             raise UserError(
-                f"{str(folder)!r}, which keeps the walk, cannot be written ({error.strerror}). "
+                f"The walk's folder {str(folder)!r} cannot be written ({error.strerror}). "
                 "Free space, or make the folder writable."
             ) from error
         yield

@@ -41,7 +41,7 @@ class CoverageMap:
     def __init__(self, rows: Sequence[CoverageRow]) -> None:
         self._rows = list(rows)
         self._prompts = [user_text(row.prompt) for row in rows]
-        self.least_similarity = self._least()
+        self.min_similarity = self._least()
 
     def nearest(self, texts: Sequence[str]) -> list[Nearest]:
         """Return the nearest row of each text."""
@@ -53,7 +53,7 @@ class CoverageMap:
             for line in matrix:
                 at = int(line.argmax())
                 similarity = float(line[at])
-                is_near = 0 < similarity >= self.least_similarity
+                is_near = 0 < similarity >= self.min_similarity
                 found.append(Nearest(self._rows[at], similarity, is_near))
         return found
 

@@ -8,14 +8,16 @@ from core.conversation import JOINED, Conversation, Message
 from core.errors import UserError
 from judging.requests import JudgedResponse
 from serving.cutover.tail import CaptureTail
+from serving.gateway.checks import unfenced
 from serving.gateway.faults import Fault
+from serving.gateway.reasons import MODEL_FAILED, Reason
 from serving.model.gguf import SERVING_DIR
 from serving.preset import ServedPreset
 
 UNKNOWN = "unknown"
 _OK = "ok"
 _FAULTS = frozenset(Fault)
-_MISSED = ("model_failed", "unsure")
+_MISSED = (MODEL_FAILED, "unsure")
 
 
 def capture_folder(preset: ServedPreset) -> Path:
@@ -61,11 +63,23 @@ def is_missed(exchange: CapturedExchange, model: CapturedModel | None) -> bool:
 
 
 def is_healthy(exchange: CapturedExchange) -> bool:
-    """Whether the service answered, and well."""
-    service = exchange.service
-    is_answered = service is not None and service.text is not None
+    """Whether the service answered, and well; `why_unhealthy` says why not."""
+    return not why_unhealthy(exchange)
+
+
+def why_unhealthy(exchange: CapturedExchange) -> str:
+    """Return why nothing can be learned from the service's answer; empty where it is healthy."""
+    service, reason = exchange.service, exchange.reason
+    if exchange.served_by != "service":
+        by = "the tuned model" if exchange.served_by == "model" else "nobody"
+        return f"{by} answered ({reason})"
     # Where the model failed, too, a faulty answer was better than none.
-    return exchange.served_by == "service" and is_answered and exchange.reason not in _FAULTS
+    if Reason.of(reason).end in _FAULTS:
+        return f"the service's answer was faulty ({reason})"
+    if service is None or service.text is None:
+        status = f" (HTTP {service.status})" if service else ""
+        return f"the service's answer was refused, cut off or no text{status}"
+    return ""
 
 
 def prompt_of(exchange: CapturedExchange) -> str:
@@ -83,10 +97,14 @@ def user_text_of(exchange: CapturedExchange) -> str:
 
 
 def judged_pair(exchange: CapturedExchange) -> JudgedResponse:
-    """Return a pair as it is scored: the service's answer is the reference."""
+    """Return a pair as it is scored: the service's answer is the reference.
+
+    A code fence around an answer, as service LLMs like to write, makes no difference.
+    """
     assert exchange.service is not None
     assert exchange.model is not None
-    return JudgedResponse(prompt_of(exchange), exchange.service.text or "", exchange.model.text)
+    reference = unfenced(exchange.service.text or "")
+    return JudgedResponse(prompt_of(exchange), reference, unfenced(exchange.model.text))
 
 
 def version_of(exchange: CapturedExchange) -> str:

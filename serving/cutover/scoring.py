@@ -7,7 +7,7 @@ from core.errors import UserError
 from core.usage import Usage
 from judging.pairs import PairScore, score_pairs
 from judging.requests import JudgedResponse, RequestBuilder
-from judging.scorers import EMBEDDING, Embed
+from judging.scorers import Embed, needs_embedder
 from service_llm.client import ServiceLLM, open_service_llm
 from service_llm.cost import cost_usd, price_of
 from service_llm.embedding import open_embedder
@@ -91,8 +91,9 @@ def open_scorer(preset: ServedPreset, component: str) -> Iterator[PairScorer]:
     judging = preset.judging
     if judging is None:
         raise UserError(f"The preset {preset.preset} has no judge. Set `judge` to a service LLM.")
-    if judging.evaluator.gate.scorer == EMBEDDING and judging.embedder is None:
-        raise UserError("evaluator.gate.scorer is 'embedding', and there is no `embedder`.")
+    scorer = judging.evaluator.gate.scorer
+    if judging.embedder is None and needs_embedder(scorer):
+        raise UserError(f"evaluator.gate.scorer is {scorer!r}, and there is no `embedder`.")
     with (
         open_service_llm(
             judging.judge, journal_uri=judging.journal_uri, component=component, round=0

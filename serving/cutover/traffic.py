@@ -12,11 +12,12 @@ from core.reports.switch import TrafficCluster, UnlikeTraffic
 from judging.rates import percent
 from serving.cutover.nearest import CoverageMap
 from serving.cutover.pairs import is_healthy, prompt_of, user_text_of
+from task.coverage.known import KnownPrompts
 from task.normalization import normalize
 from task.similarity import similarity_matrix
 
 _DAYS = 7
-_MAX_TEXTS = 1500  # the newest; all of them are compared with each other
+_MAX_TEXTS = 1500  # evenly spread over the week; all of them are compared with each other
 _MAX_CLUSTERS = 12
 _EXAMPLES = 3
 _MAX_CANDIDATES = 200
@@ -34,16 +35,19 @@ def unlike_traffic(exchanges: Sequence[CapturedExchange], coverage: CoverageMap)
     week = [each for each in exchanges if each.time >= since]
     nearest = coverage.nearest([user_text_of(each) for each in week])
     unlike = [each for each, found in zip(week, nearest, strict=True) if not found.is_near]
-    clusters = _clusters(unlike[-_MAX_TEXTS:], coverage.least_similarity)
+    sample = _evenly(unlike, _MAX_TEXTS)
+    clusters = _clusters(sample, coverage.min_similarity)
+    stand_for = len(unlike) / (len(sample) or 1)  # requests that each of the sample stands for
     return UnlikeTraffic(
         since=week[0].time,
         requests=len(week),
         unlike=len(unlike),
         unlike_percent=percent(len(unlike) / len(week)),
+        clustered=len(sample),
         clusters=tuple(
             TrafficCluster(
-                requests=len(members),
-                percent=percent(len(members) / len(week)),
+                requests=round(len(members) * stand_for),
+                percent=percent(len(members) * stand_for / len(week)),
                 examples=tuple(prompt_of(each) for each in members[:_EXAMPLES]),
                 # A candidate needs the service's answer, which a request of the model has not.
                 ids=tuple(each.id for each in members if is_healthy(each))[:_EXAMPLES],
@@ -57,6 +61,7 @@ def candidates(
     exchanges: Sequence[CapturedExchange],
     uncovered: Mapping[str, tuple[str, ...]],
     unlike: UnlikeTraffic,
+    known: KnownPrompts,
 ) -> list[CandidateRow]:
     """Return the requests that a person should look at, each prompt once.
 
@@ -66,6 +71,7 @@ def candidates(
             exchange's id.
         unlike: Clusters of requests that are like no coverage prompt; the most typical of each
             that the service answered.
+        known: The prompts of the coverage dataset.
     """
     by_id = {exchange.id: exchange for exchange in exchanges if is_healthy(exchange)}
     missed = _once(
@@ -74,11 +80,10 @@ def candidates(
         if each in by_id
     )
     # However many there are of the others, the clusters stay.
-    missed = missed[: _MAX_CANDIDATES - _MAX_CLUSTERS]
+    missed = known.new_seeds(missed)[: _MAX_CANDIDATES - _MAX_CLUSTERS]
     typical = (each for cluster in unlike.clusters for each in cluster.ids[:1])
-    return _once(
-        [*missed, *(_candidate(by_id[each], (), "unlike") for each in typical if each in by_id)]
-    )
+    others = (_candidate(by_id[each], (), "unlike") for each in typical if each in by_id)
+    return _once([*missed, *known.new_seeds(list(others))])
 
 
 def _candidate(
@@ -89,12 +94,19 @@ def _candidate(
 
 
 def _once(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
-    """Return the rows that have an answer, the first of each prompt."""
+    """Return the rows that have a text and an answer, the first of each prompt."""
     once: dict[str, CandidateRow] = {}
     for row in rows:
-        if row.output.strip():
+        if row.output.strip() and row.prompt.strip():
             once.setdefault(normalize(row.prompt), row)
     return list(once.values())
+
+
+def _evenly(exchanges: Sequence[CapturedExchange], count: int) -> Sequence[CapturedExchange]:
+    """Return at most that many, evenly spread over all of them."""
+    if len(exchanges) <= count:
+        return exchanges
+    return [exchanges[at * len(exchanges) // count] for at in range(count)]
 
 
 def _clusters(exchanges: Sequence[CapturedExchange], least: float) -> list[list[CapturedExchange]]:

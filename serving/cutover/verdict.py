@@ -37,6 +37,7 @@ from serving.cutover.pairs import (
 from serving.cutover.scoring import PairScorer
 from serving.cutover.traffic import candidates, unlike_traffic
 from serving.preset import ServedPreset
+from task.coverage.known import KnownPrompts
 
 NO_TAG = "like no coverage prompt"
 _THOUSAND = 1000
@@ -68,10 +69,9 @@ def make_verdict(
     scored = [
         ScoredPair(score.reference, score.response, tag)
         for score, tag in zip(scores, tags, strict=True)
-        if score.scored
     ]
     margin = preset.settings.margin_points
-    known = {tag for row in preset.coverage for tag in row.tags} | {NO_TAG}
+    known = {tag for row in preset.sent_coverage for tag in row.tags} | {NO_TAG}
     overall = decide(scored, margin) if own else None
     return SwitchReport(
         task=preset.task.name,
@@ -84,12 +84,12 @@ def make_verdict(
         overall=overall,
         shadow_percent=preset.settings.shadow.percent,
         tags=decide_by_tag(scored, margin, tag_count=len(known)),
-        unscored=len(scores) - len(scored),
+        unscored=sum(not score.scored for score in scores),
         other_rounds=len(pairs) - len(of_model),
         other_versions=Counter(map(version_of, of_model)) - Counter(map(version_of, own)),
         service_versions=Counter(map(version_of, own)),
         cost=_cost(preset, scorer, own, overall),
-        traffic=unlike_traffic(exchanges, _map(preset.coverage)),
+        traffic=unlike_traffic(exchanges, _map(preset.sent_coverage)),
         differing=tuple(_differing(own, scores, tags)),
         uncovered=_uncovered(preset, exchanges, own, scores, newest),
     )
@@ -101,7 +101,8 @@ def make_candidates(preset: ServedPreset, report: SwitchReport) -> list[Candidat
     Raises:
         UserError: The captured exchanges cannot be read.
     """
-    return candidates(read_exchanges(preset), report.uncovered, report.traffic)
+    known = KnownPrompts(preset.sent_coverage)
+    return candidates(read_exchanges(preset), report.uncovered, report.traffic, known)
 
 
 def verdict_text(report: SwitchReport) -> str:
@@ -113,7 +114,7 @@ def verdict_text(report: SwitchReport) -> str:
     lines = [
         f"{report.task}, round {report.round}: {found.state}.",
         f"  Of {found.pairs:,} requests since {report.since} the service answers "
-        f"{found.service_percent:g} % well, the model {found.model_percent:g} %: "
+        f"{found.service_percent:g} % correctly, the model {found.model_percent:g} %: "
         f"{found.difference_points:+g} points ({found.low_points:+g} to {found.high_points:+g}; "
         f"margin {report.margin_points:g}).",
         f"  The model's answer is better {found.gained} times, worse {found.lost} times.",
@@ -123,7 +124,9 @@ def verdict_text(report: SwitchReport) -> str:
         more = "more than ten million" if to_come is None else f"{to_come:,}"
         lines.append(f"  About {more} more requests decide it, if they are like these.")
     if report.unscored:
-        lines.append(f"  {report.unscored} pairs could not be scored.")
+        lines.append(
+            f"  {report.unscored:,} of the pairs could not be scored and count as not covered."
+        )
     lines += [*_left_out(report), f"  {_cost_text(report.cost, found)}", *_unlike(report)]
     decided = [item for item in report.tags.items() if item[1].state != NOT_YET]
     shown = sorted(decided, key=lambda item: _order(item[1]))
@@ -133,19 +136,19 @@ def verdict_text(report: SwitchReport) -> str:
         for tag, part in shown[:_SHOWN_TAGS]
     ]
     if undecided := len(report.tags) - len(decided):
-        lines.append(f"  {undecided} tags: not yet.")
+        lines.append(f"  {undecided} tags are undecided.")
     return "\n".join(lines)
 
 
 def _left_out(report: SwitchReport) -> list[str]:
-    """Say which pairs do not count."""
+    """Say which pairs are left out."""
     lines = []
     if report.other_rounds:
-        lines.append(f"  Left out are {report.other_rounds:,} pairs with other tuned models.")
+        lines.append(f"  {report.other_rounds:,} pairs with other tuned models are left out.")
     if report.other_versions:
         versions = ", ".join(f"{name} ({n:,})" for name, n in report.other_versions.items())
         now = ", ".join(report.service_versions)
-        lines.append(f"  The service answers with {now}; left out are its pairs with {versions}.")
+        lines.append(f"  The service answers with {now}; its pairs with {versions} are left out.")
     return lines
 
 
@@ -206,7 +209,7 @@ def _per_thousand(preset: ServedPreset, pairs: Sequence[CapturedExchange]) -> fl
 
 def _tags(preset: ServedPreset, pairs: Sequence[CapturedExchange]) -> list[tuple[str, ...]]:
     """Return the tags of the coverage prompt that each request is most like."""
-    nearest = _map(preset.coverage).nearest([user_text_of(exchange) for exchange in pairs])
+    nearest = _map(preset.sent_coverage).nearest([user_text_of(exchange) for exchange in pairs])
     return [each.row.tags if each.row and each.is_near else (NO_TAG,) for each in nearest]
 
 
@@ -222,7 +225,7 @@ def _differing(
 ) -> list[DifferingPair]:
     found = []
     for exchange, score, own in zip(pairs, scores, tags, strict=True):
-        if not score.scored or score.reference == score.response:
+        if score.reference == score.response:
             continue
         service, model = exchange.service, _model(exchange)
         assert service is not None

@@ -1,43 +1,24 @@
 """Walks a canary up, step by step, and goes back where a step does not hold."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
 
 from core.captured import CapturedExchange
 from core.errors import UserError
-from core.reports.cutover import BACK, DONE, CutoverEvent, CutoverReport
+from core.reports.cutover import BACK, DONE, CutoverBefore, CutoverEvent, CutoverReport
 from core.whole_file import replace_file
 from serving.cutover.gates import Gates, StepGate
 from serving.cutover.heard import CapturedTraffic
 from serving.cutover.kept_walk import Now, stamp, utc_now
 from serving.cutover.pairs import capture_folder
 from serving.cutover.tail import CaptureTail
+from serving.cutover.walk_mode import CANARY, FAILOVER, PRIVATE, Gateway, Mode, WalkedMode, own_mode
 from serving.cutover.walk_scores import JudgeFailedError, Scorer, WalkScores
 from serving.preset import ServedPreset
-from serving.running import RefusedError
-
-_SET_BY = "cutover"
-_CANARY, _FAILOVER, _PRIVATE = "canary", "failover", "private"
 
 _LONGEST_WITHOUT_GATE = datetime.timedelta(seconds=30)
-_GO_BACK_FIRST = (
-    "It stays. To walk again, go back first (understudy cutover --back), and begin again."
-)
-
 Say = Callable[[str], None]
-Mode = Mapping[str, Any]
-
-
-class Gateway(Protocol):
-    """A running gateway; `serving.running.RunningGateway`."""
-
-    def status(self) -> dict[str, Any]:
-        """Return what `/understudy/status` says."""
-
-    def post(self, name: str, values: dict[str, object]) -> dict[str, Any]:
-        """Ask for something."""
 
 
 class CutoverWalk:
@@ -66,14 +47,17 @@ class CutoverWalk:
     ) -> None:
         settings = preset.settings
         self._gates = Gates(settings.cutover, settings.margin_points, len(report.steps))
-        self._tail = CaptureTail(capture_folder(preset), preset.task.name, report.began)
+        self._tail = CaptureTail(
+            capture_folder(preset), preset.task.name, report.began, skips_damaged=True
+        )
         self._walk: list[CapturedExchange] = []
         self._scores = WalkScores(scorer)
         self._file = file
-        self._gateway = gateway
+        self._mode = WalkedMode(gateway)
         self._say = say
         self._now = now
         self._said = ""
+        self._damaged = 0
         self._traffic = CapturedTraffic(now)
         self.report = report
 
@@ -86,33 +70,31 @@ class CutoverWalk:
         Raises:
             UserError: The gateway does not do it, or somebody else has set its mode meanwhile.
         """
-        mode = self._gateway.status()["mode"]
-        if self.report.events and mode["set_by"] != _SET_BY:
-            raise UserError(f"{self._other_mode(mode)} {_GO_BACK_FIRST}")
-        if mode["mode"] == _PRIVATE:
-            raise UserError(
-                "The gateway's mode is private, and a canary would send personal data to the "
-                "service. If that is allowed, leave it first: understudy serve mode failover."
-            )
+        mode = self._mode.found(self.report)
         if self.report.events:
-            if mode["mode"] == _FAILOVER:
+            if mode["mode"] == FAILOVER:
                 self._end_back("the walk was ended while it went back")
                 return
             if mode["canary_percent"] == self._next_percent():
                 self._take_step()
+        if self.report.before is None:
+            before = CutoverBefore(**{name: mode[name] for name in CutoverBefore.model_fields})
+            self.report = self.report.model_copy(update={"before": before})
         self._keep()  # or the first users would move, and nobody could resume
         percent = self.report.percent
-        self._set_mode(_CANARY, percent, _expected(mode["mode"], mode["canary_percent"]))
+        expected = {name: mode[name] for name in ("mode", "canary_percent")}
+        self._mode.set(CANARY, percent, expected)
         self._note(f"the model answers {percent:g} % of the users")
 
     def look(self) -> StepGate:
         """Read what was captured, and go on, wait or go back.
 
         Raises:
+            CaptureAwayError: What was captured cannot be read now; another look may.
             UserError: Somebody else changed the mode or the model. The canary stays as it is, and
                 so it does where the judge fails, unless what is known is enough to go back.
         """
-        status = self._check_mode()
+        status = self._mode.checked(self.report.percent)
         try:
             gate = self._judged()
         except JudgeFailedError as failed:
@@ -120,10 +102,10 @@ class CutoverWalk:
             if gate.step != "go back":
                 raise failed.error from None
         report = self.report
-        if gate.step != "go back" and (problem := self._traffic.problem(status)):
+        if gate.step != "go back" and (problem := self._traffic.problem(status, report.percent)):
             gate = StepGate("wait", problem)
         if gate.step == "go back":
-            self.go_back(gate.why, _expected(_CANARY, report.percent))
+            self.go_back(gate.why, own_mode(report.percent))
         elif gate.step == "go on":
             self._go_on(gate.why)
         elif gate.why != self._said:
@@ -134,30 +116,37 @@ class CutoverWalk:
     def go_back(self, why: str, expected: Mode | None = None) -> None:
         """Give every request back to the service, whether or not a file can be written.
 
+        In the mode `private` the walk ends and the mode stays: what is personal is not to go there.
+
         Args:
             why: In words.
-            expected: What the mode has to be; None goes back from any.
+            expected: What the mode has to be; None goes back from any but `private`.
 
         Raises:
             UserError: The mode is another one by now, or no gateway answers.
         """
-        warning = self._set_mode(_FAILOVER, 0, expected)
+        mode = self._mode.set(FAILOVER, 0, expected)
+        if mode.get("mode") == PRIVATE:
+            self._end(f"the walk has ended, and the mode stays private: {why}")
+            return
         self._end_back(why)
-        if warning:
+        if warning := mode.get("warning"):
             self._say(f"Warning: {warning}.")
 
     def _end_back(self, why: str) -> None:
+        self._end(f"back to the service: {why}")
+
+    def _end(self, text: str) -> None:
         self.report = self.report.model_copy(update={"status": BACK})
         try:
-            self._note(f"back to the service: {why}")
+            self._note(text)
         except UserError as error:  # the gateway is back all the same
-            self._say(f"Back to the service: {why}. Warning: {error}")
+            self._say(f"{text[0].upper()}{text[1:]}. Warning: {error}")
 
     def _go_on(self, why: str) -> None:
         percent = self._next_percent()
         # Unless somebody went back while the judge was asked.
-        now = _expected(_CANARY, self.report.percent)
-        self._set_mode(_CANARY, percent or self.report.percent, now)
+        self._mode.set(CANARY, percent or self.report.percent, own_mode(self.report.percent))
         if percent is None:
             self.report = self.report.model_copy(update={"status": DONE})
             self._note(f"done: {why}")
@@ -196,10 +185,12 @@ class CutoverWalk:
     def _take_in(self) -> None:
         """Read what is new."""
         new = self._tail.new()
+        if self._tail.damaged > self._damaged:
+            self._damaged = self._tail.damaged
+            self._say(f"{self._damaged} damaged lines of captured exchanges are skipped.")
         for exchange in new:
             self._check_model(exchange)
-        if new:
-            self._traffic.note_new()
+        self._traffic.note_new(new)
         self._walk += new
         self._scores.add(new)
 
@@ -217,35 +208,6 @@ class CutoverWalk:
                 "(understudy cutover --back), and begin again."
             )
 
-    def _check_mode(self) -> dict[str, Any]:
-        status = self._gateway.status()
-        mode = status["mode"]
-        if mode["mode"] != _CANARY or mode["canary_percent"] != self.report.percent:
-            raise UserError(f"{self._other_mode(mode)} {_GO_BACK_FIRST}")
-        return status
-
-    def _other_mode(self, mode: Mode) -> str:
-        return (
-            f"The gateway's mode is {mode['mode']} ({mode['canary_percent']:g} %), set by "
-            f"{mode['set_by']}, not the canary of {self.report.percent:g} % that this walk has set."
-        )
-
-    def _set_mode(self, mode: str, percent: float, expected: Mode | None = None) -> str:
-        """Set the gateway's mode; return its warning.
-
-        Args:
-            mode: The mode.
-            percent: Share of the canary.
-            expected: What the mode has to be now; None for any.
-        """
-        values: dict[str, object] = {"mode": mode, "canary_percent": percent, "set_by": _SET_BY}
-        if expected is not None:
-            values["expected"] = dict(expected)
-        try:
-            return str(self._gateway.post("mode", values).get("warning") or "")
-        except RefusedError as error:
-            raise UserError(f"The gateway kept its mode: {error}") from None
-
     def _note(self, text: str) -> None:
         event = CutoverEvent(time=stamp(self._now()), percent=self.report.percent, text=text)
         self.report = self.report.model_copy(update={"events": (*self.report.events, event)})
@@ -257,15 +219,11 @@ class CutoverWalk:
             replace_file(self._file, self.report.to_json())
         except OSError as error:
             raise UserError(
-                f"{str(self._file)!r}, which keeps the walk, cannot be written "
+                f"The walk's state file {str(self._file)!r} cannot be written "
                 f"({error.strerror}). Free space, or make the folder writable, and run the same "
-                "command: it takes up the walk from the gateway's mode."
+                "command: it resumes the walk from the gateway's mode."
             ) from error
 
 
 def _name(round: int, version: str | None) -> str:
     return version or f"the model of round {round}"
-
-
-def _expected(mode: str, percent: float) -> Mode:
-    return {"mode": mode, "canary_percent": percent}

@@ -87,7 +87,7 @@ async def run_cell(
         proxy: Shows the fault.
         application: Asks the gateway in front of it.
         tally: Counts the replies.
-        cool: Starts the model anew; None where it cannot be.
+        cool: Starts the model again; None where it cannot be.
     """
     times = [await _strike(plan, proxy, application, tally)]
     if cool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -33,7 +34,8 @@ class FaultProxy:
         self._port = 0
         self._fault: str | None = None
         self._over = asyncio.Event()
-        self._turn = 0
+        # Kept over cells: an open breaker lets few requests of each meet the fault.
+        self._turns: Counter[str] = Counter()
         self._runner: web.ServerRunner | None = None
         self._site: web.TCPSite | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -65,7 +67,7 @@ class FaultProxy:
 
     async def inject(self, fault: str) -> None:
         """Show a fault from now on."""
-        self._fault, self._turn = fault, 0
+        self._fault = fault
         self._over.clear()
         if fault == _REFUSES and self._site:
             await self._site.stop()
@@ -96,8 +98,8 @@ class FaultProxy:
             if self._fault is None:
                 return await self._pass_on(request, body)
             form = Form(request.path, request.query_string, body)
-            shown = show(self._fault, form, self._turn)
-            self._turn += 1
+            shown = show(self._fault, form, self._turns[self._fault])
+            self._turns[self._fault] += 1
             return await self._show(request, shown)
         finally:
             if transport:

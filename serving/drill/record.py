@@ -65,7 +65,7 @@ class Rate(_Record):
 
 
 class Coverage(_Record):
-    """The answers through the gateway beside the desired outputs, by a scorer that asks nobody."""
+    """The answers through the gateway compared with the references, by a local scorer."""
 
     service: Rate | None
     """Without a fault; None where the service did not answer."""

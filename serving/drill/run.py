@@ -44,7 +44,7 @@ async def run_drill(preset: ServedPreset, options: DrillOptions) -> DrillReport:
     Raises:
         UserError: There are no coverage prompts, or the tuned model does not start.
     """
-    rows = [row for row in preset.coverage if row.split == HOLDOUT_SPLIT][:_COVERAGE_PROMPTS]
+    rows = [row for row in preset.sent_coverage if row.split == HOLDOUT_SPLIT][:_COVERAGE_PROMPTS]
     if not rows:
         raise UserError(
             f"There are no holdout rows to ask in the coverage dataset of {preset.preset!r}. A "
@@ -204,7 +204,7 @@ class _Drill:
         return covered_rate(self._pairs(first)), answered / seconds
 
     def _pairs(self, replies: Sequence[Reply]) -> list[tuple[str, str]]:
-        """Return the desired output and the answer of each row."""
+        """Return the reference and the answer of each row."""
         return [(row.output, reply.text) for row, reply in zip(self._rows, replies, strict=True)]
 
     async def _ask_all(self, application: Application, prompts: Sequence[str]) -> list[Reply]:

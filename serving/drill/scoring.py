@@ -9,9 +9,9 @@ from serving.drill.record import Rate
 
 
 def covered_rate(pairs: Sequence[tuple[str, str]]) -> Rate:
-    """Return the coverage rate of (desired output, answer) pairs.
+    """Return the coverage rate of (reference, answer) pairs.
 
-    An answer covers its prompt where it has the JSON fields of the desired output; where that is no
+    An answer covers its prompt where it has the JSON fields of the reference; where that is no
     JSON, by ROUGE-L. Both thresholds are the evaluator's own.
     """
     settings = EvaluatorSettings()

@@ -6,8 +6,8 @@ import uuid
 from serving.gateway.client_side import Client
 from serving.gateway.exchange import Content, Exchange, ServiceAnswer, TunedAnswer
 from serving.gateway.gateway import NO_TASK
-from serving.gateway.local_model import ModelFailedError
 from serving.gateway.matching import Match
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.protocols.base import Ask
 from serving.gateway.responder import Said
 from serving.gateway.service_call import ServiceCall

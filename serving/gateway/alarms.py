@@ -1,24 +1,18 @@
 """Alarms: a line on stderr, a metric and a webhook; no request waits for them."""
 
-import asyncio
-import contextlib
 import datetime
 import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import aiohttp
+from serving.gateway.webhook import Webhook
 
-_QUEUE = 256  # changes that wait for the webhook; further ones are only printed
-_SECONDS = 10.0  # for one post
-_ATTEMPTS = 3
-_RETRY_SECONDS = 1.0
 _LONGEST_NAME = 80
 # Kinds of alarms with names that callers make up, and how many of a kind may be raised. One that no
 # request has met for so long is over: a token has expired, a key or a model's name was replaced.
-_FROM_CALLERS = frozenset({"model", "key", "project"})
+_FROM_CALLERS = frozenset({"model", "key", "project", "service"})
 _MAX_OF_KIND = 256
 _SILENT_SECONDS = 3600.0
 _UNSAFE = re.compile(r"[^\w.:/-]")
@@ -42,26 +36,22 @@ class Alarms:
     """All alarms, by name.
 
     Args:
-        url: The webhook; None for none.
-        session: The HTTP client.
+        webhook: Gets every change; None for none.
         on_change: Called with a name and whether it is raised, for the metric.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        url: str | None,
-        session: Callable[[], aiohttp.ClientSession],
+        webhook: Webhook | None,
         on_change: Callable[[str, bool], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url
-        self._session = session
+        self._webhook = webhook
         self._on_change = on_change
         self._raised: dict[str, Alarm] = {}
         self._clock = clock
         self._met: dict[str, float] = {}  # when a request last met what callers' alarms say
-        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_QUEUE)
 
     def __bool__(self) -> bool:
         """Whether any is raised."""
@@ -102,9 +92,8 @@ class Alarms:
         sys.stderr.write(f"understudy: alarm {name} {state}: {text}\n")
         sys.stderr.flush()
         self._on_change(name, is_raised)
-        if self._url:
-            with contextlib.suppress(asyncio.QueueFull):
-                self._queue.put_nowait({"alarm": name, "state": state, "text": text, "time": now})
+        if self._webhook is not None:
+            self._webhook.put({"alarm": name, "state": state, "text": text, "time": now})
 
     def age_out(self) -> None:
         """Clear the alarms of callers that no request has met for an hour."""
@@ -115,28 +104,10 @@ class Alarms:
     def _has_enough(self, kind: str) -> bool:
         return sum(_kind(name) == kind for name in self._raised) >= _MAX_OF_KIND
 
-    async def post_forever(self) -> None:
-        """Post the changes to the webhook, in their order."""
-        while True:
-            await self._post(await self._queue.get())
-
-    async def _post(self, change: dict[str, Any]) -> None:
-        assert self._url is not None
-        for attempt in range(_ATTEMPTS):
-            try:
-                async with asyncio.timeout(_SECONDS):
-                    async with self._session().post(self._url, json=change) as response:
-                        if response.status < 500:
-                            return
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-                pass
-            await asyncio.sleep(_RETRY_SECONDS * 2**attempt)
-        sys.stderr.write(f"understudy: serving.alert_url did not take alarm {change['alarm']}\n")
-
 
 def is_from_callers(name: str) -> bool:
     """Whether callers make up what an alarm is named after."""
-    return _kind(name) in _FROM_CALLERS
+    return ":" in name and _kind(name) in _FROM_CALLERS
 
 
 def _kind(name: str) -> str:

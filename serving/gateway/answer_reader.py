@@ -117,7 +117,11 @@ class AnswerReader:
             return check(reading)
         has_any = reading.has_text or reading.has_more
         if self._form and not reading.finish:
-            return self._unfinished() if has_any else self._not_begun()
+            if has_any:
+                return self._unfinished()
+            # A stream that is whole without a candidate has nothing that could have finished.
+            if reading.has_candidate or not reading.has_body:
+                return self._not_begun()
         if not has_any:
             return faults.failure(Fault.EMPTY, "the answer is empty")
         return check(reading)

@@ -1,11 +1,8 @@
 """The gateway as an ASGI application."""
 
-import asyncio
 import contextlib
 import random
-import sys
 import time
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,29 +11,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.gateway import websocket
 from serving.gateway.client_side import Client, ClientLeftError, Header
+from serving.gateway.error_log import print_error
 from serving.gateway.exchange import Exchange
 from serving.gateway.failover import AnswerRequest
 from serving.gateway.gateway import Gateway
-from serving.gateway.local_model import ModelFailedError
-from serving.gateway.modes import PRIVATE
+from serving.gateway.jobs import Jobs
 from serving.gateway.pages import PREFIX, Readiness, make_router
 from serving.gateway.passthrough import (
     NoAnswerError,
     StaysHereError,
     body_of,
+    is_openai_client,
     pass_through,
     searched_body_of,
 )
+from serving.gateway.plan import PRIVATE
 from serving.gateway.protocols import dialect_of, recognize
 from serving.gateway.protocols.base import Route
-from serving.gateway.reload import ModelHost, Reloader, ReloadError, verify
+from serving.gateway.reload import ModelHost, Reloader
 from serving.gateway.task import ServedTask
 from serving.settings import ServingSettings, is_loopback
 
 __all__ = ["ModelHost", "ServedTask", "create_app"]
 
-_WARM_UP_RETRY_SECONDS = 0.5
-_LOOK_SECONDS = 1.0
 _SERVED_BY_SERVICE: Sequence[Header] = (
     (b"x-understudy-served-by", b"service"),
     (b"x-understudy-reason", b"passed_through"),
@@ -111,8 +108,9 @@ class _App:
     ) -> None:
         self._gateway = gateway
         self._on_close = on_close
-        self._readiness = Readiness()
-        self._pages = make_router(gateway, reloader, self._readiness)
+        readiness = Readiness()
+        self._jobs = Jobs(gateway, readiness)
+        self._pages = make_router(gateway, reloader, readiness)
         self._is_local = gateway.settings.is_local
         self._key = gateway.own_key
 
@@ -142,7 +140,7 @@ class _App:
         except ClientLeftError:
             pass
         except Exception as error:  # its text may hold a key, so no server prints it
-            _print_error(error)
+            print_error(error)
             if not client.has_begun:
                 await self._say(client, 500, "The gateway failed; its log says where.")
 
@@ -184,7 +182,9 @@ class _App:
         return await body_of(client)
 
     async def _say(self, client: Client, status: int, message: str) -> None:
-        body = dialect_of(client.path).write_error(status, message)
+        is_openais = self._gateway.upstream.provider == "openai" or is_openai_client(client)
+        dialect = dialect_of(client.path, is_openai_client=is_openais)
+        body = dialect.write_error(status, message)
         await client.answer(status, list(_SERVED_BY_NONE), body)
 
     def _may_enter(self, scope: Scope) -> bool:
@@ -199,13 +199,21 @@ class _App:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         gateway = self._gateway
-        # Nobody searches a conversation by voice for personal data.
-        stays_here = gateway.modes.is_service_off or gateway.modes.current.mode == PRIVATE
-        if stays_here or not self._may_enter(scope):
+
+        def stays_here() -> bool:
+            """Nobody searches a conversation by voice for personal data."""
+            return gateway.modes.is_service_off or gateway.modes.current.mode == PRIVATE
+
+        if stays_here() or not self._may_enter(scope):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        await websocket.relay(scope, receive, send, gateway.session(), gateway.upstream)
+        try:
+            await websocket.relay(scope, receive, send, gateway.upstream, stays_here=stays_here)
+        except Exception as error:  # its text may hold a key, so no server prints it
+            print_error(error)
+            with contextlib.suppress(Exception):  # it is closed already
+                await send({"type": "websocket.close", "code": 1011})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -216,58 +224,10 @@ class _App:
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        jobs = [
-            asyncio.create_task(self._warm_up()),
-            asyncio.create_task(self._keep_warm()),
-            asyncio.create_task(self._gateway.alarms.post_forever()),
-            asyncio.create_task(self._gateway.shadow.run_forever()),
-            asyncio.create_task(self._look_around()),
-        ]
         try:
-            yield
+            async with self._jobs.running():
+                yield
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
             await self._gateway.close()
             if self._on_close is not None:
                 await self._on_close()
-
-    async def _look_around(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self._gateway.look_around()
-
-    async def _warm_up(self) -> None:
-        """Ask every model a sample until it answers."""
-        readiness = self._readiness
-        while not readiness.is_ready:
-            try:
-                await verify(self._gateway.served, samples=1)
-            except ReloadError as error:
-                readiness.problem = str(error)
-                await asyncio.sleep(_WARM_UP_RETRY_SECONDS)
-            else:
-                readiness.is_ready, readiness.problem = True, ""
-
-    async def _keep_warm(self) -> None:
-        """Ask idle models a sample now and then, so that they stay in memory."""
-        seconds = self._gateway.settings.model.keep_warm_seconds
-        while seconds:
-            await asyncio.sleep(seconds)
-            for model in self._gateway.served.models.values():
-                is_idle = time.monotonic() - model.last_used >= seconds
-                if is_idle and not model.in_use and model.task.samples:
-                    name = f"tuned_model:{model.task.name}"
-                    try:
-                        await model.sample(model.task.samples[0])
-                    except ModelFailedError as error:
-                        self._gateway.alarms.set(name, True, str(error))
-                    else:
-                        self._gateway.alarms.set(name, False, "the tuned model answers again")
-
-
-def _print_error(error: Exception) -> None:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-6:])
-    sys.stderr.write(f"understudy: {type(error).__name__} at {where}\n")

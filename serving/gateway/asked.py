@@ -1,6 +1,5 @@
 """What the ways to answer one request share: who asks, what is known of it, the tuned model."""
 
-import asyncio
 import time
 
 from serving.gateway.account import Account
@@ -8,10 +7,12 @@ from serving.gateway.client_side import Client
 from serving.gateway.exchange import TunedAnswer
 from serving.gateway.faults import Failure
 from serving.gateway.gateway import Gateway
-from serving.gateway.local_model import ModelFailedError
 from serving.gateway.matching import Match, Unmatched, too_long
+from serving.gateway.model_server import ModelFailedError
+from serving.gateway.passthrough import url_for
 from serving.gateway.protocols.base import Ask, ModelAnswer, Route
 from serving.gateway.responder import Responder
+from serving.gateway.threads import COUNTING
 
 
 class Asked:
@@ -25,6 +26,8 @@ class Asked:
     Attributes:
         caller: Who signs it.
         model: The model that is asked for; known from the body in some protocols.
+        url: Where it goes at the service.
+        backend: What answers there; see `Upstream.backend`.
         served: The tasks at its arrival: another round's may be served before it is over.
         account: What is known of it.
         responder: Writes its answer.
@@ -36,9 +39,12 @@ class Asked:
         self.dialect = route.dialect
         self.caller = gateway.callers.caller(client)
         self.model = route.model
+        self.url = url_for(client, gateway.upstream)
+        self.backend = gateway.upstream.backend(self.url)
         self.served = gateway.served
         self.account = Account(client, route.dialect.name, gateway.settings.sticky_header)
         self.responder = Responder(client, route.dialect)
+        self._counting_seconds = 0.0  # a caller waits for it as for the answer
 
     @property
     def ask(self) -> Ask:
@@ -48,7 +54,11 @@ class Asked:
 
     async def too_long(self, match: Match) -> Unmatched | None:
         """See `matching.too_long`; counting may ask a server, and nobody else waits for that."""
-        return await asyncio.to_thread(too_long, match)
+        started = time.monotonic()
+        try:
+            return await COUNTING.run(too_long, match)
+        finally:
+            self._counting_seconds += time.monotonic() - started
 
     async def ask_model(self, match: Match) -> ModelAnswer:
         """Let the tuned model answer; what came of it before counts again.
@@ -65,7 +75,7 @@ class Asked:
             except ModelFailedError as error:
                 account.tuned = error
             else:
-                seconds = time.monotonic() - started
+                seconds = time.monotonic() - started + self._counting_seconds
                 account.tuned = TunedAnswer(answer, seconds, task.round, task.model_version)
         if isinstance(account.tuned, ModelFailedError):
             raise account.tuned

@@ -1,175 +1,25 @@
-"""Breakers: when requests stop going to a backend, and how they return to it."""
+"""The breakers of all backends, keys and models."""
 
 import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple, TypeVar
 
+from serving.gateway.breaker import Breaker, Clock, Permit
 from serving.gateway.faults import Failure, Scope
+from serving.gateway.upstream import SERVICE
 from serving.settings import BreakerSettings
 
-Clock = Callable[[], float]
-State = Literal["closed", "open", "ramp"]
+Name = TypeVar("Name")
 _MAX_BREAKERS = 4096
-
-
-class Permit:
-    """Leave to send one request; its outcome goes back to the breaker that gave it."""
-
-    __slots__ = ("_breaker", "_epoch", "_is_counted", "_is_settled")
-
-    def __init__(self, breaker: "Breaker", epoch: int, *, is_counted: bool) -> None:
-        self._breaker = breaker
-        self._epoch = epoch
-        self._is_counted = is_counted
-        self._is_settled = False
-
-    def success(self) -> None:
-        """Return the backend answered."""
-        if self._settle():
-            self._breaker.record_success()
-
-    def failure(self, reason: str, wait_seconds: float | None = None) -> None:
-        """Return the backend failed.
-
-        Args:
-            reason: The fault; given back by `Breaker.reason` while the breaker is open.
-            wait_seconds: What the backend asked to wait; None where it did not say.
-        """
-        if self._settle():
-            self._breaker.record_failure(reason, wait_seconds)
-
-    def release(self) -> None:
-        """Say that the outcome says nothing about the backend; no effect after another outcome."""
-        self._settle()
-
-    def _settle(self) -> bool:
-        """Whether the outcome counts: once, and not when the breaker has changed since."""
-        if self._is_settled:
-            return False
-        self._is_settled = True
-        is_current = self._epoch == self._breaker.epoch
-        if is_current and self._is_counted:
-            self._breaker.in_flight -= 1
-        return is_current
-
-
-class Breaker:
-    """One breaker: closed, open for a time, then a ramp of probes that are real requests.
-
-    On the ramp as many requests may be in flight as have succeeded, and one more: the first probe
-    is alone.
-
-    Args:
-        settings: Its thresholds and times.
-        failures_to_open: Failures in a row that open it; a wait that the backend asks for opens it
-            at once.
-        clock: Seconds, monotonic.
-        rng: Draws the jitter.
-        on_change: Called with the breaker when its state has changed.
-
-    Attributes:
-        state: Where it is.
-        epoch: Counts the changes of the state.
-        in_flight: Requests of the ramp that are in flight.
-        reason: The fault that opened it.
-    """
-
-    def __init__(
-        self,
-        settings: BreakerSettings,
-        failures_to_open: int,
-        clock: Clock = time.monotonic,
-        rng: random.Random | None = None,
-        on_change: "Callable[[Breaker], None] | None" = None,
-    ) -> None:
-        self._settings = settings
-        self._failures_to_open = failures_to_open
-        self._clock = clock
-        self._rng = rng or random.Random()
-        self._on_change = on_change
-        self._failures = 0
-        self._successes = 0
-        self._openings = 0
-        self._until = 0.0
-        self.state: State = "closed"
-        self.epoch = 0
-        self.in_flight = 0
-        self.reason = ""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it holds nothing that is worth remembering."""
-        return self.state == "closed" and not self._failures
-
-    def seconds_left(self) -> float:
-        """Seconds until the next probe may go out; 0 when one may."""
-        return max(0.0, self._until - self._clock()) if self.state == "open" else 0.0
-
-    def permit(self) -> Permit | None:
-        """Leave to send a request; None while it has to go elsewhere."""
-        if self.state == "closed":
-            return Permit(self, self.epoch, is_counted=False)
-        if self.state == "open":
-            if self._clock() < self._until:
-                return None
-            self._enter("ramp")
-            self._successes = 0
-        if self.in_flight > self._successes:
-            return None
-        self.in_flight += 1
-        return Permit(self, self.epoch, is_counted=True)
-
-    def watch(self) -> Permit:
-        """Return a permit for a request that is sent anyway; its outcome counts while closed."""
-        return Permit(self, self.epoch if self.state == "closed" else -1, is_counted=False)
-
-    def close(self) -> None:
-        """Let all requests through, whatever came before."""
-        self._openings = 0
-        self.reason = ""
-        self._enter("closed")
-
-    def record_success(self) -> None:
-        """Count a success; on the ramp enough of them close the breaker."""
-        self._failures = 0
-        if self.state == "ramp":
-            self._successes += 1
-            if self._successes >= self._settings.ramp_successes:
-                self.close()
-
-    def record_failure(self, reason: str, wait_seconds: float | None) -> None:
-        """Count a failure, and open the breaker when it is one too many."""
-        self._failures += 1
-        is_too_many = self._failures >= self._failures_to_open or wait_seconds is not None
-        if self.state == "ramp" or is_too_many:
-            self._open(reason, wait_seconds)
-
-    def _open(self, reason: str, wait_seconds: float | None) -> None:
-        settings = self._settings
-        wait = min(settings.wait_seconds * 2**self._openings, settings.max_wait_seconds)
-        wait *= 1 + settings.jitter * self._rng.uniform(-1, 1)
-        if wait_seconds is not None:
-            # Never sooner than asked for, so the jitter only adds.
-            asked = min(wait_seconds, settings.retry_after_cap_seconds)
-            wait = max(wait, asked * (1 + settings.jitter * self._rng.uniform(0, 0.5)))
-        self._until = self._clock() + wait
-        self._openings = min(self._openings + 1, 30)
-        self.reason = reason
-        self._enter("open")
-
-    def _enter(self, state: State) -> None:
-        self.state = state
-        self.epoch += 1
-        self.in_flight = 0
-        self._failures = 0
-        if self._on_change is not None:
-            self._on_change(self)
+# Callers write locations of Vertex AI into paths: there are some forty, and what they make up.
+_MAX_BACKENDS = 64
+_SILENT_SECONDS = 3600.0  # after which a location that nobody asks is no longer said to fail
 
 
 class Permits(NamedTuple):
-    """Leave to send one request, by the breaker of the service and by that of its key and model."""
+    """Leave to send one request, by the breaker of the backend and by that of its key and model."""
 
     service: Permit
     key: Permit
@@ -195,7 +45,9 @@ class Permits(NamedTuple):
 
 
 class Breakers:
-    """The breaker of the service, and one for each key and model.
+    """A breaker for each backend, and one for each key and model at it.
+
+    A fault in one location of Vertex AI says nothing about another one.
 
     Args:
         settings: Of all of them.
@@ -215,47 +67,76 @@ class Breakers:
         self._on_change = on_change
         self._clock = clock
         self._rng = rng or random.Random()
-        self.service = self._new("service", settings.failures_to_open)
-        self._by_key: OrderedDict[tuple[str, str], Breaker] = OrderedDict()
+        self.service = self._new(SERVICE, settings.failures_to_open)
+        self._elsewhere: OrderedDict[str, Breaker] = OrderedDict()
+        self._asked_at: dict[str, float] = {}  # by the names of `_elsewhere`
+        self._by_key: OrderedDict[tuple[str, str, str], Breaker] = OrderedDict()
 
-    def permits(self, key: str, model: str) -> Permits | Breaker:
+    def permits(self, key: str, model: str, backend: str = SERVICE) -> Permits | Breaker:
         """Leave to send a request, or the breaker that does not give it.
 
         Args:
             key: The key's salted hash.
             model: The model's name at the service.
+            backend: See `Upstream.backend`.
         """
-        by_key = self.of_key(key, model)
-        if by_key.state == "open" and by_key.seconds_left():
+        by_key, whole = self.of_key(key, model, backend), self.of_backend(backend)
+        if by_key.is_waiting:
             return by_key
-        service = self.service.permit()
+        service = whole.permit()
         if service is None:
-            return self.service
+            return whole
         permit = by_key.permit()
         if permit is None:
             service.release()
             return by_key
         return Permits(service, permit)
 
-    def watch(self, key: str, model: str) -> Permits:
+    def watch(self, key: str, model: str, backend: str = SERVICE) -> Permits:
         """Permits for a request that goes out in any case; see `Breaker.watch`."""
-        return Permits(self.service.watch(), self.of_key(key, model).watch())
+        by_key = self.of_key(key, model, backend)
+        return Permits(self.of_backend(backend).watch(), by_key.watch())
 
-    def of_key(self, key: str, model: str) -> Breaker:
-        """Return the breaker of a key and a model."""
-        name = (key, model)
+    def of_backend(self, backend: str) -> Breaker:
+        """Return the breaker of a backend."""
+        if backend == SERVICE:
+            return self.service
+        breaker = self._elsewhere.get(backend)
+        if breaker is None:
+            if len(self._elsewhere) >= _MAX_BACKENDS:
+                del self._asked_at[_forget_one(self._elsewhere)]
+            breaker = self._elsewhere[backend] = self._new(backend, self._settings.failures_to_open)
+        else:
+            self._elsewhere.move_to_end(backend)
+        self._asked_at[backend] = self._clock()
+        return breaker
+
+    def backends(self) -> dict[str, Breaker]:
+        """Return the breakers of the backends seen lately, by name; `service` comes first."""
+        return {SERVICE: self.service, **self._elsewhere}
+
+    def age_out(self) -> None:
+        """Forget the locations that nobody has asked for an hour."""
+        oldest = self._clock() - _SILENT_SECONDS
+        for name in [name for name, at in self._asked_at.items() if at < oldest]:
+            del self._asked_at[name]
+            self._elsewhere.pop(name).retire()
+
+    def of_key(self, key: str, model: str, backend: str = SERVICE) -> Breaker:
+        """Return the breaker of a key and a model at a backend."""
+        name = (key, model, backend)
         breaker = self._by_key.get(name)
         if breaker is None:
             if len(self._by_key) >= _MAX_BREAKERS:
-                self._forget_one()
-            breaker = self._by_key[name] = self._new(f"key:{key[:8]}/{model}", 1)
+                _forget_one(self._by_key)
+            where = backend.removeprefix(SERVICE)
+            breaker = self._by_key[name] = self._new(f"key:{key[:8]}/{model}{where}", 1)
         else:
             self._by_key.move_to_end(name)
         return breaker
 
-    def all(self) -> Iterator[Breaker]:
-        """Return the service's breaker, then those of keys and models seen lately."""
-        yield self.service
+    def of_keys(self) -> Iterator[Breaker]:
+        """Return the breakers of the keys and models seen lately."""
         yield from self._by_key.values()
 
     def _new(self, name: str, failures_to_open: int) -> Breaker:
@@ -264,8 +145,10 @@ class Breakers:
 
         return Breaker(self._settings, failures_to_open, self._clock, self._rng, on_change)
 
-    def _forget_one(self) -> None:
-        idle = next((name for name, it in self._by_key.items() if it.is_idle), None)
-        forgotten = self._by_key.pop(idle if idle is not None else next(iter(self._by_key)))
-        if forgotten.state != "closed":
-            forgotten.close()
+
+def _forget_one(breakers: OrderedDict[Name, Breaker]) -> Name:
+    """Forget an idle breaker, or the one that was unused for longest; return its name."""
+    idle = next((name for name, it in breakers.items() if it.is_idle), None)
+    name = idle if idle is not None else next(iter(breakers))
+    breakers.pop(name).retire()
+    return name

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 _SMOOTHING = 0.2  # weight of the latest answer in the mean duration
-_KNOWN, _LEAST_KNOWN = 50, 5  # answers that say what is usual
+_KNOWN, _MIN_KNOWN = 50, 5  # answers that say what is usual
 _TIMES_SLOWEST = 3.0
-_LEAST_SECONDS = 0.25
+_MIN_SECONDS = 0.25
 
 
 class BusyError(Exception):
@@ -29,11 +29,11 @@ class UsualTime:
     """Learns how long the model's answers take, from the latest of them.
 
     Args:
-        most_seconds: The limit while too few answers are known, and never more than that.
+        max_seconds: The limit while too few answers are known, and never more than that.
     """
 
-    def __init__(self, most_seconds: float) -> None:
-        self._most_seconds = most_seconds
+    def __init__(self, max_seconds: float) -> None:
+        self._max_seconds = max_seconds
         self._known: deque[float] = deque(maxlen=_KNOWN)
 
     def record(self, seconds: float) -> None:
@@ -43,10 +43,10 @@ class UsualTime:
     @property
     def limit_seconds(self) -> float:
         """Seconds after which a request without an answer is no impatient caller's fault."""
-        if len(self._known) < _LEAST_KNOWN:
-            return self._most_seconds
-        slowest = max(_LEAST_SECONDS, _TIMES_SLOWEST * max(self._known))
-        return min(self._most_seconds, slowest)
+        if len(self._known) < _MIN_KNOWN:
+            return self._max_seconds
+        slowest = max(_MIN_SECONDS, _TIMES_SLOWEST * max(self._known))
+        return min(self._max_seconds, slowest)
 
 
 class Slots:

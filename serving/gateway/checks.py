@@ -47,11 +47,17 @@ def contract_problem(task: ServedTask, text: str, *, may_be_fenced: bool = False
         text: The answer.
         may_be_fenced: Whether JSON in a code fence counts, as service LLMs like to write it.
     """
-    if may_be_fenced and (found := _FENCED.fullmatch(text)):
-        text = found[1]
+    if may_be_fenced:
+        text = unfenced(text)
     if task.output_schema is not None and (problem := _schema_problem(task.output_schema, text)):
         return problem
     return task.contract(text) if task.contract else None
+
+
+def unfenced(text: str) -> str:
+    """Return the content of a text that is one code fence; any other text as it is."""
+    found = _FENCED.fullmatch(text)
+    return found[1] if found else text
 
 
 def request_problem(ask: Ask, text: str) -> str | None:

@@ -5,14 +5,16 @@ from typing import Any
 
 from serving.gateway import checks, faults
 from serving.gateway.asked import Asked, sentence
-from serving.gateway.breakers import Breaker, Permits
+from serving.gateway.breaker import Breaker
+from serving.gateway.breakers import Permits
 from serving.gateway.faults import Failure, Fault, Scope
 from serving.gateway.first_byte import Kind
-from serving.gateway.local_model import ModelFailedError
 from serving.gateway.matching import Match
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.passthrough import request_for
 from serving.gateway.protocols.base import ModelAnswer
 from serving.gateway.race import Race
+from serving.gateway.reasons import after
 from serving.gateway.responder import SERVICE
 from serving.gateway.service_call import Outcome, ServiceCall
 from serving.gateway.service_only import answer_by_service
@@ -41,7 +43,8 @@ class Cover:
             body: Of the request.
         """
         asked, gateway = self._asked, self._gateway
-        permits = gateway.breakers.permits(asked.caller.key, asked.model)
+        who = (asked.caller.key, asked.model, asked.backend)
+        permits = gateway.breakers.permits(*who)
         if isinstance(permits, Breaker):
             if unmatched := await self._asked.too_long(self._match):
                 gateway.record_unmatched(unmatched)
@@ -52,20 +55,20 @@ class Cover:
                 await self._by_model(failure, f"breaker:{permits.reason}", None)
                 return
             # Nobody else can answer.
-            permits = gateway.breakers.watch(asked.caller.key, asked.model)
-        call = asked.account.call = self._call(body)
+            permits = gateway.breakers.watch(*who)
         try:
+            call = asked.account.call = self._call(body)
             await self._race(call, permits)
         finally:
-            if not self._is_watched:
-                call.close()
+            if asked.account.call is not None and not self._is_watched:
+                asked.account.call.close()
             permits.release()
 
     def _call(self, body: Any) -> ServiceCall:
         asked, settings = self._asked, self._gateway.settings
         return ServiceCall(
             self._gateway.session(),
-            request_for(asked.client, self._gateway.upstream, body),
+            request_for(asked.client, asked.url, body),
             asked.dialect,
             asked.ask.stream,
             hold_bytes=settings.hold_kib * 1024,
@@ -89,10 +92,10 @@ class Cover:
             assert outcome is not None
             await self._send_service(call, outcome, permits, kind)
             return
-        gateway.record_failure(failure, asked.caller, asked.model)
+        gateway.record_failure(failure, asked.caller, asked.model, asked.backend)
         if failure.is_of_key and outcome and not gateway.callers.covers(asked.caller):
             permits.service.success()
-            await asked.responder.send_held(outcome, failure.fault)
+            await self._send_held(outcome, failure)
             return
         permits.settle(failure)
         if finish.answer is not None:
@@ -121,10 +124,11 @@ class Cover:
         failure = await call.relay(asked.client, outcome)
         permits.settle(failure)
         if failure is not None:
-            asked.responder.headers(SERVICE, failure.fault, outcome.status)
-            gateway.record_failure(failure, asked.caller, asked.model)
+            reason = after(self._service_reason, failure.fault)
+            asked.responder.headers(SERVICE, reason, outcome.status)
+            gateway.record_failure(failure, asked.caller, asked.model, asked.backend)
         elif outcome.status < 300:
-            gateway.record_success(asked.caller, asked.model)
+            gateway.record_success(asked.caller, asked.model, asked.backend)
             if call.first_byte_seconds is not None:
                 gateway.limits.record(kind, call.first_byte_seconds)
 
@@ -141,6 +145,7 @@ class Cover:
         self, failure: Failure, outcome: Outcome | None, error: ModelFailedError, reason: str
     ) -> None:
         if not await self._sent_anyway(failure, outcome):
+            reason = after(self._service_reason, reason)
             message = f"{sentence(failure.text)} {sentence(str(error))}"
             await self._asked.responder.refuse(503, message, reason, error.retry_after_seconds)
 
@@ -148,5 +153,9 @@ class Cover:
         """Whether the service's answer was given: empty or out of form is better than none."""
         if outcome is None or not outcome.is_whole or failure.scope is not Scope.REQUEST:
             return False
-        await self._asked.responder.send_held(outcome, failure.fault)
+        await self._send_held(outcome, failure)
         return True
+
+    async def _send_held(self, outcome: Outcome, failure: Failure) -> None:
+        reason = after(self._service_reason, failure.fault)
+        await self._asked.responder.send_held(outcome, reason)

@@ -10,16 +10,17 @@ from serving.gateway.asked import Asked, sentence
 from serving.gateway.client_side import Client, ClientLeftError
 from serving.gateway.cover import Cover
 from serving.gateway.gateway import Gateway
-from serving.gateway.local_model import ModelFailedError
 from serving.gateway.matching import MAX_BODY, TOO_LARGE, UNREADABLE, Match, Unmatched
-from serving.gateway.modes import MODEL_FAILED, PRIVATE, UNSURE, Plan
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.personal_data import UnreadableBodyError, holds_personal_data
+from serving.gateway.plan import PRIVATE, UNSURE, Plan
 from serving.gateway.protocols.base import ModelAnswer, Route
+from serving.gateway.reasons import DEADLINE, LEFT, MODEL_ASKED, MODEL_FAILED, after
 from serving.gateway.responder import SERVICE
 from serving.gateway.service_only import answer_by_service
 from serving.gateway.unpacking import UnpackError, unpacked
 
-_OK, _DEADLINE = "ok", "deadline"
+_OK, _STOPPED, _CRASHED = "ok", "gateway_stopped", "gateway_failed"
 _MODELS_SHARE = 0.5  # of what the caller waits; the rest is the service's
 _FALLBACK = b"x-understudy-fallback"
 
@@ -53,10 +54,18 @@ class AnswerRequest:
                     return
                 await self._by_whoever_can(found, raw if is_all else self._client.continued(raw))
         except ClientLeftError:
-            pass
+            self._note_end(after(self._service_reason, LEFT))
+        except asyncio.CancelledError:
+            self._note_end(_STOPPED)  # nobody failed
+            raise
+        except Exception:
+            self._note_end(after(self._service_reason, _CRASHED))
+            raise
         finally:
-            asked.served.requests -= 1
-            self._gateway.record(asked.account.closed(asked.responder.said))
+            try:
+                self._gateway.record(asked.account.closed(asked.responder.said))
+            finally:
+                asked.served.requests -= 1  # last: who waits for none has them all counted
 
     def _matched(self, raw: bytes) -> Match | Unmatched:
         asked = self._asked
@@ -115,15 +124,23 @@ class AnswerRequest:
                 self._client.on_begin = None
                 if not self._client.has_begun:
                     message = "Nobody answered within the deadline of X-Server-Timeout."
-                    await asked.responder.refuse(504, message, _DEADLINE)
+                    reason = after(self._service_reason, DEADLINE)
+                    await asked.responder.refuse(504, message, reason)
+
+    def _note_end(self, reason: str) -> None:
+        """Note why a request is over, unless an answer has begun."""
+        if not self._client.has_begun:
+            self._asked.responder.note(reason)
 
     async def _by_model_first(self, match: Match, plan: Plan) -> bool:
         """Let the tuned model answer while the service is well; False where the service is to."""
         asked = self._asked
-        self._service_reason = MODEL_FAILED
+        self._service_reason = MODEL_ASKED
         try:
             answer = await self._model_answer(match, plan)
         except ModelFailedError as error:
+            if self._service_reason == MODEL_ASKED:
+                self._service_reason = MODEL_FAILED
             if plan.is_alone:
                 text = sentence(str(error))
                 await asked.responder.refuse(503, text, plan.reason, error.retry_after_seconds)

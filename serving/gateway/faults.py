@@ -34,15 +34,13 @@ _KEY_REASONS = frozenset(
         "USER_PROJECT_DENIED",
     }
 )
-# Texts of refusals that come without details: the region's is FAILED_PRECONDITION and no more
-# (google-gemini/gemini-cli#24641).
-_KEY_TEXTS = (
-    "api key not valid",
-    "api key not found",
-    "api key expired",
-    "user location is not supported",
-    "billing account",
-)
+# Texts of refusals that come without details. An error about the request may quote what the caller
+# wrote, so the first ones count at the beginning only, and those of the region and of a project
+# that has to pay there only with the status that comes with them (google-gemini/gemini-cli#24641,
+# kolbytn/mindcraft#133).
+_KEY_TEXTS = ("api key not valid", "api key not found", "api key expired")
+_PRECONDITION = "FAILED_PRECONDITION"
+_PRECONDITION_TEXTS = ("user location is not supported", "billing account", "enable billing")
 _UNAUTHORIZED, _PAYMENT, _FORBIDDEN = 401, 402, 403
 _TIMEOUT, _QUOTA, _CANCELLED = 408, 429, 499
 
@@ -188,4 +186,6 @@ def _is_of_key(error: Mapping[str, Any]) -> bool:
         if isinstance(detail, dict) and detail.get("reason") in _KEY_REASONS:
             return True
     message = str(error.get("message", "")).lower()
-    return any(text in message for text in _KEY_TEXTS)
+    if error.get("status") == _PRECONDITION:
+        return any(text in message for text in _PRECONDITION_TEXTS)
+    return message.startswith(_KEY_TEXTS)

@@ -1,6 +1,5 @@
 """What the requests of a gateway share: connections, breakers, limits, keys, alarms, metrics."""
 
-import asyncio
 import random
 import time
 from collections import deque
@@ -10,31 +9,36 @@ from pathlib import Path
 import aiohttp
 
 from core.errors import UserError
+from serving.address import webhook_of
 from serving.capture.captures import Captures
+from serving.capture.expiry import Expiry
 from serving.gateway.alarms import Alarms, is_from_callers
-from serving.gateway.breakers import Breaker, Breakers
+from serving.gateway.breaker import Breaker
+from serving.gateway.breakers import Breakers
 from serving.gateway.callers import Caller, Callers, GatewayKey
 from serving.gateway.exchange import Exchange
 from serving.gateway.faults import Failure, Fault
 from serving.gateway.first_byte import FirstByteLimits
+from serving.gateway.kept_alarms import KeptAlarms
 from serving.gateway.kept_mode import ModeState
 from serving.gateway.late_answers import LateAnswers
 from serving.gateway.local_model import LocalModel
-from serving.gateway.match_share import Fall, MatchShare
+from serving.gateway.match_shares import MatchShares
 from serving.gateway.matching import Match, Matcher, Unmatched
 from serving.gateway.metrics import Metrics
-from serving.gateway.modes import PRIVATE, Modes
+from serving.gateway.modes import Modes
+from serving.gateway.plan import PRIVATE
 from serving.gateway.shadow import Shadow
+from serving.gateway.shared_files import SharedFiles
 from serving.gateway.task import ServedTask
-from serving.gateway.upstream import Upstream, open_session
+from serving.gateway.upstream import SERVICE, Upstream, name_of, open_session
+from serving.gateway.webhook import Webhook
 from serving.mode_settings import MODES
-from serving.settings import ServingSettings, resolved
-from task.privacy import redact
+from serving.settings import ServingSettings
 
 NO_TASK = "none"  # the `task` label of requests of no task
 _RECENT = 50
 _COPYING = ("shadow", "canary")
-_EXCERPT = 300  # characters of a text that no longer matches
 
 
 class Served:
@@ -91,18 +95,28 @@ class Gateway:
         self.settings = settings
         self.upstream = Upstream(settings.service)
         self.metrics = Metrics()
-        self.alarms = Alarms(resolved(settings.alert_url), self.session, self._on_alarm, clock)
+        url = webhook_of(settings.alert_url)
+        self.webhook = Webhook(url, self.session, self.metrics.alerts_dropped.inc) if url else None
+        self.alarms = Alarms(self.webhook, self._on_alarm, clock)
+        self.kept_alarms = KeptAlarms(state_dir, self.alarms)
         self.breakers = Breakers(settings.breakers, self._on_breaker, clock, rng)
         self.limits = FirstByteLimits(settings.first_byte_seconds, settings.first_byte_bounds)
         self.late = LateAnswers(self.limits)
         self.own_key = GatewayKey(settings.key_env)
         self.callers = Callers(self.own_key, self.upstream.project, self.alarms, state_dir, clock)
         self.served = self.serve(tasks)
-        self.shares = {name: MatchShare() for name in names}
+        self.shares = MatchShares(
+            self.served.tasks,
+            on_share=lambda name, share: self.metrics.match_share.labels(name).set(share),
+            on_fall=self._on_fall,
+        )
         self.recent: deque[Exchange] = deque(maxlen=_RECENT)
         self.counts: dict[str, int] = {}
         self._on_exchange = on_exchange
-        self._captures = self._open_captures(capture_folders, state_dir)
+        folders = self._capture_folders(capture_folders, state_dir)
+        self._captures = self._open_captures(folders)
+        # What was captured before is to go, too, where nothing is captured any more.
+        self.expiry = Expiry(folders.values(), settings.capture.retention_days)
         self.modes = Modes(settings, lambda: self.served.tasks, state_dir)
         self.modes.watch(self._on_mode)
         self.shadow = Shadow(
@@ -112,6 +126,7 @@ class Gateway:
             self.metrics.shadow_dropped.inc,
         )
         self._session: aiohttp.ClientSession | None = None
+        self.files = SharedFiles(self.modes, self.callers.known, self.kept_alarms, self.alarms)
 
     def session(self) -> aiohttp.ClientSession:
         """Return the HTTP client, opened at its first use in the event loop that uses it."""
@@ -120,18 +135,15 @@ class Gateway:
         return self._session
 
     async def look_around(self) -> None:
-        """Do what no request is to wait for: about once a second, and before a change of mode.
-
-        Whether the files have changed is looked at in a thread, as a folder on another machine may
-        hang.
-        """
+        """Do what no request is to wait for: about once a second, and before a status is shown."""
         self.alarms.age_out()
-        for each in (self.modes, self.callers.known):
-            if await asyncio.to_thread(each.is_outdated):
-                each.refresh()
+        self.breakers.age_out()
+        self.expiry.look()
+        await self.files.look()
 
     async def close(self) -> None:
-        """Close the connections, and write what is still to be captured."""
+        """Close the connections, and write what is still to be kept and captured."""
+        await self.files.close()
         await self.late.close()
         if self._captures is not None:
             await self._captures.close()
@@ -159,49 +171,28 @@ class Gateway:
 
     def record_match(self, found: Match | Unmatched) -> None:
         """Count a request for the match share of every task."""
-        matched, excerpt = "", ""
-        if isinstance(found, Match):
-            matched = found.task.name
-        else:
-            excerpt = found.excerpt[: 2 * _EXCERPT]
+        if isinstance(found, Unmatched):
             self.record_unmatched(found)
-        for name, share in self.shares.items():
-            share.record(is_matched=name == matched, excerpt=excerpt)
-            self.metrics.match_share.labels(name).set(share.share)
-            fall, alarm = share.fall(), f"match_share:{name}"
-            if bool(fall) != self.alarms.is_raised(alarm):
-                self.alarms.set(alarm, fall is not None, self._share_text(name, fall))
-
-    def _share_text(self, name: str, fall: Fall | None) -> str:
-        share = fall.latest if fall else self.shares[name].share
-        text = f"the share of requests of task {name} is {share:.0%}"
-        if fall is None:
-            return text
-        text += f", and was {fall.before:.0%}. "
-        # It goes to the log and to a webhook.
-        if self.modes.current.mode != PRIVATE:
-            privacy = next(task.privacy for task in self.served.tasks if task.name == name)
-            [excerpt] = redact([fall.excerpt], privacy).texts
-            text += f"The latest text that does not match: {excerpt[:_EXCERPT]!r}. "
-        return f"{text}Add the new instruction to serving.accepted_instructions if it is the task's"
+        self.shares.record(found, is_private=self.modes.current.mode == PRIVATE)
 
     def record_unmatched(self, unmatched: Unmatched) -> None:
         """Count a request that the tuned model cannot answer."""
         self.metrics.unmatched.labels(unmatched.reason).inc()
 
-    def record_success(self, caller: Caller, model: str) -> None:
-        """Say that the service accepted a caller's key and answered with a model."""
+    def record_success(self, caller: Caller, model: str, backend: str) -> None:
+        """Say that a backend of the service accepted a caller's key and answered with a model."""
         self.callers.record_success(caller)
         if self.alarms:
-            self.alarms.set(f"model:{model}", False, f"the service answers with {model} again")
+            name = f"model:{model}{backend.removeprefix(SERVICE)}"
+            self.alarms.set(name, False, f"{name_of(backend)} answers with {model} again")
 
-    def record_failure(self, failure: Failure, caller: Caller, model: str) -> None:
-        """Raise the alarm for failures that a person has to look at."""
+    def record_failure(self, failure: Failure, caller: Caller, model: str, backend: str) -> None:
+        """Raise the alarm for failures of a backend that a person has to look at."""
         if failure.is_of_key:
             self.callers.record_refusal(caller, failure)
         if failure.fault is Fault.RETIRED:
             text = f"{failure.text} for model {model[:60]!r}. Check its name and the base URL"
-            self.alarms.set(f"model:{model}", True, text)
+            self.alarms.set(f"model:{model}{backend.removeprefix(SERVICE)}", True, text)
 
     def record(self, exchange: Exchange) -> None:
         """Count an exchange."""
@@ -227,6 +218,9 @@ class Gateway:
         if self._captures is not None:
             self._captures.put(exchange)
 
+    def _on_fall(self, name: str, is_fallen: bool, text: str) -> None:
+        self.alarms.set(f"match_share:{name}", is_fallen, text)
+
     def _on_mode(self, state: ModeState) -> None:
         for mode in MODES:
             self.metrics.mode.labels(mode).set(int(mode == state.mode))
@@ -237,16 +231,24 @@ class Gateway:
             "mode", bool(warning), warning or "the mode holds, and is kept over restarts"
         )
 
-    def _open_captures(
+    def _capture_folders(
         self, folders: Mapping[str, Path] | None, state_dir: Path | None
-    ) -> Captures | None:
+    ) -> Mapping[str, Path]:
+        """Return the folder of each task; none where none is known, and nothing is captured."""
+        settings = self.settings.capture
+        if folders is not None:
+            return folders
+        if state_dir is None and settings.folder is None:
+            if settings.enabled:
+                raise UserError("serving.capture is enabled and has no folder. Set its folder.")
+            return {}
+        names = [task.name for task in self.served.tasks]
+        return dict.fromkeys(names, settings.folder_in(state_dir or Path()))
+
+    def _open_captures(self, folders: Mapping[str, Path]) -> Captures | None:
         settings = self.settings.capture
         if not settings.enabled:
             return None
-        if folders is None:
-            if state_dir is None and settings.folder is None:
-                raise UserError("serving.capture is enabled and has no folder. Set its folder.")
-            folders = dict.fromkeys(self.shares, settings.folder_in(state_dir or Path()))
         return Captures(settings, folders, self.metrics.capture_dropped.inc, self._on_capture)
 
     def _on_capture(self, problem: str | None) -> None:
@@ -255,13 +257,14 @@ class Gateway:
 
     def _on_breaker(self, name: str, breaker: Breaker) -> None:
         is_open = breaker.state != "closed"
-        if is_open or name == "service":
+        if is_open or name == SERVICE:
             self.metrics.breaker_open.labels(name).set(int(is_open))
         else:
             self.metrics.breaker_open.remove(name)
-        if name == "service" and breaker.state != "ramp":
-            text = f"the service fails ({breaker.reason}); requests go to the tuned model"
-            self.alarms.set("service", is_open, text if is_open else "the service answers again")
+        is_backend = name.partition(":")[0] == SERVICE
+        if is_backend and breaker.state != "ramp":
+            text = f"{name_of(name)} fails ({breaker.reason}); requests go to the tuned model"
+            self.alarms.set(name, is_open, text if is_open else f"{name_of(name)} answers again")
 
     def _on_model_breaker(self, model: LocalModel) -> None:
         if self.served.models.get(model.task.name) is not model:

@@ -1,8 +1,10 @@
 """The mode that was set at run time, in a file that the gateways of one folder share."""
 
 import contextlib
-import os
+import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pydantic
 from pydantic import Field
@@ -36,6 +38,34 @@ class ModeState(pydantic.BaseModel, frozen=True, extra="forbid"):
         return f"canary of {self.canary_percent:g} %" if self.mode == "canary" else self.mode
 
 
+class ExpectedMode(NamedTuple):
+    """What the mode has to be when it is changed.
+
+    Attributes:
+        mode: The mode.
+        canary_percent: Its share.
+        set_by: What has set it; empty for anything.
+    """
+
+    mode: str
+    canary_percent: float
+    set_by: str = ""
+
+
+class FoundMode(NamedTuple):
+    """What another gateway has set.
+
+    Attributes:
+        turn: How often this one had changed its mode before it looked.
+        state: The mode; None where the file is gone.
+        problem: Why it cannot be read; empty where it can.
+    """
+
+    turn: int
+    state: ModeState | None
+    problem: str = ""
+
+
 class KeptMode:
     """The file.
 
@@ -57,39 +87,58 @@ class KeptMode:
         """Return the mode; None where none is kept.
 
         Raises:
-            UserError: The file is damaged.
+            UserError: The file cannot be read, or is damaged.
         """
         if self._file is None:
             return None
-        self._watched.note(stamp_of(self._file))
-        if not self._file.exists():
-            return None
         try:
-            return ModeState.model_validate_json(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            stamp = stamp_of(self._file)
+            state = None
+            if stamp is not None:
+                state = ModeState.model_validate_json(self._file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(
+                f"The gateway's mode file {str(self._file)!r} cannot be read "
+                f"({error.strerror}). Make it readable."
+            ) from None
+        except ValueError:
+            self._watched.note(stamp)
             # Not the preset's instead: `private` must not become another mode by itself.
             raise UserError(
-                f"{str(self._file)!r}, which keeps the gateway's mode, is damaged. Delete it to "
+                f"The gateway's mode file {str(self._file)!r} is damaged. Delete it to "
                 f"start with serving.mode ({self._preset.mode})."
             ) from None
+        self._watched.note(stamp)
+        return state
 
-    def write(self, state: ModeState, *, may_be_preset: bool) -> str:
-        """Keep a mode.
+    def write(
+        self,
+        state: ModeState,
+        *,
+        may_be_preset: bool,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> str:
+        """Keep a mode; may be called in any thread.
 
         Args:
             state: The mode.
             may_be_preset: Whether no file is as good, as the preset says the same.
+            is_wanted: Whether it is still to be kept, on a disk that took its time.
 
         Returns:
             Why it is not kept; empty where it is.
         """
         if self._file is None:
             return ""
-        part = self._file.with_suffix(f".{os.getpid()}.part")
+        # In containers every gateway has the same process ID.
+        part = self._file.with_suffix(f".{secrets.token_hex(8)}.part")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
             stamp = stamp_of(part)
+            if not is_wanted():
+                part.unlink()
+                return f"{str(self._file)!r} was to keep another mode meanwhile"
             part.replace(self._file)
             self._watched.note(stamp)
         except OSError as error:
@@ -99,5 +148,8 @@ class KeptMode:
                     self._file.unlink(missing_ok=True)
                     self._watched.note(None)
                     return ""
+            if state.mode == "failover":  # taken all the same; what lies there is no later word
+                with contextlib.suppress(OSError):
+                    self._watched.note(stamp_of(self._file))
             return f"{str(self._file)!r} cannot be written ({error.strerror})"
         return ""

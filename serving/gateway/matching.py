@@ -174,5 +174,11 @@ class _Template:
 
 
 def _anchored(text: str) -> re.Pattern[str]:
-    words = [re.escape(word) for word in text.split()]
-    return re.compile(r"\s*" + r"\s+".join(words) if words else "")
+    words = text.split()
+    if not words:
+        return re.compile("")
+    # A word of the template is not the beginning of a longer one: `Sort` is not `Sorting`, nor is
+    # it `Sort-of`.
+    is_word = text[-1].isspace() and re.match(r"\w", words[-1][-1])
+    end = r"(?=\s|$)" if is_word else ""
+    return re.compile(r"\s*" + r"\s+".join(map(re.escape, words)) + end)

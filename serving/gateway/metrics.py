@@ -55,6 +55,11 @@ class Metrics:
             "Copies of requests that were dropped rather than slowing requests.",
             registry=self.registry,
         )
+        self.alerts_dropped = Counter(
+            "understudy_alerts_dropped_total",
+            "Changes of alarms that serving.alert_url did not get.",
+            registry=self.registry,
+        )
         self.mode = Gauge(
             "understudy_mode",
             "1 for the mode of the gateway.",

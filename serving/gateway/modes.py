@@ -1,63 +1,25 @@
 """Who answers first while the service is well; changed at run time, kept over restarts."""
 
+import asyncio
 import datetime
-import hashlib
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from core.errors import UserError
-from serving.gateway.kept_mode import KeptMode, ModeState
+from serving.gateway.kept_mode import ExpectedMode, FoundMode, KeptMode, ModeState
+from serving.gateway.mode_needs import ModeError, check_mode
+from serving.gateway.plan import PRIVATE, Plan, plan
 from serving.gateway.task import ServedTask
 from serving.mode_settings import MODES, Mode
 from serving.settings import ServingSettings
 
-_BACK = "failover"
+FAILOVER = "failover"
 _WALK = "cutover"  # what sets the mode
-_BUCKETS = 10_000  # a canary's share is held to a hundredth of a percent
+_WRITE_SECONDS = 5.0  # for a disk that answers; the way back is taken before
 
-CANARY, MODEL, UNSURE, PRIVATE, MODEL_FAILED = (
-    "canary",
-    "mode:model",
-    "unsure",
-    "private",
-    "model_failed",
-)
-
-
-class Plan(NamedTuple):
-    """Who answers a request.
-
-    Attributes:
-        first: Who is asked first.
-        reason: Why the tuned model answers, where it is asked first.
-        is_alone: Whether nobody else may answer where the first one cannot.
-        must_be_sure: Whether an answer of low confidence is the service's to give.
-    """
-
-    first: Literal["service", "model"]
-    reason: str = ""
-    is_alone: bool = False
-    must_be_sure: bool = False
-
-
-class ExpectedMode(NamedTuple):
-    """What the mode has to be when it is changed.
-
-    Attributes:
-        mode: The mode.
-        canary_percent: Its share.
-    """
-
-    mode: str
-    canary_percent: float
-
-
-_BY_SERVICE = Plan("service")
-
-
-class ModeError(UserError):
-    """The mode cannot be set; the one before stays."""
+# Runs a function in the thread that reads and writes files.
+InFileThread = Callable[[Callable[[], str]], "asyncio.Future[str]"]
 
 
 class Modes:
@@ -91,6 +53,8 @@ class Modes:
         preset = ModeState(mode=settings.mode, canary_percent=settings.canary_percent)
         self._preset = preset
         self._kept = KeptMode(state_dir, preset)
+        self._turn = 0  # counts changes: a later one overtakes one whose disk hangs
+        self._writing: asyncio.Future[str] | None = None
         self.current, self.warning = self._at_start()
 
     @property
@@ -113,14 +77,7 @@ class Modes:
         Args:
             session: Stands for the user or the conversation; the same one has the same canary.
         """
-        mode = self.current.mode
-        if mode == "model":
-            return Plan("model", MODEL, is_alone=self._settings.model_failover == "off")
-        if mode == "cascade":
-            return Plan("model", "confident", must_be_sure=True)
-        if mode == "canary" and in_canary(session, self.current.canary_percent):
-            return Plan("model", CANARY)
-        return _BY_SERVICE
+        return plan(self.current, session, has_failover=self._settings.model_failover != "off")
 
     def change(
         self,
@@ -129,7 +86,7 @@ class Modes:
         set_by: str = "serve mode",
         expected: ExpectedMode | None = None,
     ) -> ModeState:
-        """Change the mode, from the next request on.
+        """Change the mode, from the next request on, and wait for the disk.
 
         Args:
             mode: One of `MODES`. `failover` is taken even where it cannot be kept; see `warning`.
@@ -140,11 +97,82 @@ class Modes:
         Raises:
             ModeError: It cannot be used, and why.
         """
-        if expected and expected != (self.current.mode, self.current.canary_percent):
+        state = self._asked_for(mode, canary_percent, set_by, expected)
+        return self._settled(state, self._written(state))
+
+    async def change_beside(
+        self,
+        in_thread: InFileThread,
+        mode: str,
+        canary_percent: float | None = None,
+        set_by: str = "serve mode",
+        expected: ExpectedMode | None = None,
+    ) -> ModeState:
+        """Change the mode as `change` does, on a disk that may hang.
+
+        `failover` is taken before it is written; any other mode once it is.
+
+        Args:
+            in_thread: Writes the file; one after the other.
+            mode: As in `change`, like what follows.
+            canary_percent: For `canary`.
+            set_by: What changes it.
+            expected: What the mode has to be now.
+
+        Raises:
+            ModeError: It cannot be used, and why.
+        """
+        state = self._asked_for(mode, canary_percent, set_by, expected)
+        self._turn += 1
+        turn = self._turn
+        if state.mode == FAILOVER:
+            self._take(state, "")
+        write = functools.partial(self._written, state, lambda: turn == self._turn)
+        writing = self._writing = in_thread(write)
+        await asyncio.wait({writing}, timeout=_WRITE_SECONDS)
+        if turn != self._turn:
+            raise ModeError(f"The mode was changed to {self.current} in the meantime.")
+        if writing.done():
+            return self._settled(state, writing.result())
+        if state.mode == FAILOVER:
+            writing.add_done_callback(functools.partial(self._written_late, state, turn))
+        else:
+            self._turn += 1  # nor is it to be kept later
+        return self._settled(
+            state, f"the folder of the mode's file has not answered in {_WRITE_SECONDS:g} s"
+        )
+
+    def _written_late(self, state: ModeState, turn: int, writing: "asyncio.Future[str]") -> None:
+        if turn == self._turn and not writing.cancelled() and not writing.exception():
+            self._settled(state, writing.result())
+
+    def _written(self, state: ModeState, is_wanted: Callable[[], bool] = lambda: True) -> str:
+        """Write a mode, and return why it is not kept; in any thread."""
+        is_presets = state.mode == self._preset.mode == FAILOVER
+        return self._kept.write(state, may_be_preset=is_presets, is_wanted=is_wanted)
+
+    def _settled(self, state: ModeState, problem: str) -> ModeState:
+        self._take(state, _unkept(state, problem) if problem else "")
+        return state
+
+    def _asked_for(
+        self,
+        mode: str,
+        canary_percent: float | None,
+        set_by: str,
+        expected: ExpectedMode | None,
+    ) -> ModeState:
+        """Return the mode that is asked for.
+
+        Raises:
+            ModeError: It cannot be used.
+        """
+        if expected and not self._is(expected):
+            by = f", set by {expected.set_by}" if expected.set_by else ""
             raise ModeError(
                 f"The mode is {self.current.mode} ({self.current.canary_percent:g} %), set by "
                 f"{self.current.set_by}, and was expected to be {expected.mode} "
-                f"({expected.canary_percent:g} %)."
+                f"({expected.canary_percent:g} %{by})."
             )
         known = next((known for known in MODES if known == mode), None)
         if known is None:
@@ -154,28 +182,37 @@ class Modes:
             raise ModeError(f"A canary of {percent:g} % is not possible; give 0 to 100.")
         self._check(known, set_by)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        state = ModeState(
+        return ModeState(
             mode=known,
             canary_percent=percent,
             since=now,
             set_by=set_by,
             preset=str(self._preset),
         )
-        is_presets = known == self._preset.mode == _BACK
-        problem = self._kept.write(state, may_be_preset=is_presets)
-        self._take(state, _unkept(state, problem) if problem else "")
-        return state
 
-    def is_outdated(self) -> bool:
-        """Whether another gateway has set the mode since; may be called in any thread."""
-        return self._kept.has_changed()
+    def look(self) -> FoundMode | None:
+        """Read what another gateway has set; may be called in any thread.
 
-    def refresh(self) -> None:
+        Returns:
+            It, for `take_up`; None where nobody has set any.
+        """
+        is_writing = self._writing is not None and not self._writing.done()
+        if is_writing or not self._kept.has_changed():  # what is being written is the later word
+            return None
+        turn = self._turn
+        try:
+            return FoundMode(turn, self._kept.read())
+        except UserError as error:
+            return FoundMode(turn, None, str(error))
+
+    def take_up(self, found: FoundMode) -> None:
         """Take up what another gateway has set; what cannot be used here is a warning."""
-        if not self.is_outdated():
+        if found.turn != self._turn:  # changed here meanwhile
             return
         try:
-            state = self._kept.read() or self._without_file()
+            if found.problem:
+                raise ModeError(found.problem)
+            state = found.state or self._without_file()
             self._check(state.mode)
         except UserError as error:
             self._take(self.current, f"{error} This gateway stays in the mode {self.current.mode}")
@@ -200,9 +237,14 @@ class Modes:
             if kept.mode == PRIVATE:
                 raise
             # The safety net has to come back, if only as that.
-            back = self._preset.model_copy(update={"mode": _BACK})
-            return back, f"{error} Until then the gateway is in the mode {_BACK}, not {kept}"
+            back = self._preset.model_copy(update={"mode": FAILOVER})
+            return back, f"{error} Until then the gateway is in the mode {FAILOVER}, not {kept}"
         return kept, ""
+
+    def _is(self, expected: ExpectedMode) -> bool:
+        now = self.current
+        is_mode = (now.mode, now.canary_percent) == (expected.mode, expected.canary_percent)
+        return is_mode and expected.set_by in ("", now.set_by)
 
     def _take(self, state: ModeState, warning: str) -> None:
         self.current, self.warning = state, warning
@@ -211,37 +253,11 @@ class Modes:
 
     def _without_file(self) -> ModeState:
         """Return the mode where the file is gone, as on a full disk: never out of `private`."""
-        is_back = self._preset.mode == _BACK and self.current.mode != PRIVATE
+        is_back = self._preset.mode == FAILOVER and self.current.mode != PRIVATE
         return self._preset if is_back else self.current
 
     def _check(self, mode: Mode, set_by: str = "") -> None:
-        settings = self._settings
-        if mode == "shadow" and not settings.capture.enabled:
-            raise ModeError(
-                "The mode 'shadow' needs captured exchanges, which `understudy verdict` judges. "
-                "Set serving.capture to true."
-            )
-        if mode == "canary" and set_by == _WALK and not settings.capture.enabled:
-            raise ModeError(
-                "A walk is gated by captured exchanges, and the gateway captures none: start it "
-                "with serving.capture.enabled=true."
-            )
-        tasks = self._tasks()
-        if mode == "canary" and set_by == _WALK and len(tasks) > 1:
-            raise ModeError(
-                "A mode is that of all tasks, and a walk is gated by the answers to one; the "
-                f"gateway serves {', '.join(task.name for task in tasks)}. Start a gateway of its "
-                "own for the preset that is to walk (understudy serve --preset P --port N), and "
-                "send its application there."
-            )
-        unknown = [task.name for task in tasks if task.min_confidence is None]
-        if mode == "cascade" and unknown:
-            raise ModeError(
-                f"The mode 'cascade' needs a threshold of confidence for {', '.join(unknown)}. Set "
-                "serving.confidence.enabled to true, and run `understudy confidence` once."
-            )
-        if mode == "private":
-            _check_detectors()
+        check_mode(mode, self._settings, self._tasks(), is_walk=set_by == _WALK)
 
 
 def _unkept(state: ModeState, problem: str) -> str:
@@ -250,7 +266,7 @@ def _unkept(state: ModeState, problem: str) -> str:
     Raises:
         ModeError: It is not to be taken then.
     """
-    if state.mode != _BACK:
+    if state.mode != FAILOVER:
         raise ModeError(
             f"{problem}, and a mode that a restart would forget is not set. Free space, or make "
             "the folder writable."
@@ -261,25 +277,3 @@ def _unkept(state: ModeState, problem: str) -> str:
         "another gateway of this folder take it up. Free space, or make the folder writable, and "
         "set the mode again"
     )
-
-
-def in_canary(session: str, percent: float) -> bool:
-    """Whether a session is one of a canary's: the same at every request, and at higher percentages.
-
-    Args:
-        session: Stands for the user or the conversation.
-        percent: Of all sessions, 0 to 100.
-    """
-    digest = hashlib.blake2b(session.encode(), digest_size=8, person=b"canary").digest()
-    return int.from_bytes(digest) % _BUCKETS < percent * _BUCKETS / 100
-
-
-def _check_detectors() -> None:
-    try:
-        import phonenumbers  # noqa: F401
-        import stdnum  # noqa: F401
-    except ImportError as error:
-        raise ModeError(
-            f"The mode 'private' needs the package {error.name}, which finds personal data. "
-            "Install phonenumbers and python-stdnum."
-        ) from error

@@ -1,5 +1,6 @@
 """What the gateway itself answers under `/understudy/`: page, metrics, readiness, reload."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,14 @@ from starlette.routing import Route, Router
 
 from serving.gateway.exchange import Exchange
 from serving.gateway.gateway import Gateway
-from serving.gateway.local_model import ModelFailedError
+from serving.gateway.kept_mode import ExpectedMode
 from serving.gateway.metrics import CONTENT_TYPE
-from serving.gateway.modes import ExpectedMode, ModeError
+from serving.gateway.mode_needs import ModeError
+from serving.gateway.model_server import ModelFailedError
+from serving.gateway.modes import FAILOVER
+from serving.gateway.plan import PRIVATE
 from serving.gateway.reload import Reloader, ReloadError
+from serving.gateway.upstream import NO_LOCATION, SERVICE, name_of
 
 PREFIX = "/understudy"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -43,6 +48,7 @@ class _AskedMode(pydantic.BaseModel, extra="forbid"):
     canary_percent: float | None = None
     set_by: str = "serve mode"
     expected: ExpectedMode | None = None
+    keeps_private: bool = False  # whether `private` stays, as its requests are to stay here
 
 
 class _AskedSample(pydantic.BaseModel, extra="forbid"):
@@ -66,11 +72,11 @@ def make_router(gateway: Gateway, reloader: Reloader, readiness: Readiness) -> R
     template = environment.get_template("page.html.j2")
 
     async def page(request: Request) -> Response:
-        await gateway.look_around()
+        await _look(gateway)
         return HTMLResponse(template.render(status=status_of(gateway, readiness)))
 
     async def status(request: Request) -> Response:
-        await gateway.look_around()
+        await _look(gateway)
         return JSONResponse(status_of(gateway, readiness))
 
     async def metrics(request: Request) -> Response:
@@ -110,6 +116,12 @@ def make_router(gateway: Gateway, reloader: Reloader, readiness: Readiness) -> R
     )
 
 
+async def _look(gateway: Gateway) -> None:
+    """Look around; a failure, which the look of each second prints, hides no page."""
+    with contextlib.suppress(Exception):
+        await gateway.look_around()
+
+
 def _json_only(handler: Handler) -> Handler:
     """Refuse what another site's page could send: a form, but no JSON (request forgery)."""
 
@@ -126,30 +138,33 @@ def status_of(gateway: Gateway, readiness: Readiness) -> dict[str, Any]:
     """Return what the page shows, as plain values."""
     service = gateway.settings.service
     assert service is not None
-    breaker = gateway.breakers.service
+    backends = gateway.breakers.backends()
+    # The first one that fails; `service` where none does. A caller's typing error is none.
+    failing = (name for name, it in backends.items() if it.state != "closed")
+    backend = next((name for name in failing if name != NO_LOCATION), SERVICE)
+    breaker = backends[backend]
     served = gateway.served
     return {
         "ready": readiness.is_ready,
         "problem": readiness.problem,
         "service": {
             "provider": service.provider,
+            "backend": backend,
+            "name": name_of(backend),
             "breaker": breaker.state,
             "reason": breaker.reason,
             "seconds_left": round(breaker.seconds_left(), 1),
         },
         "mode": gateway.modes.current.model_dump(),
         "answered_by": dict(gateway.counts),
-        "keys_refused_or_limited": sum(b.state != "closed" for b in gateway.breakers.all())
-        - (breaker.state != "closed"),
+        "keys_refused_or_limited": sum(it.state != "closed" for it in gateway.breakers.of_keys()),
         "tasks": [
             {
                 "name": task.name,
                 "model": task.model,
                 "version": task.model_version,
                 "match": task.match,
-                "match_share": round(gateway.shares[task.name].share, 3)
-                if task.name in gateway.shares
-                else 0.0,
+                "match_share": round(gateway.shares.share(task.name), 3),
                 "waiting": served.models[task.name].slots.waiting,
                 "answering": served.models[task.name].slots.answering,
                 "breaker": served.models[task.name].breaker.state,
@@ -167,13 +182,17 @@ def _shown(exchange: Exchange) -> dict[str, Any]:
 
 async def _mode(request: Request, gateway: Gateway) -> Response:
     modes = gateway.modes
-    await gateway.look_around()  # another gateway may have changed it since
     try:
         asked = _AskedMode.model_validate_json(await request.body())
     except ValueError:
         return JSONResponse({"error": 'The body is not {"mode": MODE}.'}, status_code=400)
+    if asked.mode != FAILOVER or asked.expected or asked.keeps_private:
+        await gateway.files.look_at_mode()  # another gateway may have changed it since
+    if asked.keeps_private and modes.current.mode == PRIVATE:
+        return JSONResponse({**modes.current.model_dump(), "warning": ""})
+    wanted = (asked.mode, asked.canary_percent, asked.set_by, asked.expected)
     try:
-        state = modes.change(asked.mode, asked.canary_percent, asked.set_by, asked.expected)
+        state = await modes.change_beside(gateway.files.in_thread, *wanted)
     except ModeError as error:
         return JSONResponse({"error": str(error)}, status_code=409)
     return JSONResponse({**state.model_dump(), "warning": modes.warning})
@@ -202,7 +221,8 @@ async def _alarm(request: Request, gateway: Gateway) -> Response:
         asked = _AskedAlarm.model_validate_json(await request.body())
     except ValueError:
         return JSONResponse({"error": "The body has no name, raised and text."}, status_code=400)
-    gateway.alarms.set(f"watch:{asked.name}", asked.raised, asked.text)
+    gateway.kept_alarms.set(asked.name, asked.text, is_raised=asked.raised)
+    await gateway.files.save_alarms()
     return JSONResponse({"alarm": asked.name, "raised": asked.raised})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
+import yarl
 
 from serving.gateway import faults
 from serving.gateway.client_side import Client, Header
@@ -42,14 +43,23 @@ class NoAnswerError(Exception):
         self.failure = failure
 
 
-def request_for(client: Client, upstream: Upstream, body: Any) -> Request:
-    """Return what goes on to the service for a client's request."""
-    is_openai_client = not (
+def is_openai_client(client: Client) -> bool:
+    """Whether a client speaks OpenAI's protocol where its path alone does not tell."""
+    return not (
         client.header(b"x-goog-api-key")
         or client.header(b"x-goog-api-client")
         or b"key=" in client.query
     )
-    url = upstream.url(client.raw_path, client.query, is_openai_client=is_openai_client)
+
+
+def url_for(client: Client, upstream: Upstream) -> yarl.URL:
+    """Return where a client's request goes."""
+    is_openais = is_openai_client(client)
+    return upstream.url(client.raw_path, client.query, is_openai_client=is_openais)
+
+
+def request_for(client: Client, url: yarl.URL, body: Any) -> Request:
+    """Return what goes on to the service for a client's request."""
     return Request(client.method, url, request_headers(client.headers), body)
 
 
@@ -144,5 +154,7 @@ async def pass_through(
         NoAnswerError: There was no response.
     """
     with client.watched():
-        response = await open_response(session, request_for(client, upstream, body))
+        response = await open_response(
+            session, request_for(client, url_for(client, upstream), body)
+        )
         await send_on(client, response, extra)

@@ -1,18 +1,17 @@
 """Whether the body of a request holds personal data; for the mode `private`."""
 
-import asyncio
-import html
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence, Set
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
+from serving.gateway import spellings
 from serving.gateway.client_side import Client
 from serving.gateway.task import ServedTask
+from serving.gateway.threads import SEARCHING
 from serving.gateway.unpacking import UnpackError, unpacked
-from task.privacy import PrivacySettings, find
+from task.privacy import PrivacySettings, holds_any, holds_checked_number
 
 MAX_SEARCHED = 1024 * 1024  # bytes
 # In a request, or fetched by the service from elsewhere: nobody here can read what is in them.
@@ -24,17 +23,9 @@ _FILES = frozenset(
 )
 _CONTENTS = frozenset({"data", "url", "fileUri", "file_uri"})
 _DATA_URL = re.compile(r"data:[^,\s]{0,200};base64,", re.IGNORECASE)
-# Drawn with no width or over another character; `_FILLERS` are such, too, and letters in Unicode.
-_UNSEEN = frozenset({"Cf", "Mn", "Me", "Cc"})
-_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-_WHITE = frozenset("\t\n\v\f\r\x85")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
-_MAX_NESTED = 8  # percent signs and entities within one another
-# Between the groups of a number. One sign may also be a date's, and then counts where a checksum
-# says that it is none.
-_LONG_GAP = re.compile(r"(?<=\w)(?:[\s./-]{2,8}|[^\S ])(?=\d)|(?<=\d)(?:[\s./-]{2,8}|[^\S ])(?=\w)")
-_GAP = re.compile(r"(?<=\w)[./-](?=\d)|(?<=\d)[./-](?=\w)")
-_CHECKED = frozenset({"IBAN", "CARD"})
+# What may be phone numbers, one after the other: its characters take a millisecond each to search.
+_NUMBERS = re.compile(r"\d[\d\s()./-]{5,}\d")
+_MAX_NUMBERS = 5000  # characters in a request
 _KEY = "key"  # in the query; the service's own
 # Headers that are the service's credentials, or that software writes.
 _NOT_SEARCHED = frozenset(
@@ -52,7 +43,7 @@ class UnreadableBodyError(Exception):
 async def holds_personal_data(client: Client, body: bytes, tasks: Sequence[ServedTask]) -> bool:
     """Whether anything that a user may have written into a request holds personal data.
 
-    Searched are every text of the JSON body, the path, the query and the headers, beside the event
+    Searched are every text of the JSON body, the path, the query and the headers, off the event
     loop. The tasks' instructions are no user's, and the service knows them: they are left out.
 
     Args:
@@ -77,7 +68,7 @@ async def holds_personal_data(client: Client, body: bytes, tasks: Sequence[Serve
     for task in tasks:
         if task.privacy not in settings:  # they cannot be hashed
             settings.append(task.privacy)
-    return await asyncio.to_thread(_any, list(texts), settings or [PrivacySettings()])
+    return await SEARCHING.run(_any, list(texts), settings or [PrivacySettings()])
 
 
 def _of_query(query: str) -> Iterator[str]:
@@ -111,42 +102,39 @@ class _Pairs(tuple[tuple[str, Any], ...]):
 
 
 def _any(texts: Sequence[str], settings: Sequence[PrivacySettings]) -> bool:
-    return any(_is_in(text, settings) for text in texts)
+    """Whether any of the texts holds personal data.
+
+    Raises:
+        UnreadableBodyError: There is too much in them that may be numbers.
+    """
+    try:
+        plain = [spellings.plain(text) for text in texts]
+    except spellings.TooNestedError:
+        raise UnreadableBodyError from None
+    # Quoted-printable is decoded as well as the text, as an equals sign is more often none of it.
+    readings = {each: {each, spellings.undone(each)} for each in plain}
+    numbers = sum(_numbers(each) for reading in readings.values() for each in reading)
+    if numbers > _MAX_NUMBERS:
+        raise UnreadableBodyError
+    return any(
+        _is_in(spelling, settings)
+        for text, its in zip(texts, plain, strict=True)
+        for spelling in {text, *readings[its]}
+    )
+
+
+def _numbers(text: str) -> int:
+    """Return how many characters may be phone numbers, which take long to search."""
+    as_it_is = sum(len(found[0]) for found in _NUMBERS.finditer(text))
+    return as_it_is + sum(map(len, spellings.phones(text)))
 
 
 def _is_in(text: str, settings: Sequence[PrivacySettings]) -> bool:
-    plain = _plain(text)
-    spaced = _LONG_GAP.sub(" ", plain)
-    if any(find(spelling, each) for spelling in {text, plain, spaced} for each in settings):
+    if any(holds_any(each, its) for each in {text, spellings.spaced(text)} for its in settings):
         return True
-    grouped = _GAP.sub(" ", spaced)
-    return grouped != spaced and any(each.kind in _CHECKED for each in find(grouped))
-
-
-def _plain(text: str) -> str:
-    """Return a text in plain characters: without what hides a mail or a number.
-
-    Raises:
-        UnreadableBodyError: It is escaped too many times.
-    """
-    plain = unicodedata.normalize("NFKC", _unescaped(text))
-    if plain.isascii() and not _CONTROL.search(plain):
-        return plain
-    return "".join(str(unicodedata.digit(each, each)) for each in plain if _is_seen(each))
-
-
-def _unescaped(text: str) -> str:
-    for _ in range(_MAX_NESTED):
-        plain = html.unescape(unquote(text))
-        if plain == text:
-            return text
-        text = plain
-    raise UnreadableBodyError
-
-
-def _is_seen(character: str) -> bool:
-    is_unseen = unicodedata.category(character) in _UNSEEN or character in _FILLERS
-    return character in _WHITE or not is_unseen
+    if holds_checked_number(spellings.grouped(text)) or spellings.has_spaced_mail(text):
+        return True
+    return holds_any("; ".join(spellings.phones(text)))
 
 
 def _squeezed(text: str) -> str:

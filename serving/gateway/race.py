@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from serving.gateway import faults
 from serving.gateway.faults import Failure, Fault, Scope
-from serving.gateway.local_model import ModelFailedError
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.protocols.base import ModelAnswer
 from serving.gateway.service_call import Outcome, ServiceCall
 
@@ -31,7 +31,7 @@ class Finish(NamedTuple):
 
 
 class Race:
-    """The service's call, and the tuned model beside it where the first byte is late.
+    """The service's call, and the tuned model in parallel where the first byte is late.
 
     Args:
         call: The request at the service.

@@ -1,6 +1,7 @@
 """Takes up another round's model without losing a request, and goes back the same way."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,10 +9,11 @@ from typing import Protocol
 from core.errors import UserError
 from serving.chosen_round import keep_chosen_round
 from serving.gateway.gateway import Gateway, Served
-from serving.gateway.local_model import ModelFailedError
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.task import ServedTask
 
 _DRAIN_POLL_SECONDS = 0.05
+_KEEP_SECONDS = 5.0  # for a disk that answers
 _SAMPLES = 3  # coverage prompts that a model has to answer first
 
 
@@ -19,7 +21,7 @@ class ModelHost(Protocol):
     """Starts and stops the servers of tuned models, for `serve reload`."""
 
     async def load(self, round: int | None) -> Sequence[ServedTask]:
-        """Start the model of a round beside the one that answers now.
+        """Start the model of a round alongside the one that answers now.
 
         Args:
             round: The round; None for the kept round of the presets.
@@ -73,7 +75,7 @@ class Reloader:
             ReloadError: They are not taken up, and why.
         """
         if self._host is None:
-            raise ReloadError("This gateway was started without a host of models to load from.")
+            raise ReloadError("This gateway cannot load other models.")
         async with self._lock:
             try:
                 tasks = await self._host.load(round)
@@ -82,25 +84,38 @@ class Reloader:
             fresh = self._gateway.serve(tasks)
             try:
                 await verify(fresh)
-            except ReloadError:
+            except Exception:  # of any kind, or the new server would never be stopped
                 await self._host.retire(self._gone(fresh, self._gateway.served))
                 raise
             before = self._gateway.take_up(fresh)
-            self._keep(round)
+            await self._keep(round)
             await self._drained(before)
             await self._host.retire(self._gone(before, fresh))
             return [task.model_version for task in tasks]
 
-    def _keep(self, round: int | None) -> None:
+    async def _keep(self, round: int | None) -> None:
         if self._state_dir is None:
             return
-        problem = ""
-        try:
-            keep_chosen_round(self._state_dir, round)
-        except OSError as error:
+        keep = functools.partial(keep_chosen_round, self._state_dir, round)
+        keeping = self._gateway.files.in_thread(keep)
+        if (await asyncio.wait({keeping}, timeout=_KEEP_SECONDS))[0]:
+            self._say_kept(keeping)
+        else:
+            self._set_alarm(f"has not answered in {_KEEP_SECONDS:g} s")
+            keeping.add_done_callback(self._say_kept)
+
+    def _say_kept(self, keeping: "asyncio.Future[None]") -> None:
+        if keeping.cancelled():  # the gateway ends
+            return
+        error = keeping.exception()
+        why = getattr(error, "strerror", None) or type(error).__name__
+        self._set_alarm(f"cannot be written ({why})" if error else "")
+
+    def _set_alarm(self, problem: str) -> None:
+        if problem:
             problem = (
-                f"{str(self._state_dir)!r} cannot be written ({error.strerror}): a restart forgets "
-                "which round was chosen. Free space, or make the folder writable, and reload again"
+                f"{str(self._state_dir)!r} {problem}: a restart forgets which round was chosen. "
+                "Free space, or make the folder writable, and reload again"
             )
         self._gateway.alarms.set("round", bool(problem), problem or "the round is kept")
 

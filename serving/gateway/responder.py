@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 from serving.gateway.client_side import Client, Header
 from serving.gateway.exchange import ServedBy
 from serving.gateway.protocols.base import Ask, Dialect, ModelAnswer, StreamForm
+from serving.gateway.reasons import LEFT
 from serving.gateway.service_call import Outcome
 from serving.gateway.task import ServedTask
 
 SERVICE: Final = "service"
 MODEL: Final = "model"
 NOBODY: Final = "none"
-LEFT = "client_left"
 _JSON: Header = (b"content-type", b"application/json; charset=UTF-8")
 _EVENTS: tuple[Header, ...] = (
     (b"content-type", b"text/event-stream"),
@@ -49,6 +49,10 @@ class Responder:
         self._client = client
         self._dialect = dialect
         self.said = Said(NOBODY, LEFT, 0)
+
+    def note(self, reason: str) -> None:
+        """Note why nobody answers."""
+        self.said = Said(NOBODY, reason, 0)
 
     def headers(self, by: ServedBy, reason: str, status: int) -> list[Header]:
         """Return the headers that say who answers; noted as said."""

@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 
 from serving.gateway.exchange import Exchange, TunedAnswer
-from serving.gateway.local_model import LocalModel, ModelFailedError
+from serving.gateway.local_model import LocalModel
 from serving.gateway.matching import Match, too_long
+from serving.gateway.model_server import ModelFailedError
 from serving.gateway.protocols.base import ModelAnswer
+from serving.gateway.threads import COUNTING
 from serving.mode_settings import ShadowSettings
 
 _POLL_SECONDS = 0.02
@@ -74,7 +77,7 @@ class Shadow:
                 await self._has_some.wait()
                 while self._waiting:
                     self._asking = self._waiting.popleft()
-                    self._on_done(await self._asked(self._asking))
+                    self._on_done(await self._asked_safely(self._asking))
                     self._asking = None
                 self._has_some.clear()
         finally:
@@ -82,6 +85,14 @@ class Shadow:
                 self._on_done(exchange)
             self._waiting.clear()
             self._asking = None
+
+    async def _asked_safely(self, exchange: Exchange) -> Exchange:
+        try:
+            return await self._asked(exchange)
+        except Exception as error:  # or no request would ever be copied again
+            sys.stderr.write(f"understudy: a request was not copied: {type(error).__name__}\n")
+            self._on_dropped()
+            return exchange
 
     async def _asked(self, exchange: Exchange) -> Exchange:
         content = exchange.content
@@ -94,7 +105,7 @@ class Shadow:
         if model is None or model.breaker.seconds_left() > 0:
             self._on_dropped()
             return exchange
-        if await asyncio.to_thread(too_long, Match(model.task, content.messages)):
+        if await COUNTING.run(too_long, Match(model.task, content.messages)):
             return exchange  # the service's, in every mode
         started = time.monotonic()
         answering = asyncio.create_task(self._answer(model, exchange))

@@ -70,7 +70,7 @@ class ArraySplitter:
     def __init__(self) -> None:
         self.whole_bytes = 0
         self._buffer = bytearray()
-        self._at = 0  # up to here the buffer was looked at
+        self._at = 0  # up to here the buffer was looked at; a sign to come may be known already
         self._start = -1  # of the element at hand
         self._depth = 0
         self._in_text = False
@@ -101,9 +101,8 @@ class ArraySplitter:
                     bodies.append(bytes(self._buffer[self._start : at + 1]))
                     self._start = -1
                     self.whole_bytes = self._fed + at + 1
-        # An escape sign at the end is looked at again with what it escapes.
-        is_half = self._in_text and self._buffer.endswith(b"\\") and skip != len(self._buffer) - 1
-        self._at = max(len(self._buffer) - is_half, skip + 1)
+        # What an escape sign at the end escapes is still to come, and is left out then.
+        self._at = max(self._at, len(self._buffer), skip + 1)
         self._forget()
         return bodies
 

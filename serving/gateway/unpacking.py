@@ -26,14 +26,14 @@ def unpacked(data: bytes, encoding: str, max_bytes: int) -> bytes:
     if name in ("", "identity"):
         return data
     if name not in _GZIP:
-        raise UnpackError(f"the encoding {name[:20]!r} is not read in requests")
+        raise UnpackError(f"the encoding {name[:20]!r} is not supported in requests")
     try:
         unpacker = zlib.decompressobj(wbits=31)
         plain = unpacker.decompress(data, max_bytes)
     except zlib.error:
         raise UnpackError("not gzip") from None
     if unpacker.unused_data:  # of another member, which the receiver would unpack, too
-        raise UnpackError("gzip of several members is not read in requests")
+        raise UnpackError("gzip with several members is not supported in requests")
     if not unpacker.eof:
         raise UnpackError(f"not whole, or more than {max_bytes} bytes")
     return plain

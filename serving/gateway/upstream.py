@@ -3,8 +3,7 @@
 import asyncio
 import functools
 import re
-import urllib.request
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,10 +11,23 @@ import aiohttp
 import yarl
 from multidict import CIMultiDict
 
+from service_llm import proxies
 from service_llm.settings import ServiceLLMSettings
 
+SERVICE: Final = "service"  # the backend that the preset names
+# Requests to locations that a caller has made up or misspelt, all together.
+NO_LOCATION: Final = f"{SERVICE}:no-such-location"
+_STUDIO: Final = f"{SERVICE}:ai-studio"
 _AI_STUDIO = "https://generativelanguage.googleapis.com"
 _OPENAI = "https://api.openai.com/v1"
+_VERTEX_HOST = "aiplatform.googleapis.com"
+# https://docs.cloud.google.com/vertex-ai/generative-ai/docs/learn/locations
+_MULTI_REGIONS = {
+    "global": _VERTEX_HOST,
+    "us": "aiplatform.us.rep.googleapis.com",
+    "eu": "aiplatform.eu.rep.googleapis.com",
+}
+_REGION = re.compile(r"[a-z]+-[a-z]+\d{1,2}")
 _VERTEX_PATH = re.compile(
     r"/v1(?:beta1)?/(?:projects/[^/]+/locations/(?P<location>[a-z0-9-]+)/|publishers/google/)"
 )
@@ -73,7 +85,8 @@ class Upstream:
         project: The Google Cloud project of requests that name none; empty for none.
 
     Raises:
-        UserError: Its base URL is to be read from the environment, and cannot be.
+        UserError: Its base URL is to be read from the environment, and cannot be; or the proxy
+            to it cannot be used.
     """
 
     def __init__(self, service: ServiceLLMSettings) -> None:
@@ -81,6 +94,9 @@ class Upstream:
         self.project = service.vertex_project or ""
         self._location = service.vertex_location
         self._base = service.resolved_base_url()
+        url = yarl.URL(self._usual_base())
+        self._host = url.raw_host
+        proxy_for(url.scheme, url.host or "")
 
     @property
     def keep_alive_seconds(self) -> float:
@@ -101,6 +117,32 @@ class Upstream:
         target = self._target(raw_path, is_openai_client=is_openai_client)
         suffix = f"?{query.decode('latin-1')}" if query else ""
         return yarl.URL(target + suffix, encoded=True)
+
+    def backend(self, url: yarl.URL) -> str:
+        """Name what fails on its own: `service`, or `service:LOCATION` elsewhere on Vertex AI.
+
+        Args:
+            url: Where a request goes.
+        """
+        host = url.raw_host or ""
+        if host == self._host:
+            return SERVICE
+        if url.raw_host == yarl.URL(_AI_STUDIO).raw_host:
+            return _STUDIO
+        for location, own in _MULTI_REGIONS.items():
+            if host == own:
+                return f"{SERVICE}:{location}"
+        location = host.removesuffix(f"-{_VERTEX_HOST}")
+        if location != host and not _REGION.fullmatch(location):
+            return NO_LOCATION
+        return f"{SERVICE}:{location}"
+
+    def _usual_base(self) -> str:
+        if self._base:
+            return self._base
+        if self.provider == "openai":
+            return _OPENAI
+        return _vertex_host(self._location) if self.project else _AI_STUDIO
 
     def _target(self, path: str, *, is_openai_client: bool) -> str:
         vertex = _VERTEX_PATH.match(path)
@@ -131,20 +173,37 @@ def _origin(url: str) -> str:
 
 
 def _vertex_host(location: str | None) -> str:
-    if not location or location == "global":
-        return "https://aiplatform.googleapis.com"
-    return f"https://{location}-aiplatform.googleapis.com"
+    host = _MULTI_REGIONS.get(location or "global", f"{location}-{_VERTEX_HOST}")
+    return f"https://{host}"
+
+
+def name_of(backend: str) -> str:
+    """Return a backend's name as one says it; see `Upstream.backend`."""
+    if backend == SERVICE:
+        return "the service"
+    if backend == _STUDIO:
+        return "Google AI Studio"
+    if backend == NO_LOCATION:
+        return "a location that Vertex AI does not have"
+    return f"the service in {backend.partition(':')[2]}"
 
 
 def open_session(
     keep_alive_seconds: float = _SHORT_KEEP_ALIVE_SECONDS,
+    guards: Sequence[aiohttp.TraceConfig] = (),
 ) -> aiohttp.ClientSession:
-    """Return a client that passes bytes through as they are, and sends nothing twice on its own."""
+    """Return a client that passes bytes through as they are, and sends nothing twice on its own.
+
+    Args:
+        keep_alive_seconds: How long a connection is kept that nobody uses.
+        guards: Look at every request.
+    """
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_alive_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
         auto_decompress=False,
+        trace_configs=list(guards),
         skip_auto_headers=_NO_ADDITIONS,
         max_line_size=_LONGEST_HEADER,
         max_field_size=_LONGEST_HEADER,
@@ -160,12 +219,11 @@ def proxy_for(scheme: str, host: str) -> str | None:
     """Return the proxy that the environment names for a server (`HTTPS_PROXY`, `NO_PROXY`).
 
     aiohttp would look it up in a thread of its own for every request.
+
+    Raises:
+        UserError: It is none that can be used.
     """
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(host):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return proxies.proxy_for(f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}")
 
 
 def request_headers(headers: Headers) -> CIMultiDict[str]:

@@ -6,10 +6,14 @@ Stamp = tuple[int, int, int] | None
 
 
 def stamp_of(file: Path) -> Stamp:
-    """Return what changes when a file is replaced; None where there is none, or nobody can tell."""
+    """Return what changes when a file is replaced; None where there is none.
+
+    Raises:
+        OSError: Nobody can tell, as where a folder on another machine does not answer.
+    """
     try:
         found = file.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 
@@ -26,8 +30,14 @@ class WatchedFile:
         self._noted: Stamp = None
 
     def has_changed(self) -> bool:
-        """Whether it is another one than the one noted; may be called in any thread."""
-        return self._file is not None and stamp_of(self._file) != self._noted
+        """Whether it is another one than the one noted; may be called in any thread.
+
+        A file that nobody can look at has not changed: it is looked at again.
+        """
+        try:
+            return self._file is not None and stamp_of(self._file) != self._noted
+        except OSError:
+            return False
 
     def note(self, stamp: Stamp) -> None:
         """Note the file that is known by now: taken before it is read, or of what was written."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import httpx
 
 from core.conversation import chat_messages
+from service_llm.providers.replies import openai_tokens
 
 EngineKind = Literal["llama.cpp", "vllm", "other"]
 
@@ -34,12 +35,12 @@ class Generated(NamedTuple):
     Attributes:
         text: The text.
         finish: `stop` when the model ended its turn, `length` when it was cut off.
-        prompt_tokens: Tokens that the server says it read.
+        prompt_tokens: Tokens that the server says it read; None where it does not say.
     """
 
     text: str
     finish: str
-    prompt_tokens: int
+    prompt_tokens: int | None
 
 
 class Engine:
@@ -83,7 +84,9 @@ class Engine:
         try:
             choice = reply["choices"][0]
             text, finish = choice["message"].get("content") or "", choice["finish_reason"]
-            return Generated(text, finish, reply["usage"]["prompt_tokens"])
+            # OpenAI's protocol does not require the usage.
+            tokens = openai_tokens(reply.get("usage"), has_output=False)
+            return Generated(text, finish, tokens.prompt if tokens.is_known else None)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise EngineError(f"{self.url} answered with no chat completion: {error!r}") from error
 
@@ -94,8 +97,8 @@ class Engine:
             EngineError: It does not.
         """
         generated = await self.generate(_SHORT_PROMPT, _SHORT_TOKENS)
-        if not generated.prompt_tokens:
-            raise EngineError(f"{self.url} read no token of the prompt")
+        if generated.prompt_tokens == 0:
+            raise EngineError(f"{self.url} processed no token of the prompt")
 
     async def check_alive(self, timeout_seconds: float) -> None:
         """Raise unless the server answers at all, however busy it is.
@@ -114,7 +117,7 @@ class Engine:
         Raises:
             EngineError: The server does not tell.
         """
-        return [str(model["id"]) for model in (await self._ask("GET", "/v1/models"))["data"]]
+        return [str(model["id"]) for model in await self._models()]
 
     async def is_idle(self) -> bool:
         """Whether nothing is computed; True where the server does not tell."""
@@ -136,7 +139,7 @@ class Engine:
             props = await self._ask("GET", "/props")
             return int(props["default_generation_settings"]["n_ctx"])
         if kind == "vllm":
-            models = (await self._ask("GET", "/v1/models"))["data"]
+            models = await self._models()
             lengths = {model["id"]: model.get("max_model_len") for model in models}
             return lengths.get(self.model)
         return None
@@ -156,9 +159,17 @@ class Engine:
                 body = {"model": self.model, "messages": [{"role": "user", "content": "a"}]}
                 tokens = await self._http.post("/tokenize", json=body)
             except (httpx.HTTPError, ValueError) as error:
-                raise EngineError(f"{self.url} cannot be asked: {error!r}") from error
+                raise EngineError(f"{self.url} cannot be reached: {error!r}") from error
             self._kind = "vllm" if tokens.is_success and "count" in tokens.json() else "other"
         return self._kind
+
+    async def _models(self) -> list[dict[str, Any]]:
+        reply = await self._ask("GET", "/v1/models")
+        try:
+            models = reply["data"] or []  # null is how Ollama writes that it has none
+            return [model for model in models if model["id"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EngineError(f"{self.url} lists no models at /v1/models: {error!r}") from error
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -172,5 +183,5 @@ class Engine:
             kind = EngineRefusedError if status in (401, 403) else EngineError
             raise kind(f"{self.url}{path} answered {status}: {text}") from error
         except (httpx.HTTPError, ValueError) as error:
-            raise EngineError(f"{self.url}{path} gave no answer: {error!r}") from error
+            raise EngineError(f"{self.url}{path} returned no answer: {error!r}") from error
         return values

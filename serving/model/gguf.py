@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from core.artifact_files import CHECKSUMS
+from core.claim import wait_for_file
 from core.errors import UserError
 from serving.model.kept_round import KeptRound
 
@@ -46,7 +45,7 @@ def find_gguf(kept: KeptRound, output_dir: Path) -> GgufFile:
         return _checked(own, kept.exports_dir)
     folder = output_dir / SERVING_DIR / f"round-{kept.round}"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with wait_for_file(folder / ".lock"):
         if not (folder / CHECKSUMS).is_file():
             _export(kept, folder)
     return _checked(folder / GGUF_FILE, folder)
@@ -82,8 +81,8 @@ def _checked(file: Path, folder: Path) -> GgufFile:
         wanted = {path: checksum for checksum, _, path in lines}.get(name)
     if wanted not in (None, sha256):
         raise UserError(
-            f"{str(file)!r} is not as it was written: it is damaged. Restore it from a copy, or "
-            f"remove {str(file.parent)!r} to have it exported again."
+            f"{str(file)!r} differs from what was written: it is damaged. Restore it from a copy, "
+            f"or remove {str(file.parent)!r} to have it exported again."
         )
     return GgufFile(file, sha256)
 

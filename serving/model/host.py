@@ -49,7 +49,7 @@ class TunedModels:
         self._running: list[_Running] = []
 
     async def load(self, round: int | None) -> Sequence[ServedTask]:
-        """Start the models of a round beside those that answer now.
+        """Start the models of a round alongside those that answer now.
 
         Args:
             round: The round; None for the best one of each preset.
@@ -152,7 +152,7 @@ async def _served_task(preset: ServedPreset, plan: ModelPlan) -> ServedTask:
         turn_markers=plan.turn_markers,
         learned_turns=preset.learned_turns,
         slots=settings.model.slots,
-        samples=tuple(row.prompt for row in preset.coverage[:_SAMPLES]),
+        samples=tuple(row.prompt for row in preset.sent_coverage[:_SAMPLES]),
         measures_confidence=settings.confidence.enabled,
     )
     threshold = known_threshold(preset, task.model_version, task.slots, _warn)

@@ -104,4 +104,4 @@ def _read_summary(output_dir: Path) -> LoopSummary:
             "run PRESET=my_task.yaml), or set serving.model.url to a server that has the model "
             "loaded."
         )
-    return LoopSummary.read(str(file))
+    return LoopSummary.read(str(file)).at(str(output_dir))

@@ -73,7 +73,7 @@ def _wait_for_parent() -> None:
 
 def main() -> None:
     """Serve what the first argument says, a `LlamaCppSpec` as JSON."""
-    # Ctrl-C is for the parent, which ends this process after the requests that are under way.
+    # Ctrl-C is for the parent, which ends this process after the requests that are in flight.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(LlamaCppSpec.model_validate_json(sys.argv[1]))
 

@@ -41,7 +41,7 @@ class ModelPlan(NamedTuple):
 
     @property
     def turn_markers(self) -> tuple[str, ...]:
-        """The control tokens in the chat template that the Trainer wrote beside the model."""
+        """The control tokens in the chat template that the Trainer wrote with the model."""
         if not self.kept:
             return ()
         template = read_chat_template(self.kept.model_dir)
@@ -67,7 +67,7 @@ async def plan_model(preset: ServedPreset, round: int | None) -> ModelPlan:
     if importlib.util.find_spec("xllamacpp") is None:
         raise UserError(
             "llama.cpp's server (the package xllamacpp) is not installed here. Run pip install "
-            "'.[serve]', or name an OpenAI-compatible server in serving.model.url."
+            "'.[model]', or name an OpenAI-compatible server in serving.model.url."
         )
     kept = KeptRound.find(preset.output_dir, round)
     # Reads the whole file, or exports it.

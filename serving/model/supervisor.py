@@ -105,16 +105,18 @@ class ModelSupervisor:
             return
         while True:
             started = asyncio.get_running_loop().time()
+            problem = ""
             try:
                 await self._live(self._spec)
+            except OSError as error:  # no memory or no disk for it just now
+                problem = f"cannot be started ({error.strerror})"
             finally:
                 ended = self._process and self._process.returncode
+                problem = problem or f"ended with status {ended}"
                 if not self._stopping():
-                    self._set_ready(False, f"the model's server ended with status {ended}")
+                    self._set_ready(False, f"the model's server {problem}")
             if not self._was_ready:
-                raise UserError(
-                    f"The server of the tuned model ended with status {ended}{self._see_log()}."
-                )
+                raise UserError(f"The server of the tuned model {problem}{self._see_log()}.")
             lived = asyncio.get_running_loop().time() - started
             wait = min(_FIRST_RESTART_SECONDS * 2**self._deaths, _LONGEST_RESTART_SECONDS)
             self._deaths = 0 if lived > _STABLE_SECONDS else self._deaths + 1

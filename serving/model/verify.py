@@ -32,7 +32,7 @@ async def check_answers(engine: Engine, rows: Sequence[VerdictRow], kept: KeptRo
     )
     if equal < _MIN_EQUAL_SHARE * len(rows):
         raise UserError(
-            f"Only {equal} of {len(rows)} coverage prompts are answered as at the evaluation of "
+            f"Only {equal} of {len(rows)} coverage prompts are answered as in the evaluation of "
             f"round {kept.round}, so {engine.url} serves another model, or with another chat "
             "template. Nothing was changed."
         )

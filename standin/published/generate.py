@@ -8,11 +8,14 @@ this run alone::
         python -m standin.published.generate
 
 Every message that a request can hold is followed. What the packages do not have is in `additions`.
+`standin.published.compare`, run likewise with the releases that the files name, writes nothing and
+says whether this would write the same.
 """
 
 import datetime
 import importlib.metadata
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from standin.published.additions import (
 
 _FOLDER = Path(__file__).parent
 _VERTEX_REQUESTS = (
+    "BatchPredictionJob",
     "CountTokensRequest",
     "EmbedContentRequest",
     "GenerateContentRequest",
@@ -64,15 +68,10 @@ _WELL_KNOWN: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Write all files."""
-    _write("generativelanguage_v1beta.json", _generative_language())
-    for version in ("v1", "v1beta1"):
-        _write(f"aiplatform_{version}.json", _vertex(version))
-    _write("openai.json", _openai())
-
-
-def _write(name: str, data: dict[str, Any]) -> None:
-    data = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), **data}
-    (_FOLDER / name).write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    for name, (_, make) in FILES.items():
+        text = json.dumps({"date": today, **make()}, indent=1, sort_keys=True)
+        (_FOLDER / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def _source(package: str, rest: str = "") -> str:
@@ -233,6 +232,15 @@ def _closed(schema: Any) -> Any:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+# By the name of the file: the package on PyPI that it is written from, and what it holds.
+FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+    "generativelanguage_v1beta": ("google-ai-generativelanguage", _generative_language),
+    "aiplatform_v1": ("google-api-python-client", lambda: _vertex("v1")),
+    "aiplatform_v1beta1": ("google-api-python-client", lambda: _vertex("v1beta1")),
+    "openai": ("openai", _openai),
+}
 
 
 if __name__ == "__main__":

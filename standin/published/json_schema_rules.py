@@ -1,7 +1,7 @@
 """The part of JSON Schema that `responseJsonSchema` may hold.
 
 Its description in google-ai-generativelanguage lists the properties, and says that a `$ref` may
-stand beside no property but those that begin with `$`. What it does not list is refused here.
+stand next to no property but those that begin with `$`. What it does not list is refused here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -84,7 +84,7 @@ def _of_names(schema: Mapping[str, Any], where: str, root: Mapping[str, Any]) ->
             yield f"{where}.type: there is no type {kind!r}"
     if "$ref" in schema:
         if any(not name.startswith("$") for name in schema):
-            yield f"{where}: no other properties may be set beside $ref"
+            yield f"{where}: no other properties may be set next to $ref"
         if not _is_there(schema["$ref"], root):
             yield f"{where}.$ref: there is no {schema['$ref']!r}"
     for keyword in ("required", "propertyOrdering"):

@@ -26,7 +26,7 @@ _BOUNDS = {
     "candidateCount": (1, 8),
     "maxOutputTokens": (1, 2**31),
 }
-_MOST_STOP_SEQUENCES = 5
+_MAX_STOP_SEQUENCES = 5
 
 
 def schema_violations(message: str, body: Mapping[str, Any]) -> Iterator[str]:
@@ -79,8 +79,8 @@ def _of_config(config: Mapping[str, Any], where: str) -> Iterator[str]:
         value = get(config, name)
         if value is not None and not least <= float(value) <= most:
             yield f"{where}.{_snake(name)}: {_snake(name)} must be in the range [{least}, {most}]"
-    if len(get(config, "stopSequences") or ()) > _MOST_STOP_SEQUENCES:
-        yield f"{where}.stop_sequences: only up to {_MOST_STOP_SEQUENCES} are supported"
+    if len(get(config, "stopSequences") or ()) > _MAX_STOP_SEQUENCES:
+        yield f"{where}.stop_sequences: only up to {_MAX_STOP_SEQUENCES} are supported"
     thinking = get(config, "thinkingConfig") or {}
     if None not in (get(thinking, "thinkingBudget"), get(thinking, "thinkingLevel")):
         yield f"{where}.thinking_config: only one of thinking_budget and thinking_level may be set"

@@ -4,6 +4,7 @@ Nothing is spent here: a runner calls `read_coverage` before the pipeline starts
 inside it.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
@@ -127,16 +128,20 @@ def persist_splits(
     *,
     holdout_percent: int = DEFAULT_HOLDOUT_PERCENT,
     test_percent: int | None = None,
+    remember_named: bool = False,
 ) -> int:
     """Assign rows that name no split one, balanced over tags, and keep it in `splits.csv`.
 
     Rows that were assigned before stay where they are. Where all rows name their split, nothing is
-    written.
+    assigned.
 
     Args:
         folder: A local folder.
         holdout_percent: Share of `holdout` in each stratum, without its test rows, 1 to 99.
         test_percent: Share of `test`; None for the automatic one, see `share_of_test`.
+        remember_named: Whether to keep the splits that rows name, too, since a run is about to
+            judge them: none that was seed or holdout becomes a test row later. A folder that cannot
+            be written, and of which all rows name their split, is left as it is.
 
     Returns:
         How many rows were assigned now.
@@ -157,9 +162,21 @@ def persist_splits(
         test_percent=share_of_test(len(rows), test_percent),
     )
     new = {row_id: split for row_id, split in splits.items() if row_id not in known}
-    if new:
-        write_splits(Path(folder, SPLITS_FILE), persisted | new)
+    judged = _newly_judged(named, persisted) if remember_named else {}
+    if new or judged:
+        # Only what a run cannot do without is worth an error in a folder that is read-only.
+        with contextlib.nullcontext() if new else contextlib.suppress(OSError):
+            write_splits(Path(folder, SPLITS_FILE), persisted | new | judged)
     return len(new)
+
+
+def _newly_judged(named: Mapping[str, str], persisted: Mapping[str, str]) -> dict[str, str]:
+    """Return the named splits that the file lacks, or that a row left the test split for."""
+    return {
+        row_id: split
+        for row_id, split in named.items()
+        if persisted.get(row_id, TEST_SPLIT) == TEST_SPLIT and persisted.get(row_id) != split
+    }
 
 
 def _read_located(
@@ -219,7 +236,7 @@ def _paths(folder: str, files: Files) -> list[str]:
     ]
     if not wanted:
         raise UserError(
-            f"The folder {folder!r} holds no *.jsonl or *.csv file (found: {shown(names)}). Put"
+            f"The folder {folder!r} contains no *.jsonl or *.csv file (found: {shown(names)}). Put"
             " the coverage dataset there."
         )
     return [os.path.join(folder, name) for name in wanted]

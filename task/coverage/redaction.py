@@ -11,10 +11,10 @@ from task.splits import normalized
 
 
 def redacted_rows(rows: Sequence[CoverageRow], settings: PrivacySettings) -> list[CoverageRow]:
-    """Replace personal data in prompts and outputs, where the settings ask for it.
+    """Replace personal data in prompts, outputs and tags, where the settings ask for it.
 
     Args:
-        rows: The rows; ids, splits and tags stay.
+        rows: The rows; ids and splits stay.
         settings: Whether to redact, and what is found.
 
     Raises:
@@ -49,4 +49,12 @@ def redacted_row(row: CoverageRow, settings: PrivacySettings) -> CoverageRow:
             for message, text in zip(messages, turns, strict=True)
         )
     )
-    return dataclasses.replace(row, prompt=redacted.prompt, output=output, references=tuple(others))
+    # A tag is a kind of row: each stands for itself, and equal kinds stay equal.
+    tags = dict.fromkeys(redact([tag], settings).texts[0] for tag in row.tags)
+    return dataclasses.replace(
+        row,
+        prompt=redacted.prompt,
+        output=output,
+        tags=tuple(tags),
+        references=tuple(others),
+    )

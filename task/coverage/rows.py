@@ -110,7 +110,7 @@ def _writable(value: str, name: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise BadRowError(
-            f"{name} holds half of a surrogate pair at character {error.start + 1}"
+            f"{name} contains half of a surrogate pair at character {error.start + 1}"
         ) from error
     return value
 
@@ -167,7 +167,9 @@ def _message(value: Any, number: int) -> Message:
     # Clients write what a message does not have as null, or as an empty list.
     value = {key: field for key, field in value.items() if field or key in _MESSAGE_FIELDS}
     if value.get("role") in _TOOL_ROLES or any(field in value for field in _TOOL_FIELDS):
-        raise BadRowError(f"message {number} holds a tool call, which the tuned model cannot make")
+        raise BadRowError(
+            f"message {number} contains a tool call, which the tuned model cannot make"
+        )
     _only(value, _MESSAGE_FIELDS, "a message")
     try:
         role = _text(value, "role")
@@ -188,7 +190,5 @@ def _text_parts(parts: list[Any]) -> list[str]:
     for part, text in zip(parts, texts, strict=True):
         if not isinstance(text, str):
             kind = part.get("type") if isinstance(part, dict) else part
-            raise BadRowError(
-                f"a part of the content is {shown(kind)}; only text can be taken over"
-            )
+            raise BadRowError(f"a part of the content is {shown(kind)}; only text is supported")
     return [str(text) for text in texts]

@@ -1,4 +1,4 @@
-"""The file that keeps the splits of rows that name none, so that no row ever changes sides."""
+"""The file that keeps the splits of rows, so that none ever becomes a test row once judged."""
 
 import csv
 import io
@@ -50,6 +50,6 @@ def write_splits(path: Path, splits: Mapping[str, str]) -> None:
 def _unusable(path: str, reason: str) -> UserError:
     return UserError(
         f"{path!r} keeps which rows are seed, holdout and test, as lines 'id,split' with one of "
-        f"these, but {reason}. Fix it, or delete it: rows that name no split are then "
-        "assigned again."
+        f"these, but {reason}. Fix it, or restore it from a copy. Without it, rows that "
+        "earlier runs judged may become test rows, and the test split is no longer unseen."
     )

@@ -19,7 +19,7 @@ from task.form.schema import (
     max_chars,
 )
 from task.form.tidy import has_fence, has_lead_in, is_fenced, without_fence, without_lead_in
-from task.form.values import infer_style, loads
+from task.form.values import infer_style, key_orders, loads
 from task.language import infer_languages
 
 _MIN_JSON = 0.8  # of the seeds are JSON objects or arrays
@@ -86,11 +86,10 @@ def _json_form(found: Sequence[tuple[str, Any]], schema: Mapping[str, Any] | Non
     if schema is None:
         found = [(output, value) for output, value in found if isinstance(value, dict | list)]
     values = [value for _, value in found]
-    orders = {tuple(value) for value in values if isinstance(value, dict)}
     return OutputForm(
         schema=infer_schema(values) if schema is None else schema,
         style=infer_style([output for output, _ in found], values) if found else None,
-        key_order=orders.pop() if len(orders) == 1 else (),
+        key_orders=key_orders(values),
         languages=infer_languages([sentences_in(value) for value in values]),
     )
 

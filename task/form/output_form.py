@@ -13,7 +13,7 @@ from task.form.tidy import (
     without_fence,
     without_lead_in,
 )
-from task.form.values import JsonStyle, loads, texts_in
+from task.form.values import PATH_OF_ITEM, JsonStyle, Path, loads, texts_in
 from task.language import Languages, is_sentence
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class OutputForm:
     Attributes:
         schema: JSON Schema, or None when outputs are free text.
         style: How JSON is written, or None when the seeds do not agree on a way.
-        key_order: The keys of a JSON object in the seeds' order, empty when they differ.
+        key_orders: The keys of each JSON object in the seeds' order, by its path (`PATH_OF_ITEM`
+            for those of a list); without the objects whose keys differ from seed to seed.
         labels: All legal outputs, when outputs are free text of a closed set.
         max_chars: Longest legal free text, in characters.
         languages: Of free text, and of the sentences inside JSON.
@@ -53,7 +54,7 @@ class OutputForm:
 
     schema: Mapping[str, Any] | None = None
     style: JsonStyle | None = None
-    key_order: tuple[str, ...] = ()
+    key_orders: Mapping[Path, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     labels: frozenset[str] = frozenset()
     max_chars: int = 0
     languages: Languages = dataclasses.field(default_factory=Languages)
@@ -80,8 +81,7 @@ class OutputForm:
             value = loads(text)
         except ValueError:
             return text.strip()
-        if isinstance(value, dict) and set(value) == set(self.key_order):
-            value = {key: value[key] for key in self.key_order}
+        value = self._ordered(value)
         return self.style.write(value) if self.style else text.strip()
 
     def problem(self, output: str) -> str | None:
@@ -97,6 +97,16 @@ class OutputForm:
         if len(output) > self.max_chars:
             return f"{len(output)} characters, more than {self.max_chars}"
         return self._fence_problem(output) or self.languages.problem(output)
+
+    def _ordered(self, value: Any, path: Path = ()) -> Any:
+        """Return a value with the keys of all its objects in the seeds' order."""
+        if isinstance(value, list):
+            return [self._ordered(item, (*path, PATH_OF_ITEM)) for item in value]
+        if not isinstance(value, dict):
+            return value
+        order = self.key_orders.get(path, ())
+        keys = order if set(value) == set(order) else tuple(value)
+        return {key: self._ordered(value[key], (*path, key)) for key in keys}
 
     def misfits(self, outputs: Sequence[str]) -> list[Misfit]:
         """List the outputs that break the form, each tidied first."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +71,28 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+Path = tuple[str, ...]
+PATH_OF_ITEM = "[]"  # in a path: any item of a list
+
+
+def key_orders(values: Sequence[Any]) -> dict[Path, tuple[str, ...]]:
+    """Return the keys of the objects in values by their path, where all have the same ones."""
+    found: defaultdict[Path, set[tuple[str, ...]]] = defaultdict(set)
+
+    def collect(value: Any, path: Path) -> None:
+        if isinstance(value, dict):
+            found[path].add(tuple(value))
+            for key, item in value.items():
+                collect(item, (*path, key))
+        elif isinstance(value, list):
+            for item in value:
+                collect(item, (*path, PATH_OF_ITEM))
+
+    for value in values:
+        collect(value, ())
+    return {path: next(iter(orders)) for path, orders in found.items() if len(orders) == 1}
 
 
 def texts_in(value: Any) -> list[str]:

@@ -1,12 +1,18 @@
 """Shapes whose rows are whole conversations: the last assistant turn is the answer."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from core.conversation import Message
-from task.importers.content import message, request
-from task.importers.pairs import pair
-from task.importers.shape import Fields, Pair, Shape, has
-from task.importers.values import parsed_list
+from task.importers.content import exchange_of, message, request
+from task.importers.pairs import answers_of, pair
+from task.importers.shape import Fields, Pair, Shape, SkippedError, has
+from task.importers.values import mapping, parsed_list
 from task.messages import exchange
 
+_GEMINI_SYSTEM = ("systemInstruction", "system_instruction")
+# What the answer should be, of reinforcement fine-tuning and of evals; the prompt has none.
+_EXPECTED = ("reference_answer", "ideal")
 _COMMON = frozenset({"id", "split", "tags", "session", "session_id"})
 
 
@@ -18,9 +24,37 @@ def _refuse_tools(fields: Fields) -> None:
 
 def _read_openai(fields: Fields) -> Pair:
     _refuse_tools(fields)
-    # Anthropic's messages have the system message beside them.
-    body = {"system": fields.get("system"), "messages": fields["messages"]}
-    return pair(fields, exchange(request(body)))
+    # Anthropic's messages have the system message in a field of its own.
+    turns = parsed_list(fields["messages"])
+    if not isinstance(turns, list) or not turns:
+        raise ValueError(f"messages must be a list of messages, found {repr(turns)[:60]}")
+    _skip_unweighted(turns)
+    asked = request({"system": fields.get("system"), "messages": turns})
+    is_answered = asked[-1].role == "assistant"
+    given = [name for name in _EXPECTED if name in fields]
+    if is_answered:
+        given = [name for name in given if fields[name] not in (None, [], "[]", "")]
+    if not given:
+        return pair(fields, exchange(asked))
+    if is_answered:
+        # What a model said; what it should have said is the reference.
+        asked = asked[:-1]
+    answer, *others = answers_of(fields[given[0]])
+    return pair(fields, exchange_of(asked, answer), references=tuple(others))
+
+
+def _skip_unweighted(turns: Any) -> None:
+    last = turns[-1] if isinstance(turns, Sequence) and turns else None
+    if isinstance(last, Mapping) and last.get("weight") == 0:
+        raise SkippedError("its last answer has the weight 0: no model should learn it")
+
+
+def _is_sharegpt(fields: Fields) -> bool:
+    """Whether the conversations are the turns of one, and not a list of rows."""
+    turns = fields.get("conversations")
+    first = turns[0] if isinstance(turns, list) and turns else None
+    is_row = isinstance(first, Mapping) and ("messages" in first or "conversations" in first)
+    return "conversations" in fields and not is_row
 
 
 def _read_sharegpt(fields: Fields) -> Pair:
@@ -34,7 +68,10 @@ def _read_sharegpt(fields: Fields) -> Pair:
 
 
 def _read_gemini(fields: Fields) -> Pair:
-    return pair(fields, exchange(request(dict(fields))))
+    contents = parsed_list(fields["contents"])
+    # In a cell of a table it is the text of an object.
+    systems = {name: mapping(fields.get(name)) or fields.get(name) for name in _GEMINI_SYSTEM}
+    return pair(fields, exchange(request({**fields, **systems, "contents": contents})))
 
 
 OPENAI_MESSAGES = Shape(
@@ -43,13 +80,14 @@ OPENAI_MESSAGES = Shape(
     source="https://platform.openai.com/docs/guides/supervised-fine-tuning",
     matches=has("messages"),
     read=_read_openai,
-    columns=_COMMON | {"messages", "system", "tools", "functions", "parallel_tool_calls"},
+    columns=_COMMON
+    | {"messages", "system", "tools", "functions", "parallel_tool_calls", *_EXPECTED},
 )
 SHAREGPT = Shape(
     name="sharegpt",
     title="ShareGPT",
     source="https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md",
-    matches=has("conversations"),
+    matches=_is_sharegpt,
     read=_read_sharegpt,
     columns=_COMMON | {"conversations", "system", "tools"},
 )
@@ -59,5 +97,5 @@ GEMINI_TUNING = Shape(
     source="https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-supervised-tuning-prepare",
     matches=has("contents"),
     read=_read_gemini,
-    columns=_COMMON | {"contents", "systemInstruction", "system_instruction", "tools"},
+    columns=_COMMON | {"contents", *_GEMINI_SYSTEM, "tools"},
 )

@@ -1,7 +1,7 @@
-"""Which other columns of a table become tags: those with few values that come back."""
+"""Columns of a table: their rows, and which of them become tags (few values that come back)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from task.importers.shape import Fields, Shape
@@ -18,6 +18,8 @@ _TECHNICAL = frozenset(
     | {"system_fingerprint", "target", "task", "temperature", "top_p", "total_tokens", "version"}
     | {"weight", "parallel_tool_calls", "chosen", "rejected", "kind", "name", "call_type"}
 )
+# What importers read the session from, inside metadata.
+_SESSIONS = frozenset({"session_id", "thread_id", "conversation_id", "Helicone-Session-Id"})
 
 
 class Columns(NamedTuple):
@@ -30,6 +32,40 @@ class Columns(NamedTuple):
 
     tags: tuple[str, ...]
     ignored: tuple[str, ...]
+
+
+def rows_of_columns(fields: Fields) -> list[Fields] | None:
+    """Return the rows of a table that is written column by column, as pandas and datasets do.
+
+    Args:
+        fields: An object.
+
+    Returns:
+        Its rows; None where it is no such table.
+
+    Example:
+        >>> rows_of_columns({"prompt": {"0": "a", "1": "b"}, "output": {"0": "c", "1": "d"}})
+        [{'prompt': 'a', 'output': 'c'}, {'prompt': 'b', 'output': 'd'}]
+    """
+    columns = list(fields.values())
+    if len(columns) < 2 or not all(columns):
+        return None
+    if all(isinstance(column, Mapping) for column in columns):
+        labels = list(columns[0])
+        is_table = all(label.isdecimal() for label in labels)
+        if not is_table or any(list(column) != labels for column in columns):
+            return None
+        columns = [list(column.values()) for column in columns]
+    elif not all(isinstance(column, list) for column in columns) or any(
+        # Lists of objects are the messages of one row.
+        isinstance(value, Mapping | list)
+        for column in columns
+        for value in column
+    ):
+        return None
+    if len({len(column) for column in columns}) > 1:
+        return None
+    return [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def other_columns(rows: Sequence[Fields], shape: Shape) -> Columns:
@@ -62,7 +98,8 @@ def extra_fields(row: Fields, shape: Shape) -> dict[str, object]:
     extra: dict[str, object] = {}
     for name, value in row.items():
         if name in shape.metadata:
-            extra |= {f"{name}.{key}": inner for key, inner in mapping(value).items()}
+            inner = mapping(value).items()
+            extra |= {f"{name}.{key}": field for key, field in inner if key not in _SESSIONS}
         elif name not in shape.columns:
             extra[name] = value
     return {name: value for name, value in extra.items() if value is not None}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from core.conversation import Message, Role, joined_parts
+from task.importers.finishes import refuse_unfinished
 from task.importers.values import parsed, plain
 from task.messages import Exchange, exchange
 
@@ -21,6 +22,7 @@ _ROLES: Mapping[str, Role] = {
     "chatgpt": "assistant",
     "bing": "assistant",
     "bard": "assistant",
+    "chatbot": "assistant",
     "model": "assistant",
 }
 _TOOL_ROLES = {"tool", "function", "function_call", "observation", "function_response"}
@@ -40,14 +42,9 @@ _NOT_TEXT = {
     "code_execution": "a tool call",
 }
 _THOUGHTS = {"thinking", "reasoning", "redacted_thinking"}
-# Where the APIs and their logs say why an answer ended, and how they say that tokens ran out.
-_FINISHES = ("finish_reason", "finishReason", "finish_reasons", "stop_reason", "done_reason")
-_WITH_FINISH = ("response_metadata", "generation_info", "kwargs")
-_CUT = {"length", "max_tokens", "max_output_tokens", "max_length"}
-_REFUSED = {
-    *("safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"),
-    *("content_filter", "content_filtered", "guardrail_intervened", "refusal"),
-}
+# Where response bodies have their answers, and what is in nothing but a body.
+_ANSWERS = ("choices", "candidates", "generations")
+_OF_BODIES = ("model", "object", "usage", "usageMetadata", "modelVersion", "promptFeedback")
 _TOOL_CALL_KEYS = ("tool_calls", "function_call", "tool_call_id")
 
 
@@ -164,7 +161,20 @@ def request(value: object) -> list[Message]:
         inner = value.get(key)
         if inner and (start or len(value) == 1 or "model" in value or isinstance(inner, list)):
             return start + request(inner)
+    _refuse_empty(value)
     return [*start, Message(role="user", text=plain(value))]
+
+
+def _refuse_empty(value: Mapping[str, Any]) -> None:
+    """Refuse a body that has no messages, and nothing in their place.
+
+    Raises:
+        ValueError: It is one.
+    """
+    listed = next((key for key in ("messages", "contents") if key in value), None)
+    texts = [field for key, field in value.items() if key != "model" and field]
+    if listed and not any(isinstance(field, str | list | dict) for field in texts):
+        raise ValueError(f"the request has no prompt ({listed} is {value[listed]!r})")
 
 
 def _system_instruction(value: Mapping[str, Any]) -> Any:
@@ -205,6 +215,9 @@ def response(value: object) -> str:
     refuse_unfinished(value)
     for candidate in _candidates(value):
         return candidate
+    for key in _ANSWERS:
+        if value.get(key) == [] and any(name in value for name in _OF_BODIES):
+            raise ValueError(f"the response has no answer ({key} is empty)")
     return plain(value)
 
 
@@ -215,6 +228,8 @@ def _last_answer(items: list[Any]) -> str:
         return _last_answer(items[:-1])
     if _is_message(last) or last.get("type") in _TOOL_ROLES:
         return message(last).text
+    if _is_message(last.get("message")):  # a list of choices, as Braintrust logs it
+        return response({"choices": items})
     return plain(items)
 
 
@@ -226,6 +241,9 @@ def _candidates(value: Mapping[str, Any]) -> Iterator[str]:
     """Return the answers in a response body, in the spellings of the APIs."""
     if value.get("error"):
         raise ValueError(f"the call failed: {repr(value['error'])[:60]}")
+    feedback = value.get("promptFeedback")
+    if isinstance(feedback, Mapping) and feedback.get("blockReason"):
+        raise ValueError(f"the service refused the prompt ({feedback['blockReason']})")
     for choice in value.get("choices") or ():
         if isinstance(choice, Mapping) and "message" in choice:
             refuse_unfinished(choice)
@@ -246,33 +264,6 @@ def _candidates(value: Mapping[str, Any]) -> Iterator[str]:
         inner = value.get(key)
         if _is_message(inner) or (isinstance(inner, list) and inner and _is_message(inner[-1])):
             yield response(inner)
-
-
-def refuse_unfinished(fields: Mapping[str, Any]) -> None:
-    """Refuse an answer that ends where its tokens ran out, or where the service refused to go on.
-
-    No model should learn to stop there.
-
-    Args:
-        fields: Of an answer, or of the row that it stands in; any API's or log's.
-
-    Raises:
-        ValueError: They say so.
-    """
-    for key in _FINISHES:
-        reason = fields.get(key)
-        for one in reason if isinstance(reason, list) else [reason]:
-            word = str(one).lower().rpartition(".")[2]
-            if word in _CUT:
-                raise ValueError(f"the answer is cut off (the service stopped it with {one!r})")
-            if word in _REFUSED:
-                raise ValueError(f"the service refused to answer (it stopped with {one!r})")
-    for inner in (fields.get(key) for key in _WITH_FINISH):
-        if isinstance(inner, Mapping):
-            refuse_unfinished(inner)
-    incomplete = fields.get("incomplete_details")
-    if isinstance(incomplete, Mapping):
-        refuse_unfinished({"finish_reason": incomplete.get("reason")})
 
 
 def exchange_of(asked: list[Message], answer: str) -> Exchange:

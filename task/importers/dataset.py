@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.conversation import Conversation
 from core.errors import UserError
-from core.records import COVERAGE_SPLITS, LOGGED_SPLIT, SEED_SPLIT, CoverageRow
+from core.records import COVERAGE_SPLITS, LOGGED_SPLIT, LOOP_SPLITS, SEED_SPLIT, CoverageRow
 from task.importers.sessions import joined_sessions
 from task.importers.shape import Pair
 from task.splits import SplitRow, assign_splits, normalized, share_of_test, stable_id
@@ -50,7 +50,7 @@ def make_dataset(
         UserError: No pair can be used, or all distinct prompts are one.
     """
     notes: list[str] = []
-    instruction, usable = _shared_system(pairs, notes)
+    instruction, usable = _shared_system(_without_foreign_splits(pairs, notes), notes)
     if several := sum(len(pair.conversation.turns) > 1 for pair in usable):
         notes.append(f"{several} of {len(usable)} pairs are conversations of several turns.")
     sessions = joined_sessions(
@@ -81,6 +81,26 @@ def make_dataset(
     return Dataset(
         tuple(rows), instruction, tuple(notes), _rest(others, _held_sessions(distinct, rows))
     )
+
+
+def _without_foreign_splits(pairs: Sequence[Pair], notes: list[str]) -> Sequence[Pair]:
+    """Take away the splits of another project, such as train and validation, and say so.
+
+    Raises:
+        UserError: Some are ours, and others are not.
+    """
+    foreign = [pair for pair in pairs if pair.split and pair.split not in COVERAGE_SPLITS]
+    if not foreign:
+        return pairs
+    if any(pair.split in LOOP_SPLITS for pair in pairs):
+        first = foreign[0]
+        raise UserError(
+            f"The split of row {first.id!r} is {first.split!r}; expected seed, holdout or test. "
+            "Correct it, or rename the column if it means something else."
+        )
+    named = ", ".join(sorted({pair.split for pair in pairs if pair.split}))
+    notes.append(f"The column split ({named}) was ignored: it names neither seed nor holdout.")
+    return [pair.model_copy(update={"split": None}) for pair in pairs]
 
 
 def _shared_system(pairs: Sequence[Pair], notes: list[str]) -> tuple[str | None, list[Pair]]:
@@ -144,29 +164,22 @@ def _rest(pairs: Sequence[Pair], held_sessions: set[str | None]) -> tuple[Covera
     """Return rows to train on: what belongs to a session of a held-out row is none."""
     free = [pair for pair in pairs if pair.session not in held_sessions]
     return tuple(
-        CoverageRow(
-            stable_id(pair.conversation.prompt),
-            pair.conversation.prompt,
-            pair.output,
-            LOGGED_SPLIT,
-            pair.tags,
-        )
-        for pair in free
+        CoverageRow(row_id, pair.conversation.prompt, pair.output, LOGGED_SPLIT, pair.tags)
+        for row_id, pair in zip(_ids(free), free, strict=True)
     )
 
 
-def _rows(pairs: Sequence[Pair]) -> list[CoverageRow]:
+def _ids(pairs: Sequence[Pair]) -> list[str]:
+    """Return the pairs' own ids where they are unique, else ids made of their prompts."""
     given = Counter(pair.id for pair in pairs)
-    ids = [
+    return [
         pair.id if pair.id and given[pair.id] == 1 else stable_id(pair.conversation.prompt)
         for pair in pairs
     ]
-    for pair in pairs:
-        if pair.split is not None and pair.split not in COVERAGE_SPLITS:
-            raise UserError(
-                f"The split of row {pair.id!r} is {pair.split!r}; expected seed, holdout or test. "
-                "Rename the column if it means something else."
-            )
+
+
+def _rows(pairs: Sequence[Pair]) -> list[CoverageRow]:
+    ids = _ids(pairs)
     named = {i: pair.split for i, pair in zip(ids, pairs, strict=True) if pair.split}
     splits = assign_splits(
         [SplitRow(i, pair.tags, pair.session) for i, pair in zip(ids, pairs, strict=True)],

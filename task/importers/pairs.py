@@ -1,14 +1,17 @@
 """Shapes with a field for the prompt and one for the answer."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.conversation import Message
-from task.importers.content import exchange_of, messages, refuse_unfinished, request, response
-from task.importers.shape import Fields, Pair, Shape, has, optional_text, tags_of
+from task.importers.content import exchange_of, messages, request, response
+from task.importers.finishes import refuse_unfinished
+from task.importers.labels import bad_labels, label_of
+from task.importers.shape import Fields, Pair, Shape, SkippedError, has, optional_text, tags_of
 from task.importers.values import parsed, parsed_list
-from task.messages import Exchange
+from task.messages import Exchange, exchange
 
 _COMMON = ("id", "split", "tags", "session", "references")
 _SYSTEM_NAMES = ("system", "system_prompt", "instructions")
@@ -22,14 +25,10 @@ _SYNONYMS = (
     ("text", "label"),
     ("text_input", "output"),
     ("input_text", "output_text"),
+    ("full_request", "full_response"),  # Vertex AI's log of requests and responses
 )
-# What people call the two columns of a table of their own, in any case.
-_PROMPT_NAMES = frozenset(
-    {"prompt", "input", "inputs", "question", "query", "request", "message", "text"}
-)
-_OUTPUT_NAMES = frozenset(
-    {"output", "outputs", "answer", "response", "completion", "label", "target", "targets"}
-)
+_BODY_KEYS = ("choices", "candidates", "promptFeedback", "role")  # of a response or a message
+_SEVERAL = "ideal"  # holds all right answers, in OpenAI's evals
 
 
 def prompt_messages(value: object) -> list[Message]:
@@ -53,16 +52,29 @@ def _is_body(value: object) -> bool:
 def answer_text(value: object) -> str:
     """Read an answer: a text, a message, a response body, or a JSON object that is the text."""
     value = parsed(value)
-    if isinstance(value, Mapping) and any(key in value for key in ("choices", "candidates")):
-        return response(value)
-    if isinstance(value, Mapping) and "role" in value:
+    if isinstance(value, Mapping) and any(key in value for key in _BODY_KEYS):
         return response(value)
     is_messages = isinstance(value, list) and value and isinstance(value[-1], Mapping)
     return response(value) if is_messages else _text(value)
 
 
+def answers_of(value: object) -> list[str]:
+    """Read the right answers of a prompt: a list of texts has several, all else is one.
+
+    Raises:
+        ValueError: There is none.
+    """
+    listed = parsed_list(value)
+    if listed is None or listed == [] or (isinstance(listed, list) and None in listed):
+        raise ValueError(f"the row has no right answer, only {repr(value)[:60]}")
+    if isinstance(listed, list) and listed and all(isinstance(each, str) for each in listed):
+        return listed
+    return [answer_text(value)]
+
+
 def _text(value: object) -> str:
-    if value is None:
+    # NaN is what pandas has for nothing.
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         raise ValueError("the prompt or the answer is null")
     if isinstance(value, bytes):
         raise ValueError("it holds bytes (an image or a file), which the tuned model cannot take")
@@ -76,6 +88,8 @@ def pair(fields: Fields, found: Exchange, **changes: Any) -> Pair:
         ValueError: The row says that its answer is cut off or refused.
     """
     refuse_unfinished(fields)
+    if found.answer.lstrip().startswith("data: {"):
+        raise ValueError("the answer is a stream of events; export the whole text that they give")
     values: dict[str, Any] = {
         "id": optional_text(fields, "id"),
         "split": optional_text(fields, "split"),
@@ -99,10 +113,15 @@ def field_pair(prompt: str, output: str) -> Shape:
             if name not in fields:
                 raise ValueError(f"the field {name!r} is missing or empty")
         asked = prompt_messages(fields[prompt])
+        if _is_body(parsed(fields[prompt])) and fields[output] == {}:
+            raise ValueError("the response is empty")
         system = optional_text(fields, *_SYSTEM_NAMES)
         if system and asked[0].role != "system":
             asked = [Message(role="system", text=system), *asked]
-        return pair(fields, exchange_of(asked, answer_text(fields[output])))
+        if output.strip().lower() != _SEVERAL:
+            return pair(fields, exchange_of(asked, answer_text(fields[output])))
+        answer, *others = answers_of(fields[output])
+        return pair(fields, exchange_of(asked, answer), references=tuple(others))
 
     return Shape(
         name=f"{prompt}/{output}",
@@ -114,26 +133,6 @@ def field_pair(prompt: str, output: str) -> Shape:
     )
 
 
-def named_pair(columns: Sequence[str]) -> Shape | None:
-    """Make the shape of a table with one column named like a prompt and one like an answer.
-
-    Args:
-        columns: All columns of the table.
-
-    Returns:
-        The shape, or None where no column has such a name or several have.
-
-    Example:
-        >>> named_pair(["Question", "Label", "Team"]).title
-        'Question and Label'
-    """
-    prompts = [column for column in columns if column.strip().lower() in _PROMPT_NAMES]
-    outputs = [column for column in columns if column.strip().lower() in _OUTPUT_NAMES]
-    if len(prompts) == len(outputs) == 1:
-        return field_pair(prompts[0], outputs[0])
-    return None
-
-
 def _read_completion(fields: Fields) -> Pair:
     """Strip the white space that OpenAI's old format puts around completions."""
     prompt, completion = parsed(fields["prompt"]), parsed(fields["completion"])
@@ -142,20 +141,53 @@ def _read_completion(fields: Fields) -> Pair:
     return pair(fields, exchange_of(asked, answer))
 
 
+def _completions(rows: Sequence[Fields]) -> Callable[[Fields], Pair]:
+    """Make the reading of a file's rows: completions that a label calls bad are skipped."""
+    bad = bad_labels(rows)
+
+    def read(fields: Fields) -> Pair:
+        if label_of(fields) in bad:
+            raise SkippedError("its label says that the completion is a bad one")
+        return _read_completion(fields)
+
+    return read
+
+
 def _read_alpaca(fields: Fields) -> Pair:
     """Put the input after the instruction, as LLaMA-Factory does."""
     system = optional_text(fields, "system")
     asked = [Message(role="system", text=system)] if system else []
     for question, answer in parsed_list(fields.get("history") or []):
         asked += [Message(role="user", text=question), Message(role="assistant", text=answer)]
-    parts = [_text(fields[name]) for name in ("instruction", "input") if fields.get(name)]
-    asked.append(Message(role="user", text="\n".join(parts)))
+    asked.append(_joined(fields, "instruction", "input"))
     return pair(fields, exchange_of(asked, answer_text(fields["output"])))
+
+
+def _read_dolly(fields: Fields) -> Pair:
+    asked = _joined(fields, "instruction", "context")
+    return pair(fields, exchange_of([asked], answer_text(fields["response"])))
+
+
+def _joined(fields: Fields, *names: str) -> Message:
+    parts = [_text(fields[name]) for name in names if fields.get(name)]
+    return Message(role="user", text="\n".join(parts))
 
 
 def _read_preference(fields: Fields) -> Pair:
     preferred = messages(fields["preferred_output"])
     return pair(fields, exchange_of(request(fields["input"]), preferred[-1].text))
+
+
+def _read_chosen(fields: Fields) -> Pair:
+    """Read the chosen answer: a text, or messages, which may begin with the prompt's."""
+    chosen = parsed(fields["chosen"])
+    turns = messages(chosen) if isinstance(chosen, list) else []
+    if not turns or turns[0].role == "assistant":
+        if "prompt" not in fields:
+            raise ValueError("the field 'prompt' is missing")
+        asked = prompt_messages(fields["prompt"])
+        turns = [*asked, *(turns or [Message(role="assistant", text=_text(chosen))])]
+    return pair(fields, exchange(turns))
 
 
 OWN = Shape(
@@ -174,13 +206,30 @@ ALPACA = Shape(
     read=_read_alpaca,
     columns=frozenset({"instruction", "input", "output", "system", "history", *_COMMON}),
 )
+DOLLY = Shape(
+    name="dolly",
+    title="Dolly (instruction, context and response)",
+    source="https://huggingface.co/datasets/databricks/databricks-dolly-15k",
+    matches=has("instruction", "response"),
+    read=_read_dolly,
+    columns=frozenset({"instruction", "context", "response", *_COMMON}),
+)
 PROMPT_COMPLETION = Shape(
     name="prompt-completion",
     title="prompt and completion",
     source="https://huggingface.co/docs/trl/dataset_formats",
     matches=has("prompt", "completion"),
     read=_read_completion,
+    read_of_file=_completions,
     columns=frozenset({"prompt", "completion", *_COMMON}),
+)
+PREFERENCE = Shape(
+    name="preference",
+    title="preferences (the chosen answer is used)",
+    source="https://huggingface.co/docs/trl/dataset_formats",
+    matches=has("chosen", "rejected"),
+    read=_read_chosen,
+    columns=frozenset({"prompt", "chosen", "rejected", *_COMMON}),
 )
 OPENAI_PREFERENCE = Shape(
     name="openai-preference",

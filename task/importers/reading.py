@@ -2,21 +2,19 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pydantic
 
 from core.errors import UserError
-from task.files import read_source
+from task.files import SourceFile, read_source
 from task.importers.columns import Columns, column_tags, other_columns
+from task.importers.envelopes import unwrapped
 from task.importers.pairs import field_pair
-from task.importers.registry import SHAPES, detect, shape_named
+from task.importers.registry import detect, shape_named
 from task.importers.shape import Fields, Pair, Shape, SkippedError
-from task.importers.traces import spans
-from task.text_files import Record, RowError
+from task.text_files import Record, RowError, UnfinishedError
 
-# Where files and APIs put a list of rows inside one object.
-_ENVELOPES = ("data", "runs", "observations", "traces", "examples", "rows", "records", "items")
 _LISTED_PLACES = 3
 _LISTED_FIELDS = 8
 
@@ -28,7 +26,8 @@ class Refusal:
     Attributes:
         place: File and line.
         reason: Why.
-        skipped: It is no answer of the service LLM, so nothing is wrong with it.
+        skipped: It is no answer of the service LLM, or not written to its end yet, so nothing is
+            wrong with it.
         is_file: It is a whole file, and `place` its name.
     """
 
@@ -122,8 +121,9 @@ def read_pairs(
     found: dict[str, _Found] = {}
     refusals: list[Refusal] = []
     for file in source.files:
-        records = [inner for record in file.records for inner in _unwrapped(record)]
-        file_shape = chosen or _detected(file.name, records, refusals)
+        is_only = len(file.records) == 1
+        records = [row for record in file.records for row in unwrapped(record, is_only=is_only)]
+        file_shape = chosen or _detected(file, records, refusals)
         if file_shape is None:
             continue
         part = found.setdefault(file_shape.name, _Found(file_shape))
@@ -148,8 +148,10 @@ class _Found:
     def add(self, records: Sequence[Record], refusals: list[Refusal]) -> bool:
         """Add a file's pairs and refusals; return whether it has pairs."""
         before = len(self.pairs)
+        rows = [record.fields for record in records if not isinstance(record.fields, RowError)]
+        read = self.shape.reading([row for row in rows if self.shape.matches(row)])
         for record in records:
-            result = _read(record, self.shape)
+            result = _read(record, self.shape, read)
             if isinstance(result, Refusal):
                 refusals.append(result)
             elif not isinstance(record.fields, RowError):
@@ -164,8 +166,11 @@ class _Found:
         return Part(self.shape, tuple(self.files), tuple(tagged), columns)
 
 
-def _detected(file: str, records: Sequence[Record], refusals: list[Refusal]) -> Shape | None:
+def _detected(
+    source: SourceFile, records: Sequence[Record], refusals: list[Refusal]
+) -> Shape | None:
     """Find the shape of a file; where it has none, add why it is left out."""
+    file = source.name
     rows = [record.fields for record in records if not isinstance(record.fields, RowError)]
     if not rows:
         refusals += [Refusal(r.place, str(r.fields), is_file=r.place == file) for r in records] or [
@@ -175,35 +180,17 @@ def _detected(file: str, records: Sequence[Record], refusals: list[Refusal]) -> 
     try:
         return detect(rows)
     except UserError as error:
-        refusals.append(Refusal(file, str(error).removesuffix("."), is_file=True))
+        reason = str(error).removesuffix(".")
+        if source.is_csv:
+            reason += ", or give the file a first line that names them: prompt,output"
+        refusals.append(Refusal(file, reason, is_file=True))
         return None
 
 
-def _unwrapped(record: Record) -> Iterator[Record]:
-    """Return the rows of an API's list or an OTLP document; else the record itself."""
-    fields = record.fields
-    if isinstance(fields, RowError):
-        yield record
-        return
-    rows: list[Fields] | None = None
-    if "resourceSpans" in fields:
-        rows = list(spans(fields))
-    elif not any(shape.matches(fields) for shape in SHAPES.values()):
-        rows = next((fields[key] for key in _ENVELOPES if _is_rows(fields.get(key))), None)
-    if rows is None:
-        yield record
-        return
-    for number, row in enumerate(rows, start=1):
-        yield Record(f"{record.place}, row {number}", dict(row))
-
-
-def _is_rows(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
-
-
-def _read(record: Record, shape: Shape) -> Pair | Refusal:
+def _read(record: Record, shape: Shape, read: Callable[[Fields], Pair]) -> Pair | Refusal:
     if isinstance(record.fields, RowError):
-        return Refusal(record.place, str(record.fields))
+        is_unfinished = isinstance(record.fields, UnfinishedError)
+        return Refusal(record.place, str(record.fields), skipped=is_unfinished)
     if not record.fields:
         return Refusal(record.place, "the row is empty", skipped=True)
     if not shape.matches(record.fields):
@@ -213,7 +200,7 @@ def _read(record: Record, shape: Shape) -> Pair | Refusal:
             reason += " (references are further right answers: give one of them as the output)"
         return Refusal(record.place, reason)
     try:
-        return shape.read(record.fields)
+        return read(record.fields)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         return Refusal(record.place, _reason(error, shape), isinstance(error, SkippedError))
 

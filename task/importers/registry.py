@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from core.errors import UserError
 from task.importers.chats import GEMINI_TUNING, OPENAI_MESSAGES, SHAREGPT
 from task.importers.logs import CAPTURE, HELICONE, LITELLM, OPENAI_STORED
+from task.importers.naming import named_pair
 from task.importers.pairs import (
     ALPACA,
+    DOLLY,
     OPENAI_PREFERENCE,
     OWN,
+    PREFERENCE,
     PROMPT_COMPLETION,
     SYNONYMS,
-    named_pair,
 )
 from task.importers.shape import Fields, Shape
 from task.importers.traces import LANGFUSE, LANGSMITH, OTEL
@@ -32,8 +34,10 @@ SHAPES: Mapping[str, Shape] = {
         SHAREGPT,
         GEMINI_TUNING,
         OPENAI_PREFERENCE,
+        PREFERENCE,
         OPENAI_MESSAGES,
         ALPACA,
+        DOLLY,
         PROMPT_COMPLETION,
         OWN,
         *SYNONYMS,
@@ -62,9 +66,9 @@ def detect(rows: Sequence[Fields]) -> Shape:
     counts = {name: sum(map(shape.matches, sample)) for name, shape in SHAPES.items()}
     best = max(counts, key=lambda name: counts[name], default="")
     if not best or not counts[best]:
-        columns = list(dict.fromkeys(key for row in sample for key in row))
-        if named := named_pair(columns):
+        if named := named_pair(sample):
             return named
+        columns = list(dict.fromkeys(key for row in sample for key in row))
         more = ", …" if len(columns) > _LISTED else ""
         raise UserError(
             f"The shape of the rows is not recognized; their columns are "

@@ -1,14 +1,17 @@
 """What an importer is: a shape of rows, how it is recognised, and how a row is read."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pydantic
 
 from core.conversation import Conversation
+from task.importers.values import parsed_list
 
 Fields = Mapping[str, Any]
+_CUT_OFF = re.compile(r"""\s*\[\s*["']""")  # a list of texts that cannot be read begins so
 
 
 class SkippedError(ValueError):
@@ -57,6 +60,7 @@ class Shape:
             `SkippedError` for a row that is no exchange.
         columns: Top-level fields that `read` uses.
         metadata: Top-level fields that hold key-value pairs of the user's own.
+        read_of_file: Makes `read` for the rows of one file, where it depends on all of them.
     """
 
     name: str
@@ -66,6 +70,15 @@ class Shape:
     read: Callable[[Fields], Pair]
     columns: frozenset[str]
     metadata: frozenset[str] = frozenset()
+    read_of_file: Callable[[Sequence[Fields]], Callable[[Fields], Pair]] | None = None
+
+    def reading(self, rows: Sequence[Fields]) -> Callable[[Fields], Pair]:
+        """Return how a row of a file is read.
+
+        Args:
+            rows: All rows of the file that have this shape.
+        """
+        return self.read_of_file(rows) if self.read_of_file else self.read
 
 
 def has(*names: str) -> Callable[[Fields], bool]:
@@ -85,13 +98,18 @@ def optional_text(fields: Fields, *names: str) -> str | None:
 
 
 def tags_of(value: object) -> tuple[str, ...]:
-    """Read tags: a list of texts, or one text with semicolons or commas between them.
+    """Read tags: a list of texts, the text of one, or texts with semicolons or commas between.
 
     Raises:
         ValueError: It is neither.
     """
     if value is None:
         return ()
+    try:
+        value = parsed_list(value)
+    except ValueError:
+        if _CUT_OFF.match(str(value)):
+            raise  # else they are tags in brackets
     if isinstance(value, str):
         value = value.replace(",", ";").split(";")
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):

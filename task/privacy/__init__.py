@@ -1,7 +1,23 @@
 """Find personal data and secrets in texts, and replace them with placeholders and back."""
 
-from task.privacy.detectors import Finding, find, without_keys
+from task.privacy.detectors import (
+    Finding,
+    find,
+    holds_any,
+    holds_checked_number,
+    without_keys,
+)
 from task.privacy.redaction import Redacted, redact, restore
 from task.privacy.settings import PrivacySettings
 
-__all__ = ["Finding", "PrivacySettings", "Redacted", "find", "redact", "restore", "without_keys"]
+__all__ = [
+    "Finding",
+    "PrivacySettings",
+    "Redacted",
+    "find",
+    "holds_any",
+    "holds_checked_number",
+    "redact",
+    "restore",
+    "without_keys",
+]

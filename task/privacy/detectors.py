@@ -7,7 +7,7 @@ model: see `task.privacy.named_entities`.
 import functools
 import importlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from task.privacy.settings import PrivacySettings
 _MIN_DIGITS = 4  # of any number that is looked for
 _WORD_DISTANCE = 40  # characters before a number in which a word may say what it is
 _MAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
-_IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{1,4}){3,8}\b")
+# Possessive: a long word is not divided into groups in all ways.
+_IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{1,4}+){3,8}\b")
 _CARD = re.compile(
     r"(?<![\d.,-])(?<!\d )(?:(?:[4-6]\d{3}|2[2-7]\d\d)[ -]?\d{4}[ -]?\d{4}[ -]?\d{1,4}"
     r"(?:[ -]?\d{3})?|3\d{3}[ -]?\d{6}[ -]?\d{4,5})(?![ -]?\d)"
@@ -48,11 +49,11 @@ _MAYBE_NATIONAL = re.compile(r"\d(?:[ ./+-]?\d){5}|[A-Z]{4}\d")
 _SHORT_WORD = 4  # letters; longer ones are also found as the beginning of a compound
 # As the services document them; each begins with a mark of its own.
 _KEYS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+?-----END [A-Z ]*PRIVATE KEY-----"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----BEGIN )[\s\S])+?-----END [A-Z ]*PRIVATE KEY-----"
     r"|\b(?:sk-[A-Za-z0-9_-]{20,}|AIza[A-Za-z0-9_-]{35}|A(?:KIA|SIA)[A-Z0-9]{16}"
     r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}"
     r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}"
-    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})(?![A-Za-z0-9_])"
+    r"|eyJ[\w-]{10,2000}\.eyJ[\w-]{10,}\.[\w-]{10,})(?![A-Za-z0-9_])"
 )
 
 
@@ -90,17 +91,32 @@ def find(text: str, settings: PrivacySettings | None = None) -> list[Finding]:
         >>> [finding.kind for finding in find("Write to ada@example.org")]
         ['EMAIL']
     """
-    settings = settings or PrivacySettings()
+    candidates = _candidates(text, settings or PrivacySettings())
+    return sorted(_apart(text, candidates), key=lambda finding: finding.start)
+
+
+def holds_any(text: str, settings: PrivacySettings | None = None) -> bool:
+    """Whether `find` finds anything; ends at the first of it."""
+    return any(_apart(text, _candidates(text, settings or PrivacySettings())))
+
+
+def holds_checked_number(text: str) -> bool:
+    """Whether a text has an IBAN or the number of a card, both of which have a checksum."""
+    return any(_ibans(text)) or any(_cards(text))
+
+
+def _apart(text: str, candidates: Iterable[Finding]) -> Iterator[Finding]:
+    """Return the findings that do not overlap, of the surest kinds."""
     found: list[Finding] = []
     innocent: list[tuple[int, int]] | None = None  # looked for only where it is needed: it is slow
-    for finding in _candidates(text, settings):
+    for finding in candidates:
         taken = [(other.start, other.end) for other in found]
         if finding.kind in ("PHONE", "NATIONAL_ID"):
             innocent = list(_innocent(text)) if innocent is None else innocent
             taken += innocent
         if all(finding.end <= start or end <= finding.start for start, end in taken):
             found.append(finding)
-    return sorted(found, key=lambda finding: finding.start)
+            yield finding
 
 
 def without_keys(text: str) -> str:
@@ -134,7 +150,7 @@ def _candidates(text: str, settings: PrivacySettings) -> Iterator[Finding]:
 def _marked(text: str) -> Iterator[Finding]:
     for match in _KEYS.finditer(text):
         yield Finding("KEY", match.start(), match.end(), match[0])
-    for match in _MAIL.finditer(text):
+    for match in _MAIL.finditer(text) if "@" in text else ():
         yield Finding("EMAIL", match.start(), match.end(), match[0].casefold())
 
 

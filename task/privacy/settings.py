@@ -35,5 +35,7 @@ class PrivacySettings(
 
         for region in regions:
             if region not in phonenumbers.SUPPORTED_REGIONS:
-                raise ValueError(f"{region!r} is no region with phone numbers; write DE or US")
+                raise ValueError(
+                    f"{region!r} is not a region with phone numbers; use a code such as DE or US"
+                )
         return regions

@@ -1,5 +1,6 @@
 """A small evaluation, a random two-layer model, and the application's modules on the path."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def space_modules(monkeypatch):
     """The Space's modules import each other by their bare names, as they do on the Hub."""
     monkeypatch.syspath_prepend(str(SPACE))
     yield SPACE
-    for name in ("answering", "gguf_answering", "evaluation", "page", "personal_data", "app"):
+    for name in (path.stem for path in SPACE.glob("*.py")):
         sys.modules.pop(name, None)
 
 
@@ -49,6 +50,7 @@ VERDICTS = [
     _verdict(1),
     _verdict(1, sample=1, response="the second sample"),
     _verdict(1, model="base", response="<script>alert(1)</script>", covered=False),
+    _verdict(1, model="service", response="<u>the service</u>"),
     _verdict(
         2,
         prompt="<img src=x onerror=alert(1)>",
@@ -95,7 +97,7 @@ def model_dir(tmp_path_factory):
     from models.loading.tiny import make_preset
 
     folder = tmp_path_factory.mktemp("model")
-    (folder / "preset").symlink_to(make_preset(str(tmp_path_factory.mktemp("cache"))))
+    shutil.copytree(make_preset(str(tmp_path_factory.mktemp("cache"))), folder / "preset")
     (folder / "generation.json").write_text(GEMMA.to_json(sequence_length=SEQUENCE_LENGTH))
     training = training_record(preset="random:gemma3-tiny", exports={"preset": VERIFIED})
     (folder / "training.json").write_text(training.to_json())

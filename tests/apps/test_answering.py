@@ -71,8 +71,8 @@ def test_a_message_that_leaves_no_room_is_refused_with_the_reason(answerer):
     ("model", "message"),
     [
         ("/nowhere/model", "no model at /nowhere/model. Run the pipeline first"),
-        ("{empty}", "holds no generation.json"),
-        ("{no_preset}", "holds no KerasHub preset"),
+        ("{empty}", "contains no generation.json"),
+        ("{no_preset}", "contains no KerasHub preset"),
     ],
     ids=["no-folder", "empty-folder", "no-preset"],
 )
@@ -105,3 +105,30 @@ def test_a_hidden_model_on_the_hub_asks_for_the_token(monkeypatch):
         answerer.start()
         with pytest.raises(NoModelError, match=r"private.*secret HF_TOKEN"):
             list(answerer.stream(PROMPT))
+
+
+def test_only_what_is_served_is_downloaded(model_dir, monkeypatch, tmp_path):
+    from answering import _fetch
+
+    from tests.components.hf_pusher.hub_server import download_from, running_hub
+    from tests.components.hf_pusher.hub_state import Repository
+
+    preset = {
+        path.relative_to(model_dir / "preset").as_posix(): path.read_bytes()
+        for path in (model_dir / "preset").rglob("*")
+        if path.is_file()
+    }
+    served = {**preset, "generation.json": (model_dir / "generation.json").read_bytes()}
+    sharded = {"model.weights.json": b"{}", "model_00000.weights.h5": b"x"}
+    others = (
+        "README.md NOTICE training.json adapter.lora.h5 evaluation/verdicts.jsonl gguf/model.gguf "
+        "transformers/config.json transformers/tokenizer.json transformers/model.safetensors "
+        "saved_model/1/saved_model.pb saved_model/1/assets/vocabulary.spm"
+    )
+    with running_hub() as hub:
+        repository = hub.repositories["model", "me/tuned"] = Repository("model", "me/tuned", True)
+        repository.commit("all", {**served, **sharded, **dict.fromkeys(others.split(), b"x")})
+        download_from(hub, monkeypatch, tmp_path / "cache")
+        folder = _fetch("me/tuned", None)
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {*served, *sharded}

@@ -21,7 +21,7 @@ class Echo:
 def ask(answerer, message, history=(), evaluation=None, personal=None):
     import app
 
-    blocks = app.build(answerer, evaluation, "Triage", "a model", personal)
+    blocks = app.build(answerer, evaluation, app.About("Triage", "", "a model"), personal)
     [function] = [known.fn for known in blocks.fns.values() if known.name == "ask"]
     return list(function(message, list(history)))
 
@@ -38,6 +38,43 @@ def test_a_blank_message_is_not_asked():
     answerer = Echo()
     [(history, *_)] = ask(answerer, " \n")
     assert (answerer.asked, history) == ([], [])
+
+
+def test_a_message_unlike_the_task_gets_a_hint_beside_the_answer(evaluation):
+    first = evaluation.rows[0]
+    rows = [dataclasses.replace(first, prompt=f"my cam number {n} is broken") for n in range(30)]
+    known = dataclasses.replace(evaluation, rows=rows)
+    *_, (_, _, beside) = ask(Echo(), "What is the capital of France?", (), known)
+    assert "unlike the prompts of the task" in beside
+    *_, (_, _, beside) = ask(Echo(), "my cam number 77 is broken", (), known)
+    assert "unlike" not in beside
+    *_, (_, _, beside) = ask(Echo(), "my cam number 7 is broken", (), known)
+    assert "Reference" in beside
+
+
+def test_a_message_is_compared_with_the_prompts_once_and_a_known_prompt_never(
+    evaluation, monkeypatch
+):
+    from likeness import Likeness
+
+    compared = []
+    monkeypatch.setattr(Likeness, "is_unlike", lambda self, text: compared.append(text) or False)
+    ask(Echo(), evaluation.rows[0].prompt, (), evaluation)
+    ask(Echo(), "something else", (), evaluation)
+    assert compared == ["something else"]
+
+
+def test_an_example_fills_in_the_message_and_shows_its_reference(evaluation):
+    import app
+
+    blocks = app.build(Echo(), evaluation, app.About("Triage", "", "a model"))
+    row = evaluation.rows[0]
+    (chip,) = [b for b in blocks.blocks.values() if getattr(b, "value", "") == row.prompt]
+    assert type(chip).__name__ == "Button"
+    (chosen,) = [known.fn for known in blocks.fns.values() if (chip._id, "click") in known.targets]
+    _, message, beside = chosen()
+    assert message == row.prompt
+    assert "Reference" in beside
 
 
 HISTORY = (
@@ -65,6 +102,33 @@ def test_a_task_of_conversations_sends_the_turns_that_were_answered(evaluation):
     assert (answerer.asked, answerer.earlier) == (["c"], ["a", "b"])
     assert history[-1] == {"role": "assistant", "content": "yes"}
     assert "the reference" in beside, "the coverage prompt is found by its turns"
+
+
+def test_earlier_turns_with_html_reach_the_model_as_they_were_said(evaluation):
+    said = ("is a < b &amp; c? <img src=x>", "<b>yes</b> &lt;", "and d?")
+    turns = json.dumps([{"role": "user", "content": said[0]},
+                        {"role": "assistant", "content": said[1]},
+                        {"role": "user", "content": said[2]}])  # fmt: skip
+    row = dataclasses.replace(evaluation.rows[0], prompt=turns)
+    of_conversations = dataclasses.replace(evaluation, rows=[row])
+    history = []
+    for answer, message in zip((said[1], "yes"), (said[0], said[2]), strict=True):
+        answerer = Says(answer)
+        *_, (history, _, _) = ask(answerer, message, history, of_conversations)
+    assert (answerer.asked, answerer.earlier) == ([said[2]], list(said[:2]))
+    assert not any("<" in turn["content"] for turn in history), "none of it is HTML in the chat"
+
+
+class Says(Echo):
+    """Answers the same to everything."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def stream(self, prompt, earlier=()):
+        for _ in super().stream(prompt, earlier):
+            yield self.answer
 
 
 class Parrot(Echo):

@@ -198,6 +198,24 @@ def test_a_visitor_sees_why_there_is_no_model_and_still_the_figures(serve, brows
 
 
 @pytest.mark.slow
+def test_html_in_a_message_or_a_prompt_is_shown_as_text(serve, browser, evaluation_dir):
+    app = str(REPOSITORY / "apps" / "space" / "app.py")
+    url = serve(evaluation_dir, app, "--model", "/nowhere", "--evaluation", str(evaluation_dir))
+    browser.open(url, 1280)
+    browser.wait_for("document.querySelector('#message textarea')")
+    field = browser.find_element("css selector", "#message textarea")
+    field.send_keys("<img src=x> <b>bold</b>", Keys.ENTER)
+    browser.wait_for("document.querySelector('#chat .bot')?.innerText.includes('No response')")
+    asked = browser.run("return document.querySelector('#chat .user').innerText.trim()")
+    assert asked == "<img src=x> <b>bold</b>"
+    tabs = "[...document.querySelectorAll('[role=tab]')]"
+    browser.run(f"{tabs}.find(t => t.innerText.includes('Coverage prompts')).click()")
+    browser.wait_for("document.querySelector('#table')?.innerText.includes('<img src=x onerror')")
+    assert browser.run("return document.querySelectorAll('[src=x], #chat b').length") == 0
+    assert not [url for url in browser.requested() if url.endswith("/x")], "no image is asked for"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390], ids=str)
 def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, width):
     browser.open(space, width)
@@ -213,7 +231,14 @@ def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, widt
         "return [box.top >= 0, box.bottom <= innerHeight, scrollY]"
     )
     assert seen == [True, True, 0], "the message is in view without scrolling"
+    assert "The task: Sort the message." in browser.run(
+        "return document.querySelector('header').innerText"
+    )
+    browser.run("document.querySelector('#examples button').click()")
+    browser.wait_for("document.querySelector('#message textarea').value === 'my cam is broken 1'")
+    browser.wait_for("document.querySelector('#beside').innerText.includes('Service LLM')")
     field = browser.find_element("css selector", "#message textarea")
+    field.clear()
     field.send_keys("my cam is broken 1", Keys.ENTER)
     answer = browser.wait_for("document.querySelector('#chat .bot')?.innerText?.trim()")
     assert answer
@@ -224,9 +249,17 @@ def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, widt
     tabs = "[...document.querySelectorAll('[role=tab]')]"
     browser.run(f"{tabs}.find(t => t.innerText.includes('Coverage prompts (3)')).click()")
     browser.wait_for("document.querySelectorAll('#table article').length === 3")
-    missed = "[...document.querySelectorAll('#wanted label')].find(l => l.innerText === 'Missed')"
-    browser.run(f"{missed}.click()")
+    browser.find_element("css selector", "#text textarea, #text input").send_keys("onerror")
     browser.wait_for("document.querySelectorAll('#table article').length === 1")
+    covered = "[...document.querySelectorAll('#wanted label')].find(l => l.innerText === 'Covered')"
+    browser.run(f"{covered}.click()")
+    browser.wait_for("document.querySelector('#table .empty')")
 
     assert browser.overflow() == 0, "fits the screen"
     assert browser.run("return document.documentElement.clientWidth") == width
+    assert browser.violations() == []
+
+    browser.open(space, width, "dark")
+    browser.wait_for("document.querySelector('.status.ready')")
+    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert browser.violations() == []

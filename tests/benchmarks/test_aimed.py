@@ -3,7 +3,8 @@
 import pytest
 from scipy import stats
 
-from benchmarks.aimed import ARMS, GROUPS, gains, interval, is_narrow, table, verdict
+from benchmarks.aimed import ARMS, GROUPS, gains, is_narrow, table, verdict
+from benchmarks.student import interval
 
 
 def pair(first, aimed, uniform, calls=200):

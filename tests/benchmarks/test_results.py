@@ -6,6 +6,7 @@ import platform
 import pytest
 
 from benchmarks import __main__ as runner
+from benchmarks import circumstances
 
 
 def test_a_section_is_replaced_and_the_others_stay(tmp_path, monkeypatch):
@@ -41,7 +42,7 @@ def test_a_misspelled_name_is_refused(monkeypatch, capsys):
 )
 def test_the_processor_is_named_with_its_generation(monkeypatch, cpuinfo, expected):
     monkeypatch.setattr("pathlib.Path.read_text", lambda path, encoding: cpuinfo)
-    assert runner._cpu_model() == expected
+    assert circumstances._cpu_model() == expected
 
 
 @pytest.mark.parametrize("name", runner.BENCHMARKS)

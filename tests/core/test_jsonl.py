@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.synth_data_gen.aim import read_verdicts
+from components.synth_data_gen.aim import verdicts_on_seeds
 from core.errors import UserError
 from core.jsonl import read_rows
 from core.records import CoverageRow, ResponseRow, VerdictRow, Vote
@@ -60,7 +60,7 @@ def test_rows_survive_writing_and_reading(kind, data):
 def test_aiming_reads_the_verdicts_that_the_evaluator_wrote(rows):
     text = "".join(f"{row.to_json()}\n" for row in rows)
     wanted = [r for r in rows if (r.model, r.split, r.scored) == ("tuned", "seed", True)]
-    found = read_verdicts(text, "verdicts.jsonl")
+    found = verdicts_on_seeds(read_rows(text, "verdicts.jsonl", VerdictRow.from_json))
     assert [(v.id, v.covered) for v in found] == [(r.id, r.covered) for r in wanted]
 
 
@@ -84,6 +84,8 @@ def test_a_field_of_another_type_is_told_with_its_line(row, data):
     text = f"{row.to_json()}\n\n{json.dumps(fields)}\n"
     if name == "scores":
         return  # any object of numbers is one
+    if name == "references" and name not in fields:
+        return  # rows of earlier versions have none
     with pytest.raises(UserError, match=r"^file, line 3: .* Restore the file .* paid for again\.$"):
         read_rows(text, "file", VerdictRow.from_json)
 

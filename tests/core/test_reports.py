@@ -64,7 +64,7 @@ def test_no_value_of_an_earlier_coverage_report_is_lost():
 def _with_later_counts(key, value):
     """What an earlier record says, with what was not counted then."""
     if key == "calibration":
-        return value | {"prediction_powered": {}}
+        return value | {"prediction_powered": {}, "unsure": 0}
     if key == "gate":
         rule = {"rule": "similar_and_correct", "relative_threshold_percent": None, "relative": None}
         return value | rule

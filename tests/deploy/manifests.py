@@ -14,9 +14,15 @@ _KINDS = {
 _SCALARS = {"str": str, "int": int, "bool": bool, "float": (int, float)}
 
 
-def problems(manifest):
-    """What is wrong with a manifest, as texts; empty where nothing is."""
-    return list(_check(manifest, _KINDS[manifest["kind"]], manifest["kind"]))
+def problems(manifest, kind=None):
+    """What is wrong with a manifest, or a part of one, as texts; empty where nothing is.
+
+    Args:
+        manifest: The manifest.
+        kind: The model of a part, such as `V1PodSpec`; None for a whole manifest.
+    """
+    name = kind or manifest["kind"]
+    return list(_check(manifest, kind or _KINDS[name], name))
 
 
 def _check(value, kind, path):

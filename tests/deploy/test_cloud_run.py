@@ -21,6 +21,7 @@ from serving.gateway.protocols.base import Ask
 from serving.gateway.task import Message
 from serving.model.host import TunedModels
 from serving.settings import ServingSettings
+from tests.published import note, refusal_of
 from tests.serving.conftest import preset_of
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "vertex.md").read_text(encoding="utf-8")
@@ -54,7 +55,10 @@ class _VLLM(http.server.BaseHTTPRequestHandler):
         self._answer(None)
 
     def do_POST(self):
-        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != "/tokenize":  # vLLM's own
+            note(refusal_of(self.path, raw))
+        self._answer(json.loads(raw))
 
     def _answer(self, body):
         if self.path.startswith("/v1") and self.headers["Authorization"] != f"Bearer {KEY}":

@@ -1,4 +1,4 @@
-"""What is installed for serving alone: little, on three platforms, and each client apart."""
+"""What is installed for serving alone: little, on four platforms, and each client apart."""
 
 import re
 import subprocess
@@ -13,6 +13,7 @@ from tests.environments import install, run
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements" / "serve.txt"
+MODEL_LOCK = ROOT / "requirements" / "model.txt"
 CLIENTS = sorted((ROOT / "requirements" / "clients").glob("*.in"))
 GATEWAY_LOCK = ROOT / "requirements" / "gateway.txt"
 NOT_OF_A_GATEWAY = ("numpy", "xllamacpp", "phonenumbers")
@@ -25,7 +26,7 @@ def _names(lock):
 
 
 def _wanted(dependencies):
-    return {text.split(";")[0].split(">")[0].split("[")[0].strip() for text in dependencies}
+    return {re.split(r"[;<>\[]", text)[0].strip() for text in dependencies}
 
 
 def _megabytes(packages):
@@ -43,10 +44,14 @@ def _documented(command):
 
 def test_the_serving_lock_holds_what_the_project_names_and_nothing_heavy():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    base, extra = project["dependencies"], project["optional-dependencies"]["serve"]
+    base, extras = project["dependencies"], project["optional-dependencies"]
     assert _wanted(base) <= _names(GATEWAY_LOCK)
-    assert _wanted([*base, *extra]) <= _names(LOCK)
-    assert not [name for name in _names(LOCK) if name.startswith(HEAVY)]
+    assert _wanted([*base, *extras["model"]]) <= _names(MODEL_LOCK)
+    assert "understudy[model]" in extras["serve"]
+    assert _wanted([*base, *extras["model"], *extras["serve"]]) <= {*_names(LOCK), "understudy"}
+    assert not [name for name in _names(MODEL_LOCK) if name.startswith((*HEAVY, "gradio"))]
+    # What draws tables in the Space, which `.[serve]` holds, too.
+    assert [name for name in _names(LOCK) if name.startswith(HEAVY)] == ["pandas"]
     assert not [name for name in _names(GATEWAY_LOCK) if name.startswith(NOT_OF_A_GATEWAY)]
 
 
@@ -64,11 +69,16 @@ def test_every_client_has_its_lock():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "platform",
-    ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"],
+    ("platform", "has_llama_cpp"),
+    [
+        ("x86_64-manylinux_2_28", True),
+        ("aarch64-manylinux_2_28", True),
+        ("aarch64-apple-darwin", True),
+        ("x86_64-apple-darwin", False),
+    ],
 )
 @pytest.mark.parametrize("python", ["3.11", "3.13"])
-def test_the_serving_lock_has_wheels_for(platform, python, tmp_path):
+def test_the_serving_lock_has_wheels_for(platform, has_llama_cpp, python, tmp_path):
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--only-binary", ":all:"),
         *("--python-platform", platform, "--python-version", python),
@@ -76,15 +86,27 @@ def test_the_serving_lock_has_wheels_for(platform, python, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "xllamacpp" in (tmp_path / "resolved.txt").read_text()
+    resolved = _names(tmp_path / "resolved.txt")
+    assert ("xllamacpp" in resolved) == has_llama_cpp
+    assert {"aiohttp", "cryptography", "sentencepiece", "gradio"} <= resolved
+
+
+def test_macos_on_intel_processors_gets_versions_that_have_wheels_for_it():
+    marker = "platform_machine == 'x86_64' and sys_platform == 'darwin'"
+    for lock in (GATEWAY_LOCK, MODEL_LOCK, LOCK):
+        forked = re.findall(rf"^(\S+)==\S+ ; {marker} ", lock.read_text("utf-8"), re.MULTILINE)
+        assert forked == ["cryptography", "sentencepiece"], lock.name
 
 
 @pytest.mark.slow
-def test_serving_starts_where_nothing_else_is_installed(tmp_path):
-    programs = install(tmp_path, LOCK)
+@pytest.mark.parametrize(("lock", "extra"), [(MODEL_LOCK, "model"), (LOCK, "serve")])
+def test_serving_starts_where_nothing_else_is_installed(tmp_path, lock, extra):
+    programs = install(tmp_path, lock)
     packages = next((programs.parent / "lib").glob("python*/site-packages"))
-    assert not [p for name in HEAVY for p in packages.glob(f"{name.replace('-', '_')}*")]
-    assert _megabytes(packages) == pytest.approx(_documented("pip install .[serve]"), rel=0.1)
+    heavy = [p for name in HEAVY for p in packages.glob(f"{name.replace('-', '_')}*")]
+    assert {p.name.partition("-")[0] for p in heavy} <= {"pandas", "pandas.libs"}
+    assert bool(heavy) == (extra == "serve")
+    assert _megabytes(packages) == pytest.approx(_documented(f"pip install .[{extra}]"), rel=0.1)
     status, said = run(tmp_path, str(programs / "understudy"), "serve", "--preset", "offline")
     assert status == 2
     assert "so no tuned model to serve" in said
@@ -108,7 +130,7 @@ def test_a_gateway_alone_is_small_and_says_what_it_lacks(tmp_path):
         status, said = run(tmp_path, understudy, *command)
         assert status == 2, said
         assert lacks in said
-        assert ".[serve]" in said
+        assert ".[model]" in said
     url = "serving.model.url=http://127.0.0.1:9/v1"
     status, said = run(tmp_path, understudy, "serve", "--preset", "gemini", "--set", url)
     assert status == 2

@@ -1,4 +1,4 @@
-"""The files of deploy/serve fit what they configure: Kubernetes, Prometheus, systemd, nginx."""
+"""The files of deploy/serve fit what they configure: Kubernetes, Cloud Run, systemd, nginx."""
 
 import configparser
 import re
@@ -12,14 +12,11 @@ import yaml
 
 from pipeline.cli.parser import make_parser
 from pipeline.config import load_config
-from serving.gateway.metrics import Metrics
 from tests.deploy.manifests import problems
 
 ROOT = Path(__file__).parents[2]
 SERVE = ROOT / "deploy" / "serve"
 MANIFESTS = list(yaml.safe_load_all((SERVE / "kubernetes.yaml").read_text()))
-# Functions and words of PromQL in the rules, and labels, which are no metrics.
-PROMQL = {"histogram_quantile", "humanizePercentage", "increase", "max", "rate", "sum", "by"}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +104,28 @@ def test_the_cloud_run_service_starts_its_model_first():
     assert mounted == {volume["name"] for volume in template["spec"]["volumes"]}
 
 
+# What a revision of Knative has beside the fields of a pod.
+# https://cloud.google.com/run/docs/reference/yaml/v1
+REVISION = {"containerConcurrency": int, "timeoutSeconds": int}
+
+
+def test_the_cloud_run_service_has_only_fields_that_there_are():
+    (service,) = yaml.safe_load_all((SERVE / "cloud-run.yaml").read_text())
+    assert service.keys() == {"apiVersion", "kind", "metadata", "spec"}
+    assert service["spec"].keys() == {"template"}
+    template = service["spec"]["template"]
+    assert template.keys() == {"metadata", "spec"}
+    pod = dict(template["spec"])
+    own = {name: pod.pop(name) for name in REVISION if name in pod}
+    assert {name: type(value) for name, value in own.items()} == REVISION
+    assert problems(pod, "V1PodSpec") == []
+    for metadata in (service["metadata"], template["metadata"]):
+        assert problems(metadata, "V1ObjectMeta") == []
+        assert all(isinstance(value, str) for value in metadata["annotations"].values())
+    pod["containers"][0]["port"] = pod["containers"][0].pop("ports")
+    assert problems(pod, "V1PodSpec")  # a misspelled one is found
+
+
 def test_the_cloud_run_service_reads_the_token_that_the_setup_makes():
     (service,) = yaml.safe_load_all((SERVE / "cloud-run.yaml").read_text())
     variables = {
@@ -116,48 +135,6 @@ def test_the_cloud_run_service_reads_the_token_that_the_setup_makes():
     }
     common = (SERVE.parent / "common.sh").read_text()
     assert f"TOKEN_SECRET:-{variables['HF_TOKEN']}}}" in common
-
-
-def _rules():
-    (group,) = yaml.safe_load((SERVE / "alerts.yaml").read_text())["groups"]
-    return group["rules"]
-
-
-@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_reads_metrics_and_labels_that_the_gateway_has(rule):
-    metrics = {}
-    for family in Metrics().registry.collect():
-        names = [f"{family.name}{suffix}" for suffix in ("", "_total", "_bucket")]
-        collector = Metrics().registry._names_to_collectors[family.name]
-        metrics |= {name: {*collector._labelnames, "le"} for name in names}
-    expression = rule["expr"]
-    used = re.findall(r"(understudy_\w+)(?:\{([^}]*)\})?", expression)
-    assert used, expression
-    for name, selector in used:
-        assert name in metrics, name
-        labels = re.findall(r"(\w+)\s*(?:=|!=|=~|!~)\"", selector)
-        assert set(labels) <= metrics[name], (name, labels)
-    known = set().union(*(metrics[name] for name, _ in used))
-    for by in re.findall(r"by \(([^)]*)\)", expression):
-        assert set(by.replace(" ", "").split(",")) <= known, by
-    assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= known
-    words = re.sub(r"\{[^}]*\}|\[[^]]*\]|\([a-z_, ]*\)", " ", expression)
-    functions = set(re.findall(r"[a-z_]+(?=\s*\()", words))
-    assert functions <= PROMQL | {"by"}, functions
-    assert expression.count("(") == expression.count(")")
-
-
-def test_every_metric_of_a_fault_has_an_alert():
-    text = " ".join(rule["expr"] for rule in _rules())
-    for name in ("breaker_open", "alarm", "capture_dropped_total"):
-        assert f"understudy_{name}" in text
-
-
-def test_the_alert_of_an_edited_instruction_follows_the_gateways_alarm():
-    """Of three tasks each has a third of the requests, so a fixed share would always alert."""
-    [rule] = [rule for rule in _rules() if rule["alert"] == "UnderstudyInstructionChanged"]
-    assert 'understudy_alarm{name=~"match_share:.+"}' in rule["expr"]
-    assert "understudy_match_share" not in rule["expr"]
 
 
 def test_the_systemd_unit_runs_commands_that_exist():

@@ -33,16 +33,6 @@ MIDDLES = {
 ASKING = ("SynthDataGen", "LLMEvaluator")
 # Their outputs cost something, or are seen outside: these are also killed when all is written.
 COSTLY = (*ASKING, "Trainer", "HFPusher")
-# Each writes with another library: Beam, Python, TensorFlow Transform, NumPy, and the hub's files.
-WRITING = (
-    "CoverageExampleGen",
-    "SynthDataGen",
-    "Transform",
-    "Trainer",
-    "LLMEvaluator",
-    "Exporter",
-    "HFPusher",
-)
 FULL = r"error: .*(disk is full|No space left on device).*[Ff]ree some space"
 DAYS = 3 * 86_400
 
@@ -51,8 +41,7 @@ def broken_runs():
     """The faults of each run, and what it says at its end; nothing where it is killed."""
     for node, middle in MIDDLES.items():
         yield {"killed_in": [node, *middle]}, None
-        if node in WRITING:
-            yield {"disk_full_in": [node, *middle]}, FULL
+        yield {"disk_full_in": [node, *middle]}, FULL
         if node == "SynthDataGen":
             for seconds in (DAYS, -DAYS):
                 clock = [node, JOURNAL, 2, seconds]

@@ -94,7 +94,18 @@ def test_a_damaged_model_is_not_pushed(finished, run):
 
 @pytest.mark.parametrize(
     "name",
-    ["output", "output/tfx", "output/tfx/Trainer/model", "output/metadata.db", "output/journal"],
+    [
+        "output",
+        "output/tfx",
+        "output/tfx/Trainer",
+        "output/tfx/Trainer/model",
+        "output/tfx/LLMEvaluator/.system",
+        "output/tfx/LLMEvaluator/.system/executor_execution",
+        "output/metadata.db",
+        "output/journal",
+        "output/checkpoints",
+        "output/run.log",
+    ],
 )
 def test_what_is_read_only_is_named(finished, run, name):
     path = finished / name

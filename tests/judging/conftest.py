@@ -13,7 +13,7 @@ from judging.settings import EvaluatorSettings
 from service_llm.types import Request, Result
 from task.task import Task
 
-BLOCK = re.compile(r'<([a-z_]+) key="([0-9a-f]{16})">\n(.*?)\n</\1 key="\2">', re.DOTALL)
+BLOCK = re.compile(r"<([a-z_]+) ([a-z]{6})>\n(.*?)\n</\1 \2>", re.DOTALL)
 TASK = Task(name="capitals", instruction="Answer with the capital of the country.")
 
 

@@ -28,7 +28,7 @@ def advice(verdict_row):
                 dataclasses.replace(row, model="service", covered=service is None or n < service)
             )
         judge = describe_judge("gemini", "judge-1", settings)
-        return make_findings(rows, settings, judge=judge).advice
+        return make_findings(rows, settings, judge=judge, kind="json").advice
 
     return make
 
@@ -50,7 +50,7 @@ def test_answers_that_were_cut_off_need_more_tokens(advice):
 
 def test_answers_in_another_form_are_named(advice):
     (found,) = advice(lambda n: {"response": "Low, I think."} if n % 4 == 0 else {})
-    assert found.startswith("5 of 20 answers are no JSON object")
+    assert found.startswith("5 of 20 answers are not JSON objects")
 
 
 def test_a_field_that_is_always_answered_alike_is_named(advice):

@@ -22,10 +22,21 @@ def test_chance_rarely_raises_the_alarm():
     assert alarms / total < 0.06
 
 
+@pytest.mark.parametrize("chances", [4, 10])
+def test_a_few_prompts_that_are_answered_by_chance_raise_no_alarm(chances):
+    """The others are answered the same at every look, as a service at temperature 0 does."""
+    alarmed = 0
+    for seed in range(60):
+        counts = [(40 - chances + c, 40) for c, _ in looks([0.5] * 60, size=chances, seed=seed)]
+        alarmed += any(drift(counts[:end]) for end in range(6, 61))
+    assert alarmed <= 1
+
+
 def test_a_drop_is_seen_at_once_and_a_slow_one_by_its_run():
     assert "50 % is covered, usual is" in drift([(34, 40)] * 6 + [(20, 40)])
     assert "the last 8 rates are all below" in drift([(36, 40)] * 5 + [(33, 40)] * 8)
     assert drift([(36, 40)] * 5 + [(33, 40)] * 7) is None
+    assert "the last 8 rates are all above" in drift([(30, 40)] * 5 + [(33, 40)] * 8)
 
 
 @pytest.mark.parametrize("covered", [0, 1, 20, 38, 39, 40])

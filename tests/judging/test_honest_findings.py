@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+import random
 
 import pytest
 
 from judging.evaluate import evaluate
 from judging.label_order import label_order, stratum_of
-from judging.label_sheet import Decision, Sheet, SheetRow, write_sheet
+from judging.label_sheet import Decision, Sheet, SheetRow, read_sheet, write_sheet
 from judging.labels import read_labels
 from judging.report import describe_judge
 from judging.requests import JudgedResponse
+from judging.sheet_rates import sheet_rate
 from judging.strict import strict_kind
+
+HALF = {"threshold_percent": 50}
 
 
 @pytest.fixture
@@ -53,6 +57,23 @@ def test_the_report_has_strict_rates_of_every_model(run, tickets):
 def test_free_text_has_no_strict_rates_in_the_report(run, response_row):
     rows = [response_row(str(n), "Paris", output=f"Text {n}") for n in range(8)]
     assert run({"tuned": rows}).findings.strict == {}
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        pytest.param([json.dumps({"n": n}) for n in range(39)] + ["none"], id="one bad reference"),
+        pytest.param([f"label {n % 6}" for n in range(40)], id="labels that a part hardly repeats"),
+    ],
+)
+def test_all_references_decide_once_what_the_outputs_are(run, response_row, outputs):
+    rows = [
+        response_row(str(n), output, output=output, split="holdout" if n % 4 else "seed")
+        for n, output in enumerate(outputs)
+    ]
+    found = run({"tuned": rows, "base": rows[-12:]}, baselines=["base"]).findings
+    assert {found.strict[model].kind for model in ("tuned", "base")} == {found.strict["base"].kind}
+    assert found.strict["base"].overall.rate.covered == 12
 
 
 def test_rouge_l_is_not_shown_for_json_unless_it_is_the_gate(run, tickets):
@@ -137,6 +158,70 @@ def test_a_sheet_with_an_unlabelled_stratum_gives_no_rate(run, tickets, sheet_of
     sheet = sheet_of(tickets(), 1)
     found = run({"tuned": tickets()}, labels=_labels(sheet), sheet=sheet).findings.calibration
     assert found.prediction_powered == {}
+
+
+def test_what_people_leave_open_widens_the_rate_and_never_biases_it(verdict_row):
+    """Of 160 rows people would cover none of 40 hard ones, and leave most of these open."""
+    generator = random.Random(5)
+    held = 0
+    for _ in range(40):
+        rows = [verdict_row(str(n), generator.random() < 0.8) for n in range(160)]
+        hard = {row.id for row in rows[:40]}
+        order = label_order({JudgedResponse.of(r): stratum_of(r, None) for r in rows}, 80)
+        of = {JudgedResponse.of(row): row for row in rows}
+        truth = 100 * sum(row.covered and row.id not in hard for row in rows) / len(rows)
+
+        def people(row, hard=hard):
+            if row.id in hard and generator.random() < 0.9:
+                return Decision("unsure")
+            return Decision("covered" if row.covered and row.id not in hard else "not covered")
+
+        sheet = Sheet(
+            tuple(
+                SheetRow(j, stratum_of(of[j], None), {"ada": people(of[j])} if n < 80 else {})
+                for n, j in enumerate(order)
+            )
+        )
+        rate = sheet_rate(rows, sheet, None)
+        held += rate.low_percent <= truth <= rate.high_percent
+    assert held == 40
+
+
+def test_contradictions_and_unsure_answers_are_counted_in_the_report(run, tickets, sheet_of):
+    sheet = sheet_of(tickets(), 20)
+    asked = [row.judged for row in sheet.rows if row.decisions]
+    sheet = sheet.with_decision(asked[0], "ada", Decision("unsure"))
+    sheet = sheet.with_decision(asked[1], "bob", Decision("not covered"))
+    sheet = sheet.with_decision(asked[1], "ada", Decision("covered"))
+    found = run({"tuned": tickets()}, labels=_labels(sheet), sheet=sheet).findings.calibration
+    assert (found.labels, found.unsure) == (18, 2)
+    before = sheet_of(tickets(), 20)
+    sure = run({"tuned": tickets()}, labels=_labels(before), sheet=before).findings.calibration
+    rate, narrow = (c.prediction_powered["tuned"].holdout for c in (found, sure))
+    assert rate.low_percent < narrow.low_percent or rate.high_percent > narrow.high_percent
+    assert sure.unsure == 0
+
+
+def test_people_correct_the_rate_on_the_test_split(run, tickets, sheet_of):
+    sealed = [
+        dataclasses.replace(row, id=f"s{row.id}", prompt=f"Sealed {row.id}?", split="test")
+        for row in tickets(30)
+    ]
+    sheet = sheet_of([dataclasses.replace(row, split="holdout") for row in sealed], 20)
+    evaluation = run(
+        {"tuned": [*tickets(40), *sealed]}, labels=_labels(sheet), sheet=sheet, gate=HALF
+    )
+    look = evaluation.last_look
+    assert look.prediction_powered["tuned"].rate_percent == 75
+    assert look.corrected["tuned"].rate_percent == 75
+    assert evaluation.findings.calibration.prediction_powered == {}
+
+
+def test_labels_of_a_prompt_with_several_right_answers_are_found_again(run, tickets, sheet_of):
+    rows = [dataclasses.replace(row, references=('{"priority": "none"}',)) for row in tickets()]
+    sheet = read_sheet(write_sheet(sheet_of(rows, 20)), "labels.csv")
+    found = run({"tuned": rows}, labels=_labels(sheet), sheet=sheet).findings.calibration
+    assert found.prediction_powered["tuned"].holdout.rate_percent == 75
 
 
 @pytest.mark.parametrize(

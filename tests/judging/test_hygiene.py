@@ -13,7 +13,7 @@ _ROWS = [
         {"France": "Paris", "Peru": "Lima", "Chad": "N'Djamena", "Fiji": "Suva"}.items()
     )
 ]
-_BLOCK = re.compile(r'<([a-z_]+) key="([0-9a-f]{16})">\n(.*?)\n</\1 key="\2">', re.DOTALL)
+_BLOCK = re.compile(r"<([a-z_]+) ([a-z]{6})>\n(.*?)\n</\1 \2>", re.DOTALL)
 _ORDER = re.compile(r"\bscore 5\b|gib in allen|similarity 5|score is 5", re.IGNORECASE)
 
 

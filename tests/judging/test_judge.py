@@ -1,11 +1,15 @@
 import logging
+import re
 from collections import Counter
 
 import pytest
 
 from core.usage import Usage
 from judging.judge import judge
+from judging.report import describe_judge
 from judging.requests import JudgedResponse
+from judging.schemas import Verdicts
+from judging.settings import EvaluatorSettings
 from service_llm.types import Result
 
 RIGHT = JudgedResponse("Capital of France?", "Paris", "Paris")
@@ -85,3 +89,75 @@ def test_progress_counts_the_votes(service, builder, caplog):
     assert [record.progress["done"] for record in caplog.records] == [1, 2, 3, 4]
     assert {record.progress["total"] for record in caplog.records} == {4}
     assert "Paris" not in caplog.text
+
+
+def judges_rows(request):
+    """Knows by their prompts what is right; reads each row by its number."""
+    if request.schema is not Verdicts:
+        return verdict_of("prompt", "answer_a", "answer_b", request)
+    count = request.prompt.count("<prompt_")
+    return {
+        "verdicts": [
+            {"number": n, **verdict_of(f"prompt_{n}", f"answer_a_{n}", f"answer_b_{n}", request)}
+            for n in range(1, count + 1)
+        ]
+    }
+
+
+def verdict_of(prompt, first, second, request):
+    def text(name):
+        return re.search(rf"<{name} (\w+)>\n(.*?)\n</{name} \1>", request.prompt, re.DOTALL)[2]
+
+    same = text(first) == text(second)
+    marks = {side: 5 if text(name) == text(prompt) else 1 for side, name in
+             (("a", first), ("b", second))}  # fmt: skip
+    scores = {"correctness_a": marks["a"], "correctness_b": marks["b"]}
+    return {"reason": "r", "similarity": 5 if same else 1, **scores}
+
+
+ROWS = [JudgedResponse(str(n), str(n), str(n - n % 2)) for n in range(10)]
+WITH_MORE = JudgedResponse("x", "x", "y", references=("z",))
+
+
+def test_several_rows_in_a_request_get_the_verdicts_that_they_get_alone(service, builder):
+    alone, together = builder(), builder(rows_per_request=4)
+    first = judge(ROWS, service(judges_rows), alone, alone.settings)
+    llm = service(judges_rows)
+    second = judge([*ROWS, WITH_MORE], llm, together, together.settings)
+    assert {row: second[row] for row in ROWS} == first
+    kinds = Counter(request.schema.__name__ for request in llm.requests)
+    assert kinds == {"Verdicts": 2 * 3, "Verdict": 2}, "a row with several references is alone"
+    tokens = sum(len(r.prompt) for r in llm.requests if r.schema is Verdicts)
+    longest = max(len(alone.judge(row, 0, tag="").prompt) for row in ROWS)
+    assert tokens < 0.6 * 2 * len(ROWS) * longest
+
+
+def test_the_rows_of_a_request_stand_in_the_other_order_in_the_next_vote(builder):
+    votes = list(builder(rows_per_request=4).votes(ROWS))
+    first, second = ([v.rows for v in votes if v.vote == vote] for vote in (0, 1))
+    assert second == [rows[::-1] for rows in first]
+
+
+def test_a_row_that_a_reply_leaves_out_is_missing_and_moves_no_other(service, builder):
+    def skips(request):
+        value = judges_rows(request)
+        return {"verdicts": [v for v in value["verdicts"] if "<prompt_2 " in request.prompt
+                             and v["number"] != 2]}  # fmt: skip
+
+    made = builder(rows_per_request=5, votes=1)
+    found = judge(ROWS[:5], service(skips), made, made.settings)
+    assert [found[row].scored for row in ROWS[:5]] == [True, False, True, True, True]
+    assert found[ROWS[1]].reason == "0 of 1 votes could be read (no reply)."
+    assert [found[row].covered for row in ROWS[:5] if row != ROWS[1]] == [True, True, False, True]
+
+
+def test_one_row_a_request_is_the_default(builder):
+    assert {len(v.rows) for v in builder().votes(ROWS)} == {1}
+
+
+def test_rows_together_are_judged_by_another_judge():
+    versions = {
+        describe_judge("openai", "llm", EvaluatorSettings(rows_per_request=size)).prompt_version
+        for size in (1, 4, 8)
+    }
+    assert len(versions) == 3

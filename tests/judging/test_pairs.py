@@ -57,7 +57,7 @@ def test_the_judge_marks_both_answers_and_equal_ones_cost_nothing():
         (1.0, 1.0, False, True),  # both are right, and they differ
         (1.0, 0.0, False, True),
         (0.0, 1.0, False, True),
-        (0.0, 0.0, False, False),
+        (1.0, 0.0, False, False),  # as in an evaluation: not covered
         (1.0, 1.0, True, True),
     ]
     assert judge.asked == 8
@@ -72,8 +72,11 @@ def test_another_scorer_takes_the_service_as_right():
 
 
 def test_a_scorer_that_does_not_apply_scores_nothing():
-    [found] = score_pairs(PAIRS[:1], Judge(), builder(gate={"scorer": "json_fields"}))
-    assert (found.scored, found.reason) == (False, "json_fields does not apply")
+    found, equal = score_pairs(
+        PAIRS[:1] + PAIRS[4:], Judge(), builder(gate={"scorer": "json_fields"})
+    )
+    assert found == PairScore(1.0, 0.0, False, False, "json_fields does not apply")
+    assert equal == PairScore(1.0, 1.0, True, True, "equal")
 
 
 @pytest.mark.parametrize("least", [3.0, 4.5])

@@ -2,7 +2,8 @@ import pytest
 
 from judging.labels import read_labels
 from judging.requests import JudgedResponse
-from judging.sample_labels import main, sample
+from judging.sample_labels import sample
+from pipeline.cli.main import main
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def _responses(path):
 
 def test_the_file_holds_as_many_responses_as_asked_for(verdicts, tmp_path):
     output = tmp_path / "labels.csv"
-    assert main([str(verdicts), str(output), "--count", "15"]) == 0
+    assert main(["sample-labels", str(verdicts), str(output), "--count", "15"]) == 0
     drawn = _responses(output)
     assert len(set(drawn)) == 15
     assert not [response for response in drawn if response.startswith("service")]
@@ -32,14 +33,14 @@ def test_the_file_holds_as_many_responses_as_asked_for(verdicts, tmp_path):
 
 def test_the_verdict_is_not_shown(verdicts, tmp_path):
     output = tmp_path / "labels.csv"
-    main([str(verdicts), str(output)])
+    main(["sample-labels", str(verdicts), str(output)])
     assert output.read_text().splitlines()[0] == "prompt,output,response,human_covered"
 
 
 def test_the_same_seed_draws_the_same_responses(verdicts, tmp_path):
     outputs = [tmp_path / f"{n}.csv" for n in range(3)]
     for output, seed in zip(outputs, ("5", "5", "6"), strict=True):
-        main([str(verdicts), str(output), "--count", "8", "--seed", seed])
+        main(["sample-labels", str(verdicts), str(output), "--count", "8", "--seed", seed])
     first, second, third = map(_responses, outputs)
     assert first == second
     assert first != third
@@ -47,9 +48,9 @@ def test_the_same_seed_draws_the_same_responses(verdicts, tmp_path):
 
 def test_responses_that_are_labelled_already_are_not_drawn_again(verdicts, tmp_path):
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
-    main([str(verdicts), str(first), "--count", "25"])
+    main(["sample-labels", str(verdicts), str(first), "--count", "25"])
     first.write_bytes(first.read_bytes().replace(b",\r\n", b",yes\r\n"))
-    main([str(verdicts), str(second), "--labelled", str(first)])
+    main(["sample-labels", str(verdicts), str(second), "--labelled", str(first)])
     assert len(_responses(second)) == 15
     labelled = [label.judged.response for label in read_labels(first.read_text(), "1.csv")]
     assert not set(_responses(second)) & set(labelled)
@@ -76,7 +77,7 @@ def test_a_response_without_a_verdict_is_not_drawn(verdict_row):
 def test_labels_are_never_overwritten(verdicts, tmp_path, capsys):
     output = tmp_path / "labels.csv"
     output.write_text("work of a week")
-    assert main([str(verdicts), str(output)]) == 2
+    assert main(["sample-labels", str(verdicts), str(output)]) == 2
     assert "exists" in capsys.readouterr().err
     assert output.read_text() == "work of a week"
 
@@ -85,5 +86,5 @@ def test_labels_are_never_overwritten(verdicts, tmp_path, capsys):
 def test_a_file_that_holds_no_verdicts_is_named(tmp_path, capsys, content):
     path = tmp_path / "other.jsonl"
     path.write_text(content)
-    assert main([str(path), str(tmp_path / "labels.csv")]) == 2
+    assert main(["sample-labels", str(path), str(tmp_path / "labels.csv")]) == 2
     assert "other.jsonl" in capsys.readouterr().err

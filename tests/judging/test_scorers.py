@@ -1,16 +1,24 @@
 import re
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
+from judging.report import rows_of_gate
 from judging.scorers import (
+    SCORERS,
+    Scorer,
     exact_match,
     json_fields,
+    needs_embedder,
+    of_each,
     rouge_l,
     score_all,
 )
+from judging.settings import EvaluatorSettings, GateSettings
+from reports.wording import scorer_name
 
 ENGLISH = st.text("ab C1.,-!?'\n", max_size=30)
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8)
@@ -122,3 +130,35 @@ def test_embeddings_are_compared_by_cosine_and_a_text_without_words_as_it_is():
 def test_an_embedding_model_is_not_asked_about_nothing():
     (scores,) = score_all([("", "")], lambda texts: pytest.fail(f"asked for {texts}"))
     assert scores["embedding"] == 1.0
+
+
+def test_every_entry_has_a_threshold_and_a_score():
+    names = ["exact_match", "json_fields", "rouge_l", "embedding"]
+    assert list(SCORERS) == list(EvaluatorSettings().scorer_thresholds) == names
+    changed = EvaluatorSettings(rouge_l_threshold=0.5, json_fields_threshold=0.9)
+    assert list(changed.scorer_thresholds.values()) == [1.0, 0.9, 0.5, 0.85]
+    (scores,) = score_all([("a", "a")], lambda texts: [[1.0] for _ in texts])
+    assert list(scores) == names
+
+
+def test_an_unknown_scorer_is_refused_where_settings_are_read():
+    with pytest.raises(
+        pydantic.ValidationError, match=r"no such scorer.*judge, exact_match, json_fields"
+    ):
+        GateSettings(scorer="bleu")
+
+
+def test_an_unknown_scorer_never_becomes_another_one():
+    settings = EvaluatorSettings(gate=GateSettings.model_construct(scorer="bleu"))
+    with pytest.raises(KeyError, match="bleu"):
+        rows_of_gate([], settings)
+
+
+def test_one_entry_adds_a_scorer(monkeypatch):
+    entry = Scorer(of_each(lambda output, response: len(response) / 3, digits=2), 0.5)
+    monkeypatch.setitem(SCORERS, "of_length", entry)
+    assert score_all([("a", "bc")])[0]["of_length"] == 0.67
+    settings = EvaluatorSettings(gate={"scorer": "of_length"})
+    assert settings.scorer_thresholds["of_length"] == 0.5
+    assert not needs_embedder("of_length")
+    assert scorer_name("of_length") == "of length"

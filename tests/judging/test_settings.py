@@ -25,3 +25,14 @@ def test_settings_survive_the_way_through_a_json_string():
 def test_settings_that_contradict_themselves_are_refused(values, message):
     with pytest.raises(pydantic.ValidationError, match=message):
         EvaluatorSettings(**values)
+
+
+def test_the_former_name_of_the_threshold_still_works_and_says_its_new_one():
+    former = {"precision_threshold": 3.5}
+    with pytest.warns(
+        FutureWarning, match=r"evaluator\.correctness_threshold now\. It still works"
+    ):
+        assert EvaluatorSettings.model_validate(former).correctness_threshold == 3.5
+    with pytest.warns(FutureWarning):
+        both = EvaluatorSettings.model_validate(former | {"correctness_threshold": 3.0})
+    assert both.correctness_threshold == 3.0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judging import strict
+from judging.output_fields import ABSENT, UNREADABLE
 from judging.rates import wilson
 from judging.strict import strict_equal, strict_kind, strict_report
 
@@ -31,6 +31,11 @@ OBJECTS = st.dictionaries(st.text(max_size=3), JSON, max_size=4)
         pytest.param('{"a": 1}', '```json\n{"a": 1}\n```', False, id="a fence is not cleaned here"),
         pytest.param('{"a.b": 1}', '{"a": {"b": 1}}', False, id="a dot in a key is no path"),
         pytest.param('{"a": {}}', '{"a": 0}', False, id="an empty object is a value"),
+        pytest.param('["a", 1]', '[ "a", 1.0 ]', True, id="an array is one value"),
+        pytest.param('["a", "b"]', '["b", "a"]', False, id="of an array the order counts"),
+        pytest.param('["a"]', '{"(array)": ["b"]}', False, id="an array is no object"),
+        pytest.param("none", " none\n", True, id="a reference that is not JSON, as text"),
+        pytest.param("none", "{}", False, id="nor is it an empty object"),
     ],
 )
 def test_json_is_equal_in_every_field_or_not_at_all(reference, answer, equal):
@@ -57,6 +62,8 @@ def test_equality_does_not_depend_on_the_side(value, other):
         pytest.param(["Dear Ms A", "Dear Mr B", "Hello"], None, id="free text"),
         pytest.param(['{"a": 1}', "I cannot tell."], None, id="not all are objects"),
         pytest.param([], None, id="nothing"),
+        pytest.param(['{"a": 1}'] * 119 + ["none"], "json", id="one bad reference"),
+        pytest.param(['["a", "b"]', "[]", '["c"]'], "json", id="arrays"),
     ],
 )
 def test_free_text_has_no_strict_rate(references, kind):
@@ -87,7 +94,7 @@ def tickets(verdict_row):
 
 
 def test_each_field_has_its_own_accuracy_with_an_interval_over_prompts(tickets):
-    holdout = strict_report(tickets()).holdout
+    holdout = strict_report(tickets(), "json").holdout
     assert holdout.rate.rate_percent == 70
     assert holdout.fields["category"].accuracy.rate_percent == 100
     priority = holdout.fields["priority"]
@@ -99,7 +106,7 @@ def test_each_field_has_its_own_accuracy_with_an_interval_over_prompts(tickets):
 
 
 def test_confusion_counts_reference_against_answered_value(tickets):
-    cells = strict_report(tickets()).holdout.fields["priority"].confusion
+    cells = strict_report(tickets(), "json").holdout.fields["priority"].confusion
     counted = {(cell.reference, cell.answered): cell.rate for cell in cells}
     assert {key: found.covered for key, found in counted.items()} == {
         ('"normal"', '"normal"'): 6,
@@ -111,7 +118,7 @@ def test_confusion_counts_reference_against_answered_value(tickets):
 
 
 def test_the_cells_of_a_reference_value_sum_up_to_its_answers(tickets):
-    for field in strict_report(tickets()).holdout.fields.values():
+    for field in strict_report(tickets(), "json").holdout.fields.values():
         for reference in {cell.reference for cell in field.confusion}:
             cells = [cell.rate for cell in field.confusion if cell.reference == reference]
             assert sum(cell.covered for cell in cells) == cells[0].total
@@ -123,10 +130,10 @@ def test_an_absent_field_and_a_text_that_is_no_json_are_named_in_the_confusion(v
         verdict_row("b", True, output=_ticket("low"), response="low, I think"),
         verdict_row("c", True, output=_ticket("low"), response=_ticket("low")),
     ]
-    field = strict_report(rows).holdout.fields["priority"]
+    field = strict_report(rows, "json").holdout.fields["priority"]
     assert {cell.answered for cell in field.confusion} == {
-        strict.ABSENT,
-        strict.UNREADABLE,
+        ABSENT,
+        UNREADABLE,
         '"low"',
     }
     assert field.accuracy.covered == 1
@@ -137,7 +144,7 @@ def test_samples_of_one_prompt_are_not_independent(verdict_row):
     rows = [
         verdict_row(f"p{number % 5}", True, sample=number // 5, **outputs) for number in range(20)
     ]
-    found = strict_report(rows).holdout.rate
+    found = strict_report(rows, "json").holdout.rate
     assert (found.total, found.prompts) == (20, 5)
     assert found.low_percent == pytest.approx(100 * wilson(1.0, 5).low, abs=0.01)
 
@@ -147,7 +154,7 @@ def test_free_text_fields_have_an_accuracy_but_no_confusion(verdict_row):
         verdict_row(str(n), True, output=json.dumps({"note": f"n{n}"}), response='{"note": "n0"}')
         for n in range(6)
     ]
-    field = strict_report(rows).holdout.fields["note"]
+    field = strict_report(rows, "json").holdout.fields["note"]
     assert field.accuracy.covered == 1
     assert field.confusion == ()
 
@@ -169,7 +176,7 @@ def labelled(verdict_row):
 
 
 def test_labels_have_f1_by_label(labelled):
-    scores = strict_report(labelled).holdout.labels
+    scores = strict_report(labelled, "labels").holdout.labels
     refund, delivery, other = (scores[name] for name in ("refund", "delivery", "other"))
     assert (refund.precision_percent, refund.recall_percent) == (100, 75)
     assert refund.f1_percent == pytest.approx(100 * 2 * 3 / (4 + 3), abs=0.01)
@@ -184,19 +191,19 @@ def test_a_label_that_is_never_answered_has_no_precision(labelled, verdict_row):
         *labelled,
         *(verdict_row(f"x{n}", False, output="spam", response="other") for n in range(6)),
     ]
-    spam = strict_report(rows).holdout.labels["spam"]
+    spam = strict_report(rows, "labels").holdout.labels["spam"]
     assert (spam.precision_percent, spam.recall_percent, spam.f1_percent) == (None, 0, 0)
 
 
 def test_a_lenient_judge_is_reported_with_the_rows_it_forgives(tickets):
-    judge = strict_report(tickets(covered=True)).holdout.judge
+    judge = strict_report(tickets(covered=True), "json").holdout.judge
     assert (judge.points, judge.warn) == (30, True)
     assert judge.only_judge == ("t6", "t7", "t8")
     assert judge.only_strict == ()
 
 
 def test_a_harsh_judge_is_reported_too(tickets):
-    judge = strict_report(tickets(covered=False)).holdout.judge
+    judge = strict_report(tickets(covered=False), "json").holdout.judge
     assert (judge.points, judge.warn) == (-70, True)
     assert len(judge.only_strict) == 7
 
@@ -212,17 +219,26 @@ def test_only_more_than_15_points_are_worth_a_warning(verdict_row, differing, wa
         )
         for n in range(20)
     ]
-    judge = strict_report(rows).holdout.judge
+    judge = strict_report(rows, "json").holdout.judge
     assert judge.warn is warn
     assert len(judge.only_judge) == differing
 
 
 def test_the_report_survives_its_file(tickets, labelled):
-    for rows in (tickets(), labelled):
-        report = strict_report(rows)
+    for rows, kind in ((tickets(), "json"), (labelled, "labels")):
+        report = strict_report(rows, kind)
         assert type(report).model_validate_json(report.model_dump_json()) == report
 
 
 def test_a_split_without_answers_is_reported_as_empty(tickets):
-    seed = strict_report(tickets()).seed
+    seed = strict_report(tickets(), "json").seed
     assert (seed.rate.total, seed.judge.warn) == (0, False)
+
+
+def test_an_array_is_one_field_of_the_report(verdict_row):
+    rows = [
+        verdict_row(str(n), True, output='["a"]', response='["a"]' if n else '["b"]')
+        for n in range(4)
+    ]
+    (accuracy,) = (f.accuracy for f in strict_report(rows, "json").holdout.fields.values())
+    assert (accuracy.covered, accuracy.total) == (3, 4)

@@ -72,11 +72,15 @@ def test_the_estimate_of_more_pairs_comes_true():
     assert decide(pairs * max(1, copies // 2 - 1), MARGIN).state == NOT_YET
 
 
-@pytest.mark.parametrize("truth", [-0.03, -0.0301], ids=["at the margin", "beyond"])
-def test_looking_after_every_pair_calls_few_bad_models_safe(truth):
+@pytest.mark.parametrize(
+    ("truth", "sign"),
+    [(-0.03, 1), (-0.0301, 1), (-0.03, -1), (-0.0299, -1)],
+    ids=["safe at the margin", "safe beyond it", "worse at the margin", "worse within it"],
+)
+def test_looking_after_every_pair_gives_few_wrong_verdicts(truth, sign):
     """400 streams of 3,000 pairs, looked at after each: the count is fixed by the seed."""
     generator = np.random.default_rng(7)
-    gains = log_gains([1.0, 0.0, -1.0], -MARGIN / 100)
+    gains = log_gains([1.0 * sign, 0.0, -1.0 * sign], -sign * MARGIN / 100)
     wrong = 0
     for _ in range(400):
         draws = generator.random(3000)

@@ -1,6 +1,6 @@
 import json
 
-from judging.strict import ABSENT
+from judging.output_fields import ABSENT
 from judging.value_shares import ANY_VALUE, count_values, value_shares
 
 

@@ -7,7 +7,7 @@ import kubeflow_runner
 from pipeline.vertex import commands
 from pipeline.vertex import run as vertex_run
 from pipeline.vertex.cloud import Cloud
-from tests.kubeflow_commands.jobs import REGISTRY_PATH, SECRET
+from tests.kubeflow_commands.jobs import REGISTRY_PATH, vertex_settings
 from tests.pipeline.vertex.fake_cloud import FakeCloud
 
 
@@ -28,16 +28,7 @@ def run(cloud, capsys):
     """Runs a command; returns its status, and what it told and complained about."""
 
     def run(command, *arguments, preset="vertex", **values):
-        settings = {
-            "service_llm.vertex_project": "team",
-            "vertex.project": "team",
-            "vertex.pipeline_root": "gs://team-bucket/pipelines",
-            "vertex.image": f"{cloud.host}/{REGISTRY_PATH}:1",
-            "vertex.trainer_image": f"{cloud.host}/{REGISTRY_PATH}:1-cuda",
-            "vertex.secrets": f"{{HF_TOKEN: {SECRET}}}",
-            **{key.replace("__", "."): value for key, value in values.items()},
-        }
-        flags = [f"--set={key}={value}" for key, value in settings.items() if value is not None]
+        flags = vertex_settings(cloud, **values)
         status = kubeflow_runner.main([command, "--preset", preset, *flags, *arguments])
         return status, *capsys.readouterr()
 

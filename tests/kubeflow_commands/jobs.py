@@ -10,6 +10,20 @@ RATES = {1: 40.0, 2: 62.5, 3: 81.0}
 REGISTRY_PATH = "team/understudy/pipeline"
 
 
+def vertex_settings(cloud, **values):
+    """Return the flags of a team's project; a value of None leaves a setting out."""
+    settings = {
+        "service_llm.vertex_project": "team",
+        "vertex.project": "team",
+        "vertex.pipeline_root": "gs://team-bucket/pipelines",
+        "vertex.image": f"{cloud.host}/{REGISTRY_PATH}:1",
+        "vertex.trainer_image": f"{cloud.host}/{REGISTRY_PATH}:1-cuda",
+        "vertex.secrets": f"{{HF_TOKEN: {SECRET}}}",
+        **{key.replace("__", "."): value for key, value in values.items()},
+    }
+    return [f"--set={key}={value}" for key, value in settings.items() if value is not None]
+
+
 def finish(cloud, job, *, blessed_at=70.0):
     """Let a job be done at once, with the artifacts of a round."""
     number = job["runtimeConfig"]["parameterValues"]["round"]

@@ -82,7 +82,7 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
     ).vertex_settings
     there = Cloud(AnonymousCredentials(), cloud.url)
     check_cloud(vertex, there.bucket, None)  # no session: nothing may be sent there
-    assert f"Nobody looked for the image {image}" in caplog.text
+    assert f"The image {image} was not checked" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
             pytest.param(
                 "vertex",
                 {"training.preset": preset},
-                [f"training.preset is {preset!r}, which the image does not hold"],
+                [f"training.preset is {preset!r}, which is not in the image"],
                 id=preset,
             )
             for preset in (
@@ -138,7 +138,12 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
             ["saved_model, which the JAX backend cannot write"],
             id="a SavedModel of JAX",
         ),
-        pytest.param("vertex", {"training.backend": "jax"}, ["hold no JAX"], id="no JAX"),
+        pytest.param(
+            "vertex",
+            {"training.backend": "jax", "vertex.images_hold_jax": "false"},
+            ["do not contain JAX"],
+            id="no JAX",
+        ),
         pytest.param(
             "vertex",
             {"vertex.accelerator_count": "2"},
@@ -215,7 +220,7 @@ def test_presidio_of_this_machine_is_not_taken_for_one_in_the_image():
     config = vertex_config("vertex")
     privacy = config.privacy.model_copy(update={"presidio_models": {"en": "en_core_web_lg"}})
     config = config.model_copy(update={"privacy": privacy})
-    with pytest.raises(UserError, match="holds neither Presidio"):
+    with pytest.raises(UserError, match="contains neither Presidio"):
         check_config(config, config.vertex_settings)
 
 

@@ -106,15 +106,31 @@ def test_after_the_fix_one_run_without_the_limit_lets_the_scheduler_continue(
     assert state(cloud)["attempt"] == 1
 
 
-def test_a_last_look_that_was_cancelled_is_started_once(run, cloud, step):
+@pytest.fixture
+def stopped(run, cloud):
+    """Runs a loop of one round, whose split test is not judged yet."""
     cloud.on_create = lambda job: finish(cloud, job)
     run("run", "--detach", rounds__max_rounds=1)
     kept = json.loads(cloud.buckets["team-bucket"][STATE])
     kept["rounds"][0]["sealed_prompts"] = 5
     cloud.buckets["team-bucket"][STATE] = json.dumps(kept).encode()
+
+
+def test_a_last_look_that_was_cancelled_is_started_once(stopped, cloud, step):
     cloud.on_create = lambda job: job.update(state="PIPELINE_STATE_CANCELLED")
     assert [step() for _ in range(3)] == [2] * 3
     assert [name.rpartition("-r1-")[2] for name in cloud.jobs][1:] == ["look1-a1"]
+
+
+def test_status_shows_a_last_look_in_flight(stopped, cloud, step, capsys):
+    cloud.on_create = lambda job: None
+    step()
+    capsys.readouterr()
+    assert kubeflow_runner.main(["status", "--from", LOOP]) == 0
+    assert "Round 1, judged on the split test: running" in capsys.readouterr().out
+    finish(cloud, list(cloud.jobs.values())[-1])
+    assert kubeflow_runner.main(["status", "--from", LOOP]) == 0
+    assert "Stopped after round 1" in capsys.readouterr().out
 
 
 def test_the_script_schedules_the_step_and_tells_of_failures_and_costs(deploy):

@@ -57,7 +57,8 @@ def make_run(tmp_path, verdict_rows):
         by_model = {
             model: [row for row in rows if row.model == model] for model in ("tuned", "base")
         }
-        findings = make_findings(by_model, settings, judge=describe_judge("p", "m", settings))
+        judge = describe_judge("p", "m", settings)
+        findings = make_findings(by_model, settings, judge=judge, kind="json")
         report = CoverageReport(
             **dict(findings), task="triage", round=1, usage=Usage(), stand_in=False
         )

@@ -7,6 +7,7 @@ import pytest
 
 from core.candidates import CandidateRow
 from core.errors import UserError
+from core.records import CoverageRow
 from labelling.candidates import CandidateQueue
 from task.coverage.reader import read_coverage
 from tests.evaluation import coverage_rows
@@ -42,6 +43,39 @@ def test_an_accepted_request_is_a_seed_row_at_once(queue):
     assert rows["traffic-1"].tags == ("defect", "from traffic")
     assert rows["traffic-2"].output == '{"category": "sales"}'
     assert queue.next() is None
+
+
+@pytest.mark.parametrize("split", ["test", "holdout"])
+def test_no_candidate_repeats_a_held_out_row(make_run, split):
+    run = make_run(candidates=CANDIDATES)
+    row = CoverageRow("sealed", "the lamp  <B>hums</B>", "{}", split)
+    run.coverage_dir.joinpath("more.jsonl").write_text(f"{row.to_json()}\n", encoding="utf-8")
+    queue = CandidateQueue(run)
+    assert [each.id for each in queue.candidates] == ["traffic-2"]
+    near = CoverageRow("near", "Do you sell in Chile, too?", "{}", split)
+    run.coverage_dir.joinpath("near.jsonl").write_text(f"{near.to_json()}\n", encoding="utf-8")
+    assert CandidateQueue(run).candidates == ()
+
+
+def test_a_decision_that_would_make_the_dataset_unreadable_is_not_taken(queue):
+    first, second = queue.candidates
+    queue.decide(first, "accept", "", "ada")
+    row = CoverageRow("sealed", second.prompt.upper(), "{}", "test")  # written since
+    queue.rows_path.with_name("more.jsonl").write_text(f"{row.to_json()}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="the same prompt as at"):
+        queue.decide(second, "accept", "", "ada")
+    assert (queue.decided, queue.accepted, queue.next()) == (1, 1, second)
+    assert set(from_traffic(queue)) == {"traffic-1"}
+    queue.decide(second, "reject", "", "ada")
+    assert queue.decided == 2
+
+
+def test_accepted_candidates_stay_decided_when_resumed(make_run):
+    run = make_run(candidates=CANDIDATES)
+    queue = CandidateQueue(run)
+    queue.decide(queue.next(), "accept", "", "ada")
+    resumed = CandidateQueue(run)
+    assert (resumed.decided, resumed.accepted, resumed.next().id) == (1, 1, "traffic-2")
 
 
 def test_a_rejected_one_is_none_and_decisions_resume(make_run):

@@ -5,7 +5,10 @@ import pytest
 from core.errors import UserError
 from judging.label_sheet import Decision, read_sheet
 from judging.labels import read_labels
+from judging.last_look import make_last_look
+from judging.settings import EvaluatorSettings
 from labelling.label_queue import LabelQueue
+from labelling.run import read_run
 
 YES, NO, UNSURE = Decision("covered"), Decision("not covered"), Decision("unsure")
 
@@ -124,7 +127,7 @@ def test_labels_of_other_answers_are_not_overwritten(make_run, verdict_rows):
     queue.decide(queue.next_key("ada"), "ada", YES)
     before = queue.path.read_bytes()
     others = [dataclasses.replace(row, response="another answer") for row in verdict_rows]
-    with pytest.raises(UserError, match="other answers"):
+    with pytest.raises(UserError, match="a different evaluation"):
         LabelQueue(make_run(others))
     assert queue.path.read_bytes() == before
 
@@ -139,5 +142,55 @@ def test_a_label_that_was_changed_by_hand_to_nonsense_is_named(make_run):
 
 
 def test_answers_of_a_model_that_was_not_judged_cannot_be_labelled(make_run):
-    with pytest.raises(UserError, match="answers of tuned, base"):
+    with pytest.raises(UserError, match="answers from tuned, base"):
         LabelQueue(make_run(model="service"))
+
+
+def test_labels_of_prompts_with_several_right_answers_resume(make_run, verdict_rows):
+    run = make_run([dataclasses.replace(row, references=("{}",)) for row in verdict_rows])
+    queue = LabelQueue(run)
+    first = queue.next_key("ada")
+    queue.decide(first, "ada", YES)
+    resumed = LabelQueue(run)
+    assert resumed.row(first).decisions == {"ada": YES}
+    assert resumed.row(first).judged.references == ("{}",)
+
+
+@pytest.fixture
+def read(make_run, verdict_rows, tmp_path):
+    """Reads the evaluation whose test split was judged, or not."""
+
+    def make(split, judged):
+        run = make_run()
+        sealed = [
+            dataclasses.replace(row, id=f"s-{row.id}", prompt=f"{row.prompt} Soon?", split="test")
+            for row in verdict_rows
+        ]
+        report = run.report
+        if judged:
+            tuned = [row for row in sealed if row.model == "tuned"]
+            look = make_last_look({"tuned": tuned}, EvaluatorSettings(), looks=1, kind="json")
+            report = report.model_copy(update={"last_look": look})
+        folder = tmp_path / "report"
+        folder.mkdir()
+        (folder / "coverage_report.json").write_text(report.to_json(), encoding="utf-8")
+        for name, rows in (("verdicts", verdict_rows), ("test_verdicts", sealed)):
+            lines = "".join(f"{row.to_json()}\n" for row in rows)
+            (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+        return read_run(
+            str(folder), run.folder, run.coverage_dir, model="tuned", split=split, count=8
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(("split", "of"), [("test", "test"), ("overall", "holdout")])
+def test_the_answers_of_the_test_split_are_labelled_by_themselves(read, split, of):
+    run = read(split, judged=True)
+    assert {row.split for row in run.answers} == {of}
+    assert len(LabelQueue(run).sheet.rows) == len(run.answers)
+
+
+def test_a_test_split_that_was_not_judged_cannot_be_labelled(read):
+    with pytest.raises(UserError, match="was not judged in round 1"):
+        read("test", judged=False)

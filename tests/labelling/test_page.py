@@ -114,7 +114,7 @@ def test_a_reference_that_is_no_json_is_refused_and_kept_in_the_field(client):
     form = {"rater": "ada", "id": "t006", "choice": "edit", "text": '{"category": "sh'}
     reply = client.post("/reference", data=form)
     assert reply.status_code == 400
-    assert "the edited one is not" in reply.text
+    assert "the edited reference is not" in reply.text
     assert "{&#34;category&#34;: &#34;sh</textarea>" in reply.text
 
 

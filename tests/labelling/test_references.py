@@ -1,10 +1,12 @@
+import dataclasses
 import json
 import subprocess
 
 import pytest
 
 from core.errors import UserError
-from labelling.coverage_diff import coverage_diff
+from core.records import Vote
+from labelling.coverage_diff import Replacement, coverage_diff
 from labelling.references import ReferenceQueue
 from task.coverage.reader import read_coverage
 from tests.labelling.conftest import SUSPECT_IDS
@@ -137,7 +139,9 @@ def test_the_diff_keeps_how_a_file_is_written(tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content, encoding="utf-8", newline="")
     before = read_coverage(str(tmp_path))
-    diff = coverage_diff(tmp_path, {"b": 'new,\n"one"', "unknown": "x"})
+    new = 'new,\n"one"'
+    changes = {"b": Replacement("old", new), "unknown": Replacement("old", "x")}
+    diff = coverage_diff(tmp_path, changes)
     _apply(tmp_path, diff)
     after = read_coverage(str(tmp_path))
     assert [row.output for row in after] == [
@@ -151,3 +155,80 @@ def test_the_diff_keeps_how_a_file_is_written(tmp_path, name, content):
 
 def _kept(row):
     return row.id, row.prompt, row.split, row.references
+
+
+X, Y, Z = (f'{{"category": "{name}"}}' for name in "xyz")
+SEVERAL = [
+    pytest.param([{"output": X, "references": [Y]}], id="a list of references"),
+    pytest.param([{"output": X}, {"output": Y}], id="a row for each answer"),
+    pytest.param([{"output": X, "id": "s"}, {"output": Y, "id": "other"}], id="ids of their own"),
+]
+
+
+@pytest.fixture
+def several(make_run, verdict_rows, tmp_path):
+    """A queue with one suspect whose prompt has the right answers X and Y; the judge doubts Y."""
+
+    def make(records):
+        template = next(row for row in verdict_rows if row.model == "tuned")
+        rows = [
+            dataclasses.replace(
+                template,
+                id="s",
+                prompt="Help!",
+                model=model,
+                output=output,
+                references=(X if output == Y else Y,),
+                response=response,
+                votes=tuple(Vote(2, correct, doubt, "Hm.", place) for place in "ab"),
+            )
+            for model, output, response, correct, doubt in (
+                ("tuned", Y, Z, 5, 2),
+                ("base", X, "{}", 1, 5),
+            )
+        ]
+        run = make_run(rows)
+        lines = [{"id": "s", "prompt": "Help!", "split": "holdout"} | fields for fields in records]
+        lines.append({"prompt": "Hi", "output": X, "split": "seed"})
+        kept = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (run.coverage_dir / "tickets.jsonl").write_text(kept, encoding="utf-8")
+        return run, ReferenceQueue(run)
+
+    return make
+
+
+def _answers(folder):
+    (row,) = (row for row in read_coverage(str(folder)) if row.prompt == "Help!")
+    return row.output, row.references
+
+
+@pytest.mark.parametrize("records", SEVERAL)
+def test_of_several_right_answers_the_one_in_doubt_is_shown_and_replaced(several, records):
+    run, queue = several(records)
+    (suspect,) = queue.suspects
+    assert (suspect.reference, suspect.proposal) == (Y, Z)
+    queue.decide(suspect, "edit", Z, "ada")
+    _apply(run.coverage_dir, queue.diff())
+    assert _answers(run.coverage_dir) == (X, (Z,))
+    assert queue.diff() == ""
+
+
+@pytest.mark.parametrize("records", SEVERAL)
+def test_to_keep_one_of_several_right_answers_changes_none(several, records):
+    _, queue = several(records)
+    queue.decide(queue.suspects[0], "keep", "", "ada")
+    assert queue.diff() == ""
+
+
+def test_an_edit_into_another_right_answer_leaves_that_one(several):
+    run, queue = several([{"output": X, "references": [Y]}])
+    queue.decide(queue.suspects[0], "edit", X, "ada")
+    _apply(run.coverage_dir, queue.diff())
+    assert _answers(run.coverage_dir) == (X, ())
+
+
+def test_a_right_answer_that_the_dataset_no_longer_holds_is_reported_not_guessed(several):
+    run, queue = several([{"output": X, "references": ['{"category": "other"}']}])
+    with pytest.raises(UserError, match="by hand"):
+        queue.decide(queue.suspects[0], "edit", Z, "ada")
+    assert ReferenceQueue(run).decisions == ()

@@ -171,6 +171,8 @@ def test_a_backend_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"no package 'jax'.*pip install.*training.backend=tensor"):
         choose_backend("jax")
+    with pytest.raises(ModelError, match=r"TensorFlow is not installed for \S+\. Run `make setup`"):
+        choose_backend("tensorflow")
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 

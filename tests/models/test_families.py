@@ -17,10 +17,11 @@ from models.generation.generate import Generator, generate_fn
 from models.loading import tiny
 from models.loading.load import load_model, resolve_preset
 from models.preprocessing import format_prompts
-from tests.models.tuning import HPARAMS, PAIRS, tune, write
+from tests.models.tuning import PAIRS, tune, write
 
 PROMPTS = [prompt for prompt, _ in PAIRS]
-WITHOUT_SAVED_MODEL = ("llama3-tiny",)
+WITHOUT_SAVED_MODEL = ("llama3-tiny", "qwen-tiny")
+WITHOUT_START = ("qwen-tiny",)
 
 
 @pytest.fixture(scope="module", params=tiny.names())
@@ -46,13 +47,15 @@ def test_it_learns_the_pairs_and_where_a_turn_ends(family):
     assert answers == [(output, "stop") for _, output in PAIRS]
 
 
-def test_a_row_begins_once_and_ends_with_the_end_of_its_turn(family):
+def test_a_row_begins_once_and_ends_with_the_end_of_its_turn(family, name):
     tuned, template, _ = family
     tokenizer = tuned.model.preprocessor.tokenizer
     end = data.end_token_id(tokenizer, template)
+    start = data.start_tokens(tokenizer)
+    assert len(start) == (name not in WITHOUT_START)
     for row in tuned.rows:
-        assert row.tokens[0] == tokenizer.start_token_id
-        assert row.tokens.count(tokenizer.start_token_id) == 1
+        assert row.tokens[: len(start)] == start
+        assert sum(map(row.tokens.count, start)) == len(start)
         assert row.tokens[-1] == end
         assert end not in row.tokens[row.response_start : -1]
 
@@ -104,7 +107,7 @@ def saved_model_answers(folder):
 def test_a_tokenizer_that_a_saved_model_cannot_hold_is_told_before_the_training(name, tiny_cache):
     model = load_model(resolve_preset(f"random:{name}", tiny_cache), "float32")
     with pytest.raises(ModelError, match=r"Leave saved_model out of training\.exports"):
-        support.check_formats(model, HPARAMS.exports)
+        support.check_formats(model, ("saved_model",))
 
 
 @pytest.mark.parametrize("export", ["transformers", "gguf"])
@@ -141,6 +144,8 @@ def test_a_folder_of_this_pipeline_says_itself_how_it_is_prompted(family, tmp_pa
         ("mistral_7b_en", families.INSTRUCTION),
         ("mistral_instruct_7b_en", families.INSTRUCTION),
         ("hf://mistralai/Mistral-7B-Instruct-v0.3", families.INSTRUCTION),
+        ("qwen2.5_instruct_0.5b_en", families.QWEN),
+        ("hf://Qwen/Qwen3-0.6B", families.QWEN),
         ("llama3_instruct_8b_en", families.LLAMA3),
         ("llama3.2_instruct_1b", families.LLAMA3),
         ("hf://meta-llama/Llama-3.2-1B-Instruct", families.LLAMA3),
@@ -150,10 +155,23 @@ def test_a_folder_of_this_pipeline_says_itself_how_it_is_prompted(family, tmp_pa
         ("llama2_instruct_7b_en", families.INSTRUCTION),
         ("hf://meta-llama/Llama-2-7b-chat-hf", families.INSTRUCTION),
         ("packaged:gemma3-270m", families.GEMMA),
+        ("gguf:/models/support.gguf", families.GEMMA),  # no other family is read from GGUF
     ],
 )
 def test_a_name_tells_the_family(preset, template):
     assert chat_template_for(preset) == template
+
+
+@pytest.mark.parametrize("preset", ["hf://acme/phi-like", "gpt2_base_en", "./no/such/folder"])
+def test_a_name_of_no_known_family_is_refused(preset):
+    with pytest.raises(ModelError, match=rf"{preset}.*\(gemma, llama, mistral, qwen\)"):
+        chat_template_for(preset)
+
+
+def test_a_folder_of_no_known_family_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"class_name": "PhiBackbone"}')
+    with pytest.raises(ModelError, match=r"docs/extend/model_family\.md"):
+        chat_template_for(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,11 @@ def test_each_step_works_and_an_edited_prompt_runs_in_the_pipeline(executed, tmp
     assert found["answered"]
     assert not any(found["answered"])
     assert found["kept"] == 40
-    assert found["characters"]["v3"] < found["characters"]["v2"]
+    assert found["characters"]["v4"] < found["characters"]["v3"]
     # Without examples a message shares the seed's kind by chance only: one of six categories.
-    assert found["same_kind"]["v3"] < 0.5 < 0.8 < found["same_kind"]["v2"]
-    assert found["asked_with"] == ["v3"]
+    assert found["same_kind"]["v4"] < 0.5 < 0.8 < found["same_kind"]["v3"]
+    assert found["asked_with"] == ["v4"]
     assert found["in_pipeline"] < 0.8
-    assert templates.VERSIONS[templates.PROPOSE_PROMPTS] == "v2", "the repository was left alone"
-    edited = tmp_path / "output/copy/components/synth_data_gen/prompts/propose_prompts.v3.jinja"
+    assert templates.VERSIONS[templates.PROPOSE_PROMPTS] == "v3", "the repository was left alone"
+    edited = tmp_path / "output/copy/components/synth_data_gen/prompts/propose_prompts.v4.jinja"
     assert "{{ examples }}" not in edited.read_text(encoding="utf-8")

@@ -53,6 +53,6 @@ def test_two_rounds_a_push_and_its_lineage(executed, tmp_path):
     assert found["rows"] == [1, 2]
     assert set(found["shown"]) <= set(found["seeds"])
     assert len(found["shown"]) > 30
-    assert any("You write messages as users of the task" in text for text in found["prompts"])
+    assert any("Write messages as users of the task" in text for text in found["prompts"])
     summary = json.loads((tmp_path / "output/summary.json").read_text(encoding="utf-8"))
     assert len(summary["rounds"]) == 2

@@ -47,6 +47,8 @@ def checked(tmp_path, monkeypatch):
 def test_a_shipped_preset_is_checked_as_it_is(command, preset, capsys, monkeypatch):
     for name in ("UNDERSTUDY_STANDIN_URL", "GEMINI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+    if preset == "vertex":  # whose base model is on a hub
+        monkeypatch.setattr("models.loading.available.check_preset", lambda preset: None)
     assert main([command, "--preset", preset]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 80
@@ -56,6 +58,7 @@ def test_what_a_run_still_needs_is_the_last_line(capsys, monkeypatch):
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     assert main(["check", "--preset", "gemini"]) == 0
     assert "Before a run: GEMINI_API_KEY is not set" in capsys.readouterr().out
+    monkeypatch.setattr("models.loading.available.check_preset", lambda preset: None)
     assert main(["check", "--preset", "vertex"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Before a run: Set service_llm.vertex_project, vertex.project, vertex.pipe" in said
@@ -130,6 +133,52 @@ def test_a_language_of_a_single_seed_makes_no_row_a_misfit(capsys, monkeypatch):
 def test_forms_other_than_json_are_named(checked, output, form):
     rows = [{"prompt": f"p{n}", "output": output.format(n=n)} for n in range(9)]
     assert f"Form of the outputs: {form}" in checked(rows)
+
+
+ENGLISH = "This is a short answer about the order that you sent to us, number {n}."
+FORMS = {
+    "labels": (
+        ["billing", "shipping"],
+        "one of the labels billing, shipping",
+        "weather",
+        "'weather' is not one of the labels in the seed outputs",
+    ),
+    "code": (
+        ["SELECT a\n  FROM t{n};", "DELETE FROM t{n}\n WHERE a;"],
+        "code, at most ",
+        "SELECT a FROM t;\n" * 50,
+        " characters, more than ",
+    ),
+    "language": (
+        [ENGLISH, f"{ENGLISH} We are sorry for that and will look at it."],
+        "free text in English, at most ",
+        "Das ist eine Antwort, die nicht in der Sprache der anderen ist und die wir nicht wollen.",
+        "German",
+    ),
+    "length": (
+        [ENGLISH, f"{ENGLISH} We are sorry for that and will look at it."],
+        "free text in English, at most ",
+        f"{ENGLISH} " * 50,
+        " characters, more than ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("outputs", "form", "other", "problem"), FORMS.values(), ids=FORMS)
+def test_the_form_of_texts_is_named_and_each_row_without_it(checked, outputs, form, other, problem):
+    rows = [
+        {"prompt": f"p{n}", "output": outputs[n % 2].format(n=n), "tags": [str(n % 2)]}
+        for n in range(48)
+    ]
+    said = checked(rows)
+    assert f"Form of the outputs: {form}" in said
+    assert "not fit the form" not in said
+    odd = {"id": "odd", "prompt": "Something else", "output": other, "split": "holdout"}
+    said = checked([*rows, odd])
+    assert f"Form of the outputs: {form}" in said
+    listed = said.partition("1 row that does not fit the form:\n")[2].partition("\n")[0]
+    assert re.match("  odd: ", listed)
+    assert problem in listed
 
 
 def test_personal_data_is_counted_and_never_quoted(checked):
@@ -232,6 +281,40 @@ def test_rows_on_vertex_are_said_to_lie_in_the_bucket_as_they_are(tmp_path):
     def said(*overrides):
         return check_task(load_draft("vertex", [f"coverage_dir={tmp_path}", *overrides]).config)
 
-    line = f"in the bucket or the image ({tmp_path}) the rows lie as they are"
+    line = f"in the bucket or the image ({tmp_path}) the rows are stored as they are"
     assert line in said("privacy.redact=true")
     assert line not in said()
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        pytest.param(
+            {"references": ["{}"]},
+            ("evaluator.prompts.judge", "{{ task }}{{ prompt }}{{ answer_a }}{{ answer_b }}"),
+            id="several right answers",
+        ),
+        pytest.param(
+            {
+                "prompt": None,
+                "messages": [
+                    {"role": role, "content": text}
+                    for role, text in (("user", "Hi"), ("assistant", "Yes?"), ("user", "More"))
+                ],
+                "split": "seed",
+            },
+            ("synth.prompts.answer", "{{ task }}{{ message }}"),
+            id="several turns",
+        ),
+    ],
+)
+def test_a_prompt_of_ones_own_that_some_rows_are_not_asked_with_is_refused(
+    checked, tmp_path, changes, setting
+):
+    name, text = setting
+    file = tmp_path / "mine.jinja"
+    file.write_text(text, encoding="utf-8")
+    row = {key: value for key, value in (JSON_ROWS[0] | changes).items() if value is not None}
+    checked([row, *JSON_ROWS[1:]])
+    with pytest.raises(UserError, match=name):
+        checked([row, *JSON_ROWS[1:]], f"{name}={file}")

@@ -93,7 +93,7 @@ def test_the_configuration_cannot_be_changed():
         ),
         pytest.param("rounds.max_rounds=0", ["rounds.max_rounds", "0", "1"], id="out of bounds"),
         pytest.param("rounds.max_rounds", ["no value", "key.path=value"], id="no value"),
-        pytest.param("name.first=x", ["'name'", "holds no keys"], id="below a value"),
+        pytest.param("name.first=x", ["'name'", "not a section with keys"], id="below a value"),
         pytest.param("service_llm.provider=acme", ["service_llm.provider", "'acme'", "gemini"],
                      id="not a choice"),
     ],
@@ -185,7 +185,7 @@ def test_a_preset_file_extends_a_shipped_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("- a\n- b\n", "holds list", id="a list"),
+        pytest.param("- a\n- b\n", "contains list", id="a list"),
         pytest.param("a: [\n", "not valid YAML", id="broken YAML"),
         pytest.param("extends: nowhere\n", "no preset 'nowhere'", id="unknown parent"),
         pytest.param("name: mine\n", "coverage_dir: missing", id="missing keys"),
@@ -203,11 +203,24 @@ def test_a_bad_preset_file_is_refused(tmp_path, text, expected):
         ("training.lora_alpha=.inf", "training.lora_alpha is inf"),
         ("training.lora_alpha=.nan", "training.lora_alpha: received nan"),
         ("synth={temperature: .nan}", "synth.temperature"),
+        ("training.clip_norm=inf", "training.clip_norm is inf"),
+        ('training.clip_norm="inf"', "training.clip_norm is inf"),
+        ("training.lora_alpha=Infinity", "training.lora_alpha is inf"),
+        ("training.clip_norm=1e999", "training.clip_norm is inf"),
+        ("service_llm.timeout_seconds=inf", "service_llm.timeout_seconds is inf"),
+        ("operation.machine_usd_per_hour=inf", "operation.machine_usd_per_hour is inf"),
     ],
 )
 def test_numbers_that_are_not_finite_are_refused_where_they_are_read(override, place):
     with pytest.raises(ConfigError, match=place):
         load_config("offline", [override], environ={})
+
+
+@pytest.mark.parametrize("value", ["inf", "Infinity", ".inf", "1e999"])
+def test_numbers_of_the_environment_that_are_not_finite_are_refused(value):
+    environ = {"UNDERSTUDY__TRAINING__CLIP_NORM": value}
+    with pytest.raises(ConfigError, match=r"training\.clip_norm is inf"):
+        load_config("offline", environ=environ)
 
 
 def test_presets_that_extend_each_other_are_refused(tmp_path):

@@ -6,7 +6,9 @@ import json
 import pytest
 
 from core.records import CoverageRow
+from pipeline import estimate
 from pipeline.check import check_task
+from pipeline.cli import local
 from pipeline.cli.main import main
 from pipeline.config import load_config
 from pipeline.lengths import cut_rows, limits, measure, with_limits
@@ -33,6 +35,26 @@ def test_limits_that_are_not_set_follow_the_longest_row_with_head_room():
     assert filled.generation.max_output_tokens == found.max_output_tokens
 
 
+def test_tokens_of_prompts_and_outputs_are_printed_with_the_limits_that_hold_them(tmp_path):
+    """`hello` is one token; the template puts nine around it, the end of the turn is one."""
+    texts = [" ".join(["hello"] * count) for count in (1, 2, 2, 3, 7)]
+    rows = ({"id": f"r{n}", "prompt": t, "output": f"{t} hello"} for n, t in enumerate(texts))
+    # A prompt is there once: the second of the two becomes another right answer.
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = check_task(config(f"coverage_dir={tmp_path}", "training.preset=packaged:gemma3-270m"))
+    assert (
+        "Token lengths, counted with the tokenizer of packaged:gemma3-270m: prompts 10 to 16, "
+        "median 12 with the chat template; outputs 3 to 9, median 5 with the end of the turn."
+    ) in said
+    assert (
+        "Limits: training.sequence_length 512 (from the rows, with head room), "
+        "generation.max_output_tokens 32 (from the rows, with head room); the longest row has 25."
+    ) in said
+    own = ("training.sequence_length=600", "generation.max_output_tokens=40")
+    said = check_task(config(f"coverage_dir={tmp_path}", *own))
+    assert "training.sequence_length 600 (set), generation.max_output_tokens 40 (set);" in said
+
+
 def test_explicit_limits_win():
     own = config("training.sequence_length=777", "generation.max_output_tokens=99")
     assert with_limits(own, ROWS) == own
@@ -54,7 +76,7 @@ def test_a_tokenizer_that_is_not_here_refuses_nothing(preset, is_own, tmp_path):
     rows = "".join(json.dumps({"prompt": row.prompt, "output": row.output}) + "\n" for row in ROWS)
     (tmp_path / "rows.jsonl").write_text(rows)
     said = check_task(cut.model_copy(update={"coverage_dir": str(tmp_path)}))
-    assert ("downloads nothing" in said) != is_own
+    assert ("downloads none" in said) != is_own
 
 
 @pytest.mark.parametrize(
@@ -80,6 +102,49 @@ def test_a_run_refuses_rows_that_cannot_fit_before_anything_is_asked(
     checked = capsys.readouterr()
     assert checked.err == refused
     assert "One row as the model reads it" in checked.out
+
+
+def test_rows_are_measured_without_the_personal_data_that_a_run_takes_out(tmp_path, capsys):
+    key = "sk-" + "aZ9" * 200
+    rows = [{"id": f"r{n}", "prompt": f"Key {n} is {key}{n}", "output": "yes"} for n in range(8)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = (
+        *("--set", f"coverage_dir={tmp_path}", "--set", f"output_dir={tmp_path / 'output'}"),
+        *("--set", "training.sequence_length=100"),
+    )
+    for command in ("check", "run"):
+        assert main([command, "--preset", "offline", *settings]) == 2
+        assert "8 of 8 rows do not fit training.sequence_length" in capsys.readouterr().err
+    assert main(["check", "--preset", "offline", *settings, "--set", "privacy.redact=true"]) == 0
+
+
+@pytest.fixture
+def with_keys(tmp_path):
+    """The settings of a run that takes a key out of every prompt."""
+    key = "sk-" + "aZ9" * 200
+    rows = [{"id": f"r{n}", "prompt": f"Key {n} is {key}{n}", "output": "yes"} for n in range(8)]
+    (tmp_path / "rows").mkdir()
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "rows" / "rows.jsonl").write_text(lines)
+    overrides = [f"coverage_dir={tmp_path / 'rows'}", f"output_dir={tmp_path / 'output'}"]
+    return [*overrides, "privacy.redact=true"]
+
+
+def test_a_run_estimates_the_rows_that_it_measured(with_keys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(local, "_run_rounds", lambda config, rows, paths: seen.extend(rows))
+    local.run(preset="offline", overrides=with_keys, say=print)
+    assert len(seen) == 8
+    assert not any("aZ9" in row.prompt for row in seen)
+
+
+def test_the_command_estimates_rows_without_personal_data(with_keys, monkeypatch):
+    seen = []
+    measured = estimate.measure
+    monkeypatch.setattr(estimate, "measure", lambda c, rows: seen.extend(rows) or measured(c, rows))
+    local.estimate(preset="offline", overrides=with_keys, say=print)
+    assert len(seen) == 8
+    assert not any("aZ9" in row.prompt for row in seen)
 
 
 def test_a_row_is_shown_as_the_model_reads_it(tmp_path):

@@ -25,8 +25,9 @@ def run(capsys, monkeypatch, tmp_path):
     return run
 
 
-def test_a_python_without_the_packages_is_answered_with_make_setup():
-    command = [sys.executable, "-S", "local_runner.py", "check"]
+@pytest.mark.parametrize("runner", ["local_runner.py", "kubeflow_runner.py"])
+def test_a_python_without_the_packages_is_answered_with_make_setup(runner):
+    command = [sys.executable, "-S", runner, "run"]
     done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert re.fullmatch(r"error: No module named '\w+'\. Run `make setup`.*\n", done.stderr)
@@ -131,6 +132,16 @@ def test_a_missing_token_of_the_hub_is_told_before_anything_is_spent(run, monkey
     )  # fmt: skip
     assert status == 2
     assert "Set the environment variable MY_TOKEN" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["rn"], "run"), (["vertex", "submt"], "submit")], ids=["run", "submit"]
+)
+def test_a_mistyped_command_gets_a_suggestion(typed, meant, capsys):
+    with pytest.raises(SystemExit) as exited:
+        local_runner.main(typed)
+    assert exited.value.code == 2
+    assert f"there is no {typed[-1]!r}. Did you mean {meant!r}?" in capsys.readouterr().err
 
 
 def test_an_application_needs_a_model(run):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core.example_budget import CHARACTERS_PER_TOKEN
 from core.reports.loop import ComponentRun, RoundArtifacts
 from pipeline import machine_time
 from pipeline.config import load_config
@@ -41,6 +42,8 @@ def test_the_demo_takes_what_it_was_measured_to_take(config):
     assert minutes[1] < minutes[0], "the baselines answer once"
     later = [round_minutes(config, lengths, speed, n).training for n in (2, 3)]
     assert later[0] < later[1], "the rows of all rounds are trained on"
+    of_logged = [round_minutes(config, lengths, speed, n, 5000).training for n in (1, 2)]
+    assert of_logged[0] < of_logged[1], "later rounds add to logged rows, too"
 
 
 def test_a_larger_model_takes_longer(config):
@@ -69,7 +72,7 @@ def test_the_last_run_of_the_same_model_says_how_fast_this_machine_is(config, tm
     text = summary.model_copy(update={"rounds": rounds}).to_json()
     Path(tmp_path, "summary.json").write_text(text)
     speed = machine_speed(config)
-    assert (speed.trained, speed.written) == (123.0, 100 / 25)
+    assert (speed.trained, speed.written) == (123.0, 400 / CHARACTERS_PER_TOKEN / 25)
     assert "as in round 1 of the last run" in speed.source
     training = config.training.model_copy(update={"preset": "gemma3_1b"})
     assert "measured now" in machine_speed(config.model_copy(update={"training": training})).source

@@ -20,8 +20,8 @@ from tests.service_llm.conftest import ScriptedServer, Word, gemini_reply, opena
 REPLIES = {
     "number": '{"messages": [{"number": 1, "message": "a"}]}',
     "persona": json.dumps({name: ["a"] for name in AttributeSets.model_fields}),
+    "own_output": '{"own_output": "a", "difference": "none", "reason": "r", "score": 4}',
     "output": '{"output": "a"}',
-    "score": '{"reason": "r", "score": 4}',
     "similarity": '{"reason": "r", "similarity": 5, "correctness_a": 5, "correctness_b": 5}',
 }  # fmt: skip
 KINDS = ["attributes", "prompts", "answer", "score", "judge", "baseline answer"]
@@ -92,7 +92,7 @@ def test_the_offline_preset_is_checked_against_the_stand_in():
     config = load_config("offline", environ={})
     with standin_if_wanted(config):
         told = check_online(config)
-    assert told.count(": works") == 5
+    assert told.count(": works") == 6
     assert "0.00000 USD in all" in told
 
 

@@ -8,7 +8,8 @@ from tfx.utils import dependency_utils
 from judging.labels import write_labels
 from judging.requests import JudgedResponse
 from pipeline.config import load_config
-from pipeline.pipeline import LOCAL_BEAM_ARGS, create_pipeline
+from pipeline.pipeline import LOCAL_BEAM_ARGS
+from tests.pipeline.round_nodes import pipeline_nodes
 
 
 @pytest.fixture
@@ -16,19 +17,7 @@ def nodes():
     """Makes the nodes of a round's pipeline by their ids."""
 
     def make(*overrides):
-        config = load_config("smoke", overrides, environ={})
-        pipeline = create_pipeline(
-            config,
-            pipeline_root="/tmp/root",
-            journal_uri="/tmp/journal",
-            checkpoint_uri="/tmp/checkpoints",
-            coverage_dir=config.coverage_dir,
-            schema_file="pipeline/schema.pbtxt",
-            round=1,
-            history_uri="",
-            report_uri="",
-        )
-        return {node.id: node for node in pipeline.components}
+        return pipeline_nodes(load_config("smoke", overrides, environ={}))
 
     return make
 

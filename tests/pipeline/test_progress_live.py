@@ -116,7 +116,7 @@ def test_a_round_of_the_demo_fits_a_small_terminal_with_what_remains(tmp_path, t
         view.round_started(1, 3, names)
         for name in names:
             run_one(name)
-        view.round_finished(1, "coverage rate 65.9 %", "best 65.9 % (round 1), 0.12 USD so far")
+        view.round_finished(1, "coverage rate 65.9 %", "best 65.9 % (round 1)", 0.12)
         view.round_started(2, 3, names)
         run_one(names[0])
         absl_logging.info("Component %s is running.", names[1])
@@ -126,11 +126,38 @@ def test_a_round_of_the_demo_fits_a_small_terminal_with_what_remains(tmp_path, t
         )
         terminal.read_until("About 16 min 40 s left in this round, at most 34 min 40 s in all")
         drawn = terminal.read_until("1 of 9 requests")
-    assert "best 65.9 % (round 1), 0.12 USD so far" in drawn
+    assert "best 65.9 % (round 1)  0.12 USD so far" in drawn
     assert "· Component17" in drawn
     frames = drawn.split("Round 2 of")[1:]
     # A frame that is higher than the terminal cannot be drawn over.
     assert max(frame.count("\n") for frame in frames) in range(19, 24)
+
+
+def test_the_first_round_says_what_remains_and_what_was_spent(tmp_path, terminal):
+    terminal.resize(24, 80)
+    clock = Clock()
+    with progress_view(tmp_path / "run.log", terminal.stream, clock=clock) as view:
+        view.expect({"SynthDataGen": 60, "Trainer": 240})
+        view.round_started(1, 3, ["SynthDataGen", "Trainer"])
+        terminal.read_until("About 5 min 00 s left in this round, at most 15 min 00 s in all")
+        absl_logging.info("Component %s is running.", "SynthDataGen")
+        logging.getLogger("understudy.spending").debug("a reply", extra={"spent_usd": 0.125})
+        clock.now += 30
+        absl_logging.info("Component %s is finished.", "SynthDataGen")
+        # What it took counts from now on, and the minute that was expected no longer.
+        terminal.read_until("About 4 min 00 s left in this round, at most 13 min 00 s in all")
+        terminal.read_until("0.12 USD so far")
+        view.round_finished(1, "coverage rate 61.2 % (holdout), threshold not reached", "", 0.1)
+        view.round_started(2, 3, ["SynthDataGen", "Trainer"])
+        terminal.read_until("Round 2 of at most 3  0.0 s  0.12 USD so far")
+    assert "spent" not in (tmp_path / "run.log").read_text(encoding="utf-8")
+
+
+def test_without_a_reply_the_rounds_say_what_was_spent(tmp_path, terminal):
+    with progress_view(tmp_path / "run.log", terminal.stream) as view:
+        view.round_started(1, 2)
+        view.round_finished(1, "coverage rate 61.2 %", "best 61.2 % (round 1)", 1.5)
+        terminal.read_until("best 61.2 % (round 1)  1.50 USD so far")
 
 
 def test_the_oldest_finished_components_give_way_where_the_terminal_is_low(tmp_path, terminal):

@@ -10,10 +10,14 @@ import pytest
 import yaml
 
 import local_runner
+from core.captured import CapturedExchange
 from pipeline.config import load_config
 from pipeline.scaffold import SERVICES
 from task.coverage.logged import read_logged, write_logged
 from tests.service_llm.conftest import ScriptedServer
+from tests.task.importers.examples import CHATS
+from tests.task.importers.examples import ROWS as ROWS_OF
+from tests.task.test_json_cells import export as langfuse_csv
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ROWS = [
@@ -115,6 +119,40 @@ def test_a_chat_export_is_a_task_that_passes_the_check(run, tmp_path):
     assert "system message that all pairs share" in said
     assert load_config("numbers.yaml").task.instruction.strip() == system.strip()
     assert run("check", "--preset", "numbers.yaml")[0] == 0
+
+
+EXPORTS = {
+    "langfuse.csv": langfuse_csv(ROWS_OF["langfuse"]),
+    "langsmith.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS_OF["langsmith"]),
+    "helicone.json": "[\n"
+    + "".join(json.dumps(r, indent=1) + ",\n" for r in ROWS_OF["helicone"])
+    + "]",
+    "otel.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS_OF["opentelemetry"]),
+    "excel.txt": "sep=\t\r\nNr\tprompt\toutput\t\r\n"
+    + "".join(f'{n}\t"{q}"\t{a}\t\r\n' for n, (q, a) in enumerate(CHATS)),
+    "frame.json": json.dumps(
+        {
+            name: {str(n): pair[side] for n, pair in enumerate(CHATS)}
+            for side, name in enumerate(("prompt", "output"))
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_as_its_tool_writes_it_is_checked_and_estimated(run, tmp_path, name):
+    encoding = "utf-16" if name == "excel.txt" else "utf-8"
+    (tmp_path / name).write_bytes(EXPORTS[name].encode(encoding))
+    status, said = run("init", "numbers", "--pairs", name)
+    assert status == 0, said
+    assert f"{len(CHATS)} pairs read as" in said
+    assert [(row["prompt"], row["output"]) for row in rows_written(tmp_path)] == CHATS
+    preset = tmp_path / "numbers.yaml"
+    preset.write_text(re.sub(r"REPLACE THIS:[^\n]*", "Sort it.", preset.read_text()))
+    for command in ("check", "estimate"):
+        status, said = run(command, "--preset", "numbers.yaml")
+        assert status == 0, said
+    assert "all 5 rounds" in said
 
 
 def test_columns_can_be_named(run, tmp_path):
@@ -254,6 +292,48 @@ def test_a_missing_key_is_told(run, pairs, monkeypatch, tmp_path):
     assert "GEMINI_API_KEY" in said
 
 
+def captured(number, **more):
+    values = {
+        "schema_version": 1,
+        "id": f"e{number}",
+        "time": f"2026-11-01T00:{number % 60:02}:00.000Z",
+        "task": "numbers",
+        "protocol": "gemini",
+        "stream": False,
+        "session": f"user {number // 2}",
+        "messages": [
+            {"role": "system", "text": "Say it in words."},
+            {"role": "user", "text": f"{WORDS[number % 10]} {WORDS[number // 10]} of {number}"},
+        ],
+        "service": {
+            "text": "yes", "status": 200, "milliseconds": 9.0, "first_byte_milliseconds": 9.0,
+            "usage": None, "model_version": "x-1",
+        },
+        "model": None,
+        "served_by": "service",
+        "reason": "ok",
+    }  # fmt: skip
+    return CapturedExchange.from_json(json.dumps(values | more)).to_json() + "\n"
+
+
+def test_a_sample_of_captured_exchanges_is_taken_and_the_rest_is_kept_to_train_on(run, tmp_path):
+    folder = tmp_path / "output" / "serving" / "capture"
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text("".join(map(captured, range(50))))
+    failed = captured(99, service=None, served_by="none", reason="model_failed")
+    (folder / "b.jsonl").write_text("".join(map(captured, range(50, 98))) + failed)
+    sampled = ["--pairs", folder, "--sample", 20, "--train-on-rest"]
+    status, said = run("init", "numbers", *sampled)
+    assert (status, bool(re.search(r"Sampled 20 of 98 pairs", said))) == (0, True), said
+    written, rest = rows_written(tmp_path), read_logged("data/coverage/numbers")
+    assert (len(written), {row["output"] for row in written}) == (20, {"yes"})
+    prompts = {row["prompt"] for row in written}
+    assert rest
+    assert not {row.prompt for row in rest} & prompts
+    assert all("of 99" not in row.prompt for row in rest)
+    assert load_config("numbers.yaml").synth.train_on_rest
+
+
 def test_the_rest_of_a_sample_is_kept_to_train_on(run, tmp_path):
     rows = [
         {"prompt": f"{word} {other} of {n}", "output": "yes", "session": f"s{n // 2}"}
@@ -280,6 +360,10 @@ def test_the_rest_of_a_sample_is_kept_to_train_on(run, tmp_path):
     status, said = run("check", "--preset", "numbers.yaml")
     assert status == 0
     assert f"{len(rest)} logged exchanges to train on" in said
+    said = " ".join(said.split())
+    assert f"at most {len(rest)} requests" in said
+    assert "synth.score_logged=false leaves that out" in said
+    assert "do not fit the form" not in said
     assert "Personal data: none found" in said
     write_logged(
         tmp_path / "data/coverage/numbers",

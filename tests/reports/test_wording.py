@@ -9,6 +9,7 @@ from reports.wording import (
     comparison,
     dollars,
     headline,
+    headline_detail,
     holdout_note,
     number,
     relative,
@@ -79,7 +80,11 @@ def test_the_headline_says_it_in_a_sentence(gate, expected):
 
 
 def test_a_threshold_inside_the_interval_is_pointed_out():
-    assert "chance alone" in caveat(_gate(False, 70.0, 39.7, 89.2))
+    told = caveat(_gate(False, 70.0, 39.7, 89.2))
+    assert told.startswith("On the holdout the threshold lies inside the interval: with 10 answers")
+    assert "chance alone" in told
+    told = caveat(_gate(False, 70.0, 39.7, 89.2, split="overall"))
+    assert told.startswith("Over all prompts the threshold")
     assert caveat(_gate(True, 95.0, 85.0, 99.0)) is None
     ratio = RelativeRate(prompts=10, percent=91.0, low_percent=85, high_percent=97)
     relative_gate = {"relative_threshold_percent": 90.0, "relative": ratio}
@@ -185,15 +190,19 @@ def _looked(looks, rate_percent=71.0):
 def test_where_a_test_split_was_judged_the_headline_is_its_rate():
     told = report_headline(_looked(3)).replace("\u00a0", " ")
     assert told == (
-        "The tuned model of round 2 reaches the threshold of 90 % of the service LLM's own rate on "
-        "prompts that no round had looked at: it covers 71.0 % of the test prompts (142 of 200, "
-        "95 % interval 64.3 to 76.8 %), which is 95.0 % of the service LLM's own rate there."
+        "The tuned model of round 2 reaches the threshold: it covers 71.0 % of the test prompts."
+    )
+    assert headline_detail(_looked(3)).replace("\u00a0", " ") == (
+        "That is 142 of 200 prompts that no round of this run had looked at (95 % interval 64.3 to "
+        "76.8 %), and 95.0 % of the service LLM's own rate there (88.0 % to 102.0 %). The "
+        "threshold is 90 % of the service LLM's own rate."
     )
     sealed = coverage_report(_looked(3).models, last_look=None)
     assert report_headline(sealed) == headline(sealed.gate, 2)
+    assert headline_detail(sealed) is None, "that headline has them itself"
 
 
 def test_it_is_said_how_often_the_holdout_was_looked_at():
-    assert "3 rounds were judged on it and one was kept" in holdout_note(_looked(3))
-    assert "nothing was chosen by it" in holdout_note(_looked(1))
+    assert "3 rounds of this run were judged on it and one was kept" in holdout_note(_looked(3))
+    assert "this run chose nothing by it" in holdout_note(_looked(1))
     assert holdout_note(coverage_report(_looked(1).models)) is None

@@ -7,7 +7,7 @@ import random
 from standin.quota import Quota
 
 CHARACTERS = 400  # of a prompt: 100 tokens
-MOST_OUTPUT_TOKENS = 2048
+MAX_OUTPUT_TOKENS = 2048
 
 
 class Clock:
@@ -47,7 +47,7 @@ def simulate(limiter, clock, server, *, latency, seconds, reply=lambda number: (
         heapq.heappush(events, (clock.now + seconds, *event))
 
     while clock.now < start + seconds and len(answered) < count:
-        expected = limiter.expected_tokens(CHARACTERS, MOST_OUTPUT_TOKENS)
+        expected = limiter.expected_tokens(CHARACTERS, MAX_OUTPUT_TOKENS)
         pause = limiter.try_acquire(expected)
         if pause == 0:
             sent += 1

@@ -44,7 +44,7 @@ def requests(asked):
     messages = [f"Where is order {n}?" for n in range(asked)] if isinstance(asked, int) else asked
     for number, message in enumerate(messages):
         parts = {"task": "support_triage\nTriage.", "message": message}
-        text = "\n".join(block(name, content, "0" * 16) for name, content in parts.items())
+        text = "\n".join(block(name, content, "qwzkfp") for name, content in parts.items())
         yield Request(text, Answer, tag=str(number))
 
 
@@ -118,8 +118,8 @@ def test_unreadable_and_failed_replies_are_asked_for_in_the_next_job(ask):
 
 
 def test_more_requests_than_a_job_holds_go_into_several(ask, monkeypatch):
-    monkeypatch.setattr("service_llm.batch._MOST_IN_A_JOB", 7)
-    monkeypatch.setattr("service_llm.batch._MOST_OPEN", 20)
+    monkeypatch.setattr("service_llm.batch._MAX_IN_A_JOB", 7)
+    monkeypatch.setattr("service_llm.batch._MAX_OPEN", 20)
     with serve() as server:
         results, _ = ask(server, 30)
         sizes = len(jobs(server))
@@ -381,11 +381,16 @@ def test_a_job_that_fails_is_told_by_its_name(ask, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"provider": "openai"}, {"vertex_project": "p", "base_url": None}],
-    ids=["openai", "vertex"],
+    ("changes", "said"),
+    [
+        ({"provider": "openai"}, "batch is only valid with provider 'gemini'"),
+        ({"vertex_project": "p", "base_url": None}, "set batch_uri to a folder, like gs://"),
+        ({"batch_uri": "gs://team/batches"}, "batch_uri is only valid with vertex_project"),
+        ({"vertex_project": "p", "batch_uri": "s3://team/batches"}, "batch_uri"),
+    ],
+    ids=["openai", "no folder", "AI Studio", "elsewhere"],
 )
-def test_batch_mode_elsewhere_is_refused(changes):
+def test_batch_mode_elsewhere_is_refused(changes, said):
     values = {"provider": "gemini", "model": "m", "base_url": "http://x", "batch": True}
-    with pytest.raises(pydantic.ValidationError, match="batch goes with provider 'gemini'"):
+    with pytest.raises(pydantic.ValidationError, match=said):
         ServiceLLMSettings(**values | changes)

@@ -22,6 +22,7 @@ from tests.service_llm.test_batch_errors import once
 __all__ = ["ask"]  # a fixture
 
 PAGE = b"<!doctype html><html><title>Sign in</title></html>"
+TEXT = b"upstream connect error"
 
 
 def answering(answer, times=99):
@@ -48,8 +49,7 @@ LOST = {
     **{str(status): (error, "is gone") for status, error in GONE.items()},
     "empty": (b"", "holds no reply"),
     "blank lines": (b"\n\n", "holds no reply"),
-    "a page": (PAGE, r"cannot be read .*Sign in"),
-    "a text": (b"upstream connect error", "cannot be read .*holds no JSON"),
+    "a text": (TEXT, "cannot be read .*is not JSON"),
 }
 
 
@@ -57,7 +57,7 @@ LOST = {
 def test_a_file_of_replies_that_is_lost_ends_one_run_and_not_the_next(
     ask, monkeypatch, answer, said
 ):
-    monkeypatch.setattr("service_llm.providers.gemini_batch._MOST_DOWNLOADS", 2)
+    monkeypatch.setattr("service_llm.providers.gemini_batch._MAX_DOWNLOADS", 2)
     with serve() as server:
         with monkeypatch.context() as patch:
             patch.setattr(Files, "read", answering(answer))
@@ -69,26 +69,26 @@ def test_a_file_of_replies_that_is_lost_ends_one_run_and_not_the_next(
 
 
 @pytest.mark.parametrize(
-    "answer", [GONE[403], GONE[404], PAGE, b""], ids=["403", "404", "page", "empty"]
+    "answer", [GONE[403], GONE[404], TEXT, b""], ids=["403", "404", "text", "empty"]
 )
 def test_a_lost_file_of_an_earlier_run_is_told_and_does_not_end_this_one(
     ask, monkeypatch, tmp_path, caplog, answer
 ):
-    monkeypatch.setattr("service_llm.providers.gemini_batch._MOST_DOWNLOADS", 2)
+    monkeypatch.setattr("service_llm.providers.gemini_batch._MAX_DOWNLOADS", 2)
     with serve() as server:
         ask(server, 2)
         for note in tmp_path.glob("*.ended"):
             note.unlink()  # as if it had been killed before it had read the replies
         for segment in tmp_path.glob("*.jsonl"):
             segment.unlink()
-        monkeypatch.setattr(Files, "read", answering(answer, times=2 if answer == PAGE else 1))
+        monkeypatch.setattr(Files, "read", answering(answer, times=2 if answer == TEXT else 1))
         results, _ = ask(server, 2)
         assert len(jobs(server)) == 2
     assert all(result.value for result in results)
-    assert ("of an earlier run brought no replies" in caplog.text) == (answer != b"")
+    assert ("of an earlier run returned no replies" in caplog.text) == (answer != b"")
 
 
-@pytest.mark.parametrize("page", [PAGE, b"upstream connect error"], ids=["page", "text"])
+@pytest.mark.parametrize("page", [PAGE, TEXT], ids=["page", "text"])
 def test_a_page_in_place_of_a_file_is_asked_for_again_and_costs_no_job(ask, monkeypatch, page):
     monkeypatch.setattr(Files, "read", answering(page, times=2))
     with serve() as server:
@@ -169,13 +169,14 @@ RANGE = {
 }  # https://github.com/BerriAI/litellm/pull/10548
 
 
+REFUSALS = {
+    "seed": (SEED, lambda config: "seed" in config),
+    "output limit": (RANGE, lambda config: config["maxOutputTokens"] > 8192),
+}
+
+
 @pytest.mark.parametrize("max_attempts", [1, 6])
-@pytest.mark.parametrize(
-    ("error", "refuses"),
-    [(SEED, lambda config: "seed" in config),
-     (RANGE, lambda config: config["maxOutputTokens"] > 8192)],
-    ids=["seed", "output limit"],
-)  # fmt: skip
+@pytest.mark.parametrize(("error", "refuses"), REFUSALS.values(), ids=REFUSALS)
 def test_what_all_items_are_refused_for_is_learned_even_with_one_attempt(
     ask, monkeypatch, error, refuses, max_attempts
 ):
@@ -186,7 +187,8 @@ def test_what_all_items_are_refused_for_is_learned_even_with_one_attempt(
     assert all(result.value for result in results)
 
 
-def test_a_job_that_fails_as_a_whole_for_a_parameter_is_sent_again_without_it(ask, monkeypatch):
+def fail_jobs_with_a_seed(monkeypatch):
+    """Let each job fail as a whole, once it is done, while its requests carry a seed."""
     told = Batches._told
 
     def failed(job):
@@ -196,6 +198,10 @@ def test_a_job_that_fails_as_a_whole_for_a_parameter_is_sent_again_without_it(as
         return operation
 
     monkeypatch.setattr(Batches, "_told", staticmethod(failed))
+
+
+def test_a_job_that_fails_as_a_whole_for_a_parameter_is_sent_again_without_it(ask, monkeypatch):
+    fail_jobs_with_a_seed(monkeypatch)
     with serve() as server:
         results, _ = ask(server, 3, max_attempts=1)
         assert len(jobs(server)) == 2
@@ -216,8 +222,8 @@ def test_the_reason_of_a_job_that_failed_is_shown(ask, monkeypatch):
         ask(server, 3)
 
 
-def test_jobs_that_were_under_way_with_the_parameter_are_sent_again(ask, monkeypatch):
-    monkeypatch.setattr("service_llm.batch._MOST_IN_A_JOB", 1)
+def test_jobs_that_were_in_flight_with_the_parameter_are_sent_again(ask, monkeypatch):
+    monkeypatch.setattr("service_llm.batch._MAX_IN_A_JOB", 1)
     monkeypatch.setattr(Batches, "_reply", refusing(SEED, lambda config: "seed" in config))
     with serve() as server:
         results, _ = ask(server, 3, max_attempts=1)

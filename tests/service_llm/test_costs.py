@@ -49,7 +49,7 @@ def test_the_budget_stops_new_requests_and_says_so(ask, server):
     assert usage.calls == len(server.bodies) == 4, "a larger budget goes on where it stopped"
 
 
-def test_a_budget_is_overshot_by_the_requests_under_way_and_no_more(ask, server):
+def test_a_budget_is_overshot_by_the_requests_in_flight_and_no_more(ask, server):
     """Requests come in waves of `most`; the one that spends the last of the budget is the last."""
     most, budget = 8, 20.5
     wave = threading.Barrier(most)

@@ -110,7 +110,7 @@ def test_overload_is_tried_again_and_a_bad_request_is_not(embed, server):
     vectors, _ = embed(["cat"])
     assert vectors.shape == (1, 3)
     server.respond = lambda body, number: (400, {"error": {"message": "too long"}})
-    with pytest.raises(ServiceLLMError, match=r"gave no vector .*400 too long.* the text 'dog'"):
+    with pytest.raises(ServiceLLMError, match=r"no vector .*400 too long.* the text 'dog'"):
         embed(["dog"])
     with pytest.raises(BadRequestError, match="too long"):
         embed(["dog"], model="another")
@@ -123,7 +123,7 @@ def test_a_text_without_a_vector_is_named(embed, server):
         return status, ({**reply, "data": []} if "data" in reply else {"embeddings": []})
 
     server.respond = respond
-    with pytest.raises(ServiceLLMError, match=r"gave no vector \(refused\) for the text 'cat'"):
+    with pytest.raises(ServiceLLMError, match=r"returned no vector \(refused\) for the text 'cat'"):
         embed(["cat"])
 
 
@@ -136,7 +136,7 @@ def test_an_error_in_a_200_is_that_error(embed, server):
     vectors, _ = embed(["cat"])
     assert vectors.tolist() == [VECTORS["cat"]]
     server.respond = lambda body, number: (200, {"error": {"message": "too long", "code": 400}})
-    with pytest.raises(ServiceLLMError, match=r"gave no vector .*400 too long.* the text 'dog'"):
+    with pytest.raises(ServiceLLMError, match=r"no vector .*400 too long.* the text 'dog'"):
         embed(["dog"])
     assert len(server.bodies) == 3
 

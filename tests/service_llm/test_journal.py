@@ -72,6 +72,19 @@ def test_what_was_spent_leaves_out_only_what_has_no_price(journal):
     assert journal().usage("c", 1).cost_usd is None
 
 
+def test_what_was_spent_is_reported_at_the_start_and_after_each_reply_that_has_a_price(
+    journal, caplog
+):
+    caplog.set_level("DEBUG", logger="understudy.spending")
+    first = journal()
+    for cost in (0.5, None, 0.25):
+        first.append(entry(cost=cost)).result()
+    first.close()
+    journal()
+    spent = [r.spent_usd for r in caplog.records if r.name == "understudy.spending"]
+    assert spent == [0.5, 0.75, 0.75]
+
+
 def test_the_latest_reply_to_a_request_counts(journal):
     first = journal()
     first.append(entry(reply=Reply("of an earlier version", Finish.STOP, 1, 1))).result()
@@ -270,3 +283,14 @@ def test_the_key_holds_no_secret_and_no_port(monkeypatch, settings):
     url = "env:SERVER_URL"
     keys = {request_key(settings(base_url=url, api_key_env=name), request) for name in (None, "A")}
     assert len(keys) == 1
+
+
+def test_a_salt_is_kept_where_there_are_no_hard_links(journal, monkeypatch, tmp_path):
+    def refused(source, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refused)
+    first = journal()
+    salt = first.salt()
+    assert (journal().salt(), first.salt()) == (salt, salt)
+    assert sorted(path.name for path in (tmp_path / "journal").iterdir()) == ["salt"]

@@ -99,16 +99,16 @@ def test_no_reply_is_paid_for_twice(tmp_path, server, settings, killed, rows_of)
     def sent_since(count):
         return [prompt.partition("\n")[0] for prompt in server.prompts[count:]]
 
-    under_way = 0
+    in_flight = 0
     for _ in range(KILLS):
         before, sent = journaled(), len(server.bodies)
         more = sent + rng.randrange(0, 20)
-        under_way += killed(
+        in_flight += killed(
             ask, configured, folder, lambda more=more: len(server.bodies) > more,
             rng.uniform(0.0, 0.05),
         )  # fmt: skip
         assert not before & set(sent_since(sent))
-    assert under_way == KILLS, "the kills hit a run that was under way"
+    assert in_flight == KILLS, "the kills hit a run that was under way"
     before, sent = journaled(), len(server.bodies)
     rows = rows_of(ask, configured, folder)
     missing = {f"word {number}" for number in range(REQUESTS)} - before

@@ -75,13 +75,13 @@ def test_what_a_reply_used_beyond_what_was_expected_is_waited_for():
 
 def test_how_many_tokens_a_request_takes_is_learned():
     limiter = Limiter(requests_per_minute=600, clock=Clock())
-    assert limiter.expected_tokens(400, 2048) == 100 + 2048, "at first, as many as it may"
+    assert limiter.expected_tokens(350, 2048) == 100 + 2048, "at first, as many as it may"
     succeed(limiter, tokens=(400, 50))  # a token a character, as in Chinese
     assert limiter.expected_tokens(400, 2048) == 400 + 50
     assert limiter.expected_tokens(400, 20) == 400 + 20
 
 
-def test_single_failures_leave_the_number_of_requests_under_way():
+def test_single_failures_leave_the_number_of_requests_in_flight():
     limiter = Limiter(requests_per_minute=600, max_concurrency=16, clock=Clock())
     warm(limiter)
     for _ in range(20):
@@ -96,17 +96,17 @@ def test_an_overloaded_service_gets_fewer_requests_at_once_and_more_when_it_cope
     limiter = Limiter(requests_per_minute=60_000, max_concurrency=64, clock=clock)
     warm(limiter)
     copes_with = 8
-    under_way, history = 0, []
+    in_flight, history = 0, []
     for _ in range(6000):  # a crowd of requests, each of which is answered or fails, every 0.1 s
         clock.now += 0.1
         while limiter.try_acquire(0) == 0:
-            under_way += 1
-        for number in range(under_way):
+            in_flight += 1
+        for number in range(in_flight):
             succeed(limiter) if number < copes_with else limiter.overloaded()
-        for _ in range(under_way):
+        for _ in range(in_flight):
             limiter.ended(0)
-        history.append(under_way)
-        under_way = 0
+        history.append(in_flight)
+        in_flight = 0
     settled = history[1000:]
     assert 0.75 * copes_with <= sum(settled) / len(settled) <= 1.1 * copes_with
     assert max(settled) <= 12

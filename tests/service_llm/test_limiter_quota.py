@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from service_llm.estimate import least_minutes
+from service_llm.estimate import min_minutes
 from service_llm.pacing.limiter import Limiter
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Usage
@@ -39,7 +39,7 @@ def test_a_run_takes_the_minutes_that_are_estimated(calls, per_minute, tokens):
     settings = ServiceLLMSettings(
         provider="openai", model="m", requests_per_minute=per_minute, tokens_per_minute=tokens
     )
-    expected = least_minutes(Usage(calls, 100 * calls, 100 * calls), settings)
+    expected = min_minutes(Usage(calls, 100 * calls, 100 * calls), settings)
     clock = Clock()
     limiter = Limiter(requests_per_minute=per_minute, tokens_per_minute=tokens, clock=clock)
     server = WindowServer(clock, per_minute, tokens)

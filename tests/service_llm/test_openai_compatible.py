@@ -1,5 +1,7 @@
 """The provider of OpenAI-compatible endpoints over real HTTP."""
 
+import asyncio
+
 import pydantic
 import pytest
 
@@ -8,8 +10,10 @@ from service_llm.errors import (
     AuthenticationError,
     BadRequestError,
     CreditError,
+    TransientError,
     UnreachableError,
 )
+from service_llm.providers.openai_compatible import OpenAICompatible
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request, Usage
 from tests.service_llm.conftest import Word, Words, openai_reply, words
@@ -133,3 +137,85 @@ def test_a_prompt_that_a_filter_refuses_is_no_bad_request(ask_openai, server):
 def test_a_number_of_tokens_to_think_is_refused():
     with pytest.raises(pydantic.ValidationError, match="minimal, low, medium or high"):
         ServiceLLMSettings(provider="openai", model="m", thinking=512)
+
+
+class Listed(pydantic.BaseModel):
+    words: list[Word]
+
+
+def test_a_schema_is_strict_with_all_its_objects_closed(ask_openai, server):
+    server.respond = lambda body, number: openai_reply('{"words": [{"word": "a"}]}')
+    (result,), _ = ask_openai([Request("words", Listed)])
+    assert result.value == Listed(words=[Word(word="a")])
+    sent = server.bodies[0]["response_format"]["json_schema"]
+    assert sent["strict"] is True
+    for part in (sent["schema"], sent["schema"]["$defs"]["Word"]):
+        assert part["additionalProperties"] is False
+        assert part["required"] == list(part["properties"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Invalid schema for response_format 'Word': In context=(), 'minimum' is not permitted.",
+        "response_format.json_schema.strict: Extra inputs are not permitted",
+    ],
+)
+def test_a_server_that_takes_no_strict_schema_gets_it_as_it_is(ask_openai, server, said):
+    refusal = (400, {"error": {"message": said, "param": "response_format"}})
+    server.respond = lambda body, number: (
+        refusal
+        if body["response_format"]["json_schema"].get("strict")
+        else openai_reply('{"word": "a"}')
+    )
+    results, _ = ask_openai(words(3))
+    assert [result.value for result in results] == [Word(word="a")] * 3
+    assert len(server.bodies) == 1 + 3, "it is learned once"
+    assert server.bodies[-1]["response_format"]["json_schema"]["schema"]["properties"]
+
+
+@pytest.mark.parametrize("code", ["context_length_exceeded", "invalid_prompt"])
+def test_a_refused_prompt_teaches_nothing_of_what_it_quotes(ask_openai, server, code):
+    said = {"message": "No: 'be strict, additionalProperties'", "code": code}
+    server.respond = lambda body, number: (
+        (400, {"error": said})
+        if "word 1" in str(body["messages"])
+        else openai_reply('{"word": "a"}')
+    )
+    results, _ = ask_openai(words(3))
+    assert [result.error for result in results] == [None, "refused", None]
+    assert all(body["response_format"]["json_schema"]["strict"] for body in server.bodies)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "strict: Extra inputs are not permitted",
+        "seed: Extra inputs are not permitted",
+        "max_tokens is too large: at most 512 completion tokens",
+    ],
+)
+def test_what_is_learned_is_said_in_the_words_of_the_service(
+    settings, server, monkeypatch, caplog, said
+):
+    caplog.set_level("INFO")
+    monkeypatch.setenv("A_KEY", "sk-a-key-that-is-secret")
+    text = f"{said} (of sk-a-key-that-is-secret)"
+    server.respond = lambda body, number: (400, {"error": {"message": text}})
+    provider = OpenAICompatible(
+        settings(provider="openai", model="local", base_url=f"{server.url}/v1", api_key_env="A_KEY")
+    )
+
+    async def send():
+        try:
+            await provider.send(Request("word", Word, max_output_tokens=2048))
+        finally:
+            await provider.close()
+
+    with pytest.raises(TransientError) as error:
+        asyncio.run(send())
+    assert str(error.value) == f"local: {said} (of [key])"
+    assert error.value.is_adapted
+    assert "sk-a-key" not in caplog.text
+    if "tokens" not in said:
+        assert said in caplog.text

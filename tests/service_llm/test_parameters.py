@@ -1,7 +1,6 @@
 """Parameters that a model refuses are learned and left out, whatever the form of its error."""
 
 import json
-import threading
 
 import pytest
 
@@ -116,23 +115,6 @@ def test_several_refusals_are_learned_one_after_the_other(ask, server):
     assert all(result.value == Word(word="a") for result in results)
     assert len(server.bodies) == 5 + 3
     assert set(server.bodies[-1]) == {"model", "messages", "stream", "max_completion_tokens"}
-
-
-def test_requests_that_were_under_way_with_the_parameter_are_sent_again(ask, server):
-    """The first reply is good, then eight carry what is refused from that moment on."""
-    crowd = threading.Barrier(8, timeout=20)
-
-    def respond(body, number):
-        if number == 1 or "seed" not in body:
-            return GOOD
-        if number <= 9:
-            crowd.wait()
-        return error("Unknown parameter: 'seed'.", "seed", "unknown_parameter")
-
-    server.respond = respond
-    results, usage = ask(words(9), max_concurrency=8, max_attempts=1, **OPENAI)
-    assert all(result.value == Word(word="a") for result in results)
-    assert usage.calls == 9
 
 
 def test_an_error_about_what_was_not_sent_stops_with_its_own_words(ask, server):

@@ -6,7 +6,14 @@ import threading
 import pytest
 
 from service_llm.types import Request
-from tests.service_llm.conftest import Word, gemini_error, gemini_reply, openai_reply, words
+from tests.service_llm.conftest import (
+    PROVIDERS,
+    Word,
+    gemini_error,
+    gemini_reply,
+    openai_reply,
+    words,
+)
 
 OPENAI = {"provider": "openai", "model": "local", "thinking": "minimal"}
 GOOD = openai_reply('{"word": "a"}')
@@ -130,14 +137,17 @@ SCHEMA_REFUSALS = {
 }
 
 
+@pytest.mark.parametrize("provider", ["gemini", "vertex"])
 @pytest.mark.parametrize(("field", "message"), SCHEMA_REFUSALS.values(), ids=SCHEMA_REFUSALS)
-def test_a_schema_that_a_gemini_model_refuses_goes_into_the_prompt(ask, server, field, message):
+def test_a_schema_that_a_gemini_model_refuses_goes_into_the_prompt(
+    ask, server, field, message, provider
+):
     server.respond = lambda body, number: (
         gemini_error(400, "INVALID_ARGUMENT", message)
         if field in body["generationConfig"]
         else gemini_reply(json.dumps({"word": "a"}))
     )
-    results, _ = ask(words(3))
+    results, _ = ask(words(3), **PROVIDERS[provider])
     assert all(result.value == Word(word="a") for result in results)
     assert len(server.bodies) == 1 + 3
     assert json.dumps(Word.model_json_schema()) in server.prompts[-1]
@@ -154,7 +164,7 @@ def test_a_failure_that_only_mentions_a_parameter_teaches_nothing(ask, server):
     assert all("seed" in body for body in server.bodies)
 
 
-def test_a_context_learned_by_one_request_is_kept_to_by_those_under_way(ask, server):
+def test_a_context_learned_by_one_request_is_kept_to_by_those_in_flight(ask, server):
     """https://github.com/evalstate/fast-agent/issues/621"""
     crowd = threading.Barrier(4, timeout=20)
     message = (

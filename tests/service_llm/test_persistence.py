@@ -35,6 +35,16 @@ def test_an_outage_is_sat_out_with_growing_pauses():
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
+def test_each_pause_is_said_with_the_time_that_has_passed(caplog):
+    caplog.set_level("INFO")
+    assert persistence([], give_up_after_seconds=300).call(failing(3, OVERLOADED)) == "done"
+    assert [record.getMessage() for record in caplog.records] == [
+        "503 overloaded; no answer for 0 s, trying again in 1 s, until 300 s have passed",
+        "503 overloaded; no answer for 1 s, trying again in 2 s, until 300 s have passed",
+        "503 overloaded; no answer for 3 s, trying again in 4 s, until 300 s have passed",
+    ]
+
+
 def test_the_time_that_a_service_asks_for_is_waited():
     waits = []
     assert persistence(waits).call(failing(2, EXHAUSTED)) == "done"

@@ -6,9 +6,9 @@ import threading
 import pydantic
 import pytest
 
+from core.secret_text import without
 from pipeline.config import ConfigError, load_config
 from service_llm.errors import ServiceLLMError
-from service_llm.secrets import without
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
 from tests.service_llm.conftest import (

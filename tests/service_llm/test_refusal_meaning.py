@@ -4,8 +4,8 @@ import pytest
 
 from service_llm.errors import BadRequestError, CreditError, QuotaError
 from service_llm.pacing.retry_after import retry_info
-from tests.service_llm.conftest import Word, gemini_error, openai_reply, words
-from tests.service_llm.test_error_bodies import GOOD, PROVIDERS, REFUSED_ROWS
+from tests.service_llm.conftest import GOOD, PROVIDERS, Word, gemini_error, openai_reply, words
+from tests.service_llm.test_refused_rows import REFUSED_ROWS
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -6,8 +6,8 @@ import pydantic
 import pytest
 
 from service_llm.errors import ServiceLLMError
+from service_llm.provider_table import EMBEDDERS, PROVIDERS
 from service_llm.providers.registry import open_provider
-from service_llm.providers.table import EMBEDDERS, PROVIDERS
 from service_llm.settings import EmbedderSettings, ServiceLLMSettings
 
 LOCAL = {"model": "m", "base_url": "http://127.0.0.1:9/v1"}

@@ -2,8 +2,9 @@
 
 import pytest
 
+from judging.schemas import Verdict
 from service_llm.types import Request
-from tests.service_llm.conftest import Word, gemini_reply, openai_reply
+from tests.service_llm.conftest import PROVIDERS, Word, gemini_reply, openai_reply
 
 WORD = '{"word": "a"}'
 THOUGHTS = "<think>\nThe user wants a word.\n</think>\n\n"
@@ -25,6 +26,9 @@ READ = {
     "thoughts before": openai_content(THOUGHTS + WORD),
     "in a fence": openai_content(f"```json\n{WORD}\n```"),
     "thoughts and a fence": openai_content(f"{THOUGHTS}```\n{WORD}\n```"),
+    "thoughts before, of Gemini": gemini_reply(THOUGHTS + WORD),
+    "in a fence, of Gemini": gemini_reply(f"```json\n{WORD}\n```"),
+    "thoughts and a fence, of Gemini": gemini_reply(f"{THOUGHTS}```\n{WORD}\n```"),
     # https://docs.mistral.ai/capabilities/reasoning
     "parts of OpenAI": openai_content([{"type": "text", "text": '{"word": '},
                                        {"type": "text", "text": '"a"}'}]),
@@ -47,11 +51,17 @@ READ = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("reply", READ.values(), ids=READ)
-def test_a_reply_is_read_in_every_form_that_services_send(ask, server, reply):
+def by_provider(replies):
+    """Each reply with the providers whose protocol it is of."""
+    for name, reply in replies.items():
+        for provider in ("openai",) if "choices" in reply[1] else ("gemini", "vertex"):
+            yield pytest.param(provider, reply, id=f"{name}, {provider}")
+
+
+@pytest.mark.parametrize(("provider", "reply"), by_provider(READ))
+def test_a_reply_is_read_in_every_form_that_services_send(ask, server, provider, reply):
     server.respond = lambda body, number: reply
-    provider = "openai" if "choices" in reply[1] else "gemini"
-    (result,), usage = ask([Request("word", Word)], provider=provider)
+    (result,), usage = ask([Request("word", Word)], **PROVIDERS[provider])
     assert result.value == Word(word="a")
     assert (len(server.bodies), usage.calls) == (1, 1)
 
@@ -68,13 +78,37 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("reply", REFUSED.values(), ids=REFUSED)
-def test_a_refused_reply_names_its_reason(ask, server, reply):
+@pytest.mark.parametrize(("provider", "reply"), by_provider(REFUSED))
+def test_a_refused_reply_names_its_reason(ask, server, provider, reply):
     server.respond = lambda body, number: reply
-    provider = "openai" if "choices" in reply[1] else "gemini"
-    (result,), _ = ask([Request("word", Word)], provider=provider)
+    (result,), _ = ask([Request("word", Word)], **PROVIDERS[provider])
     assert (result.value, result.error) == (None, "refused")
     assert result.raw in (
         "I cannot help with that.", "content_filter", "PROHIBITED_CONTENT", "SAFETY",
         "sensitive", "MODEL_ARMOR",
     )  # fmt: skip
+
+
+def verdict(score):
+    """A judge's reply whose whole numbers are written in this form."""
+    names = ("similarity", "correctness_a", "correctness_b")
+    return '{"reason": "r", ' + ", ".join(f'"{name}": {score}' for name in names) + "}"
+
+
+@pytest.mark.parametrize("score", ["4", "4.0", '"4"'])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_whole_number_is_read_in_every_form(ask, server, provider, score):
+    make = openai_reply if provider == "openai" else gemini_reply
+    server.respond = lambda body, number: make(verdict(score))
+    (result,), usage = ask([Request("judge", Verdict)], **PROVIDERS[provider])
+    assert result.value == Verdict(reason="r", similarity=4, correctness_a=4, correctness_b=4)
+    assert (len(server.bodies), usage.calls) == (1, 1)
+
+
+@pytest.mark.parametrize("score", ["4.5", '"four"', '"4/5"', "true", "9"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_no_other_number_is_guessed(ask, server, provider, score):
+    make = openai_reply if provider == "openai" else gemini_reply
+    server.respond = lambda body, number: make(verdict(score))
+    (result,), _ = ask([Request("judge", Verdict)], **PROVIDERS[provider])
+    assert (result.value, result.error) == (None, "bad_output")

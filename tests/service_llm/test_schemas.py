@@ -7,14 +7,29 @@ import pydantic
 import pytest
 
 from components.synth_data_gen.schemas import Answer as GeneratedAnswer
-from components.synth_data_gen.schemas import AttributeSets, ProposedPrompts, QualityScore
+from components.synth_data_gen.schemas import (
+    AttributeSets,
+    LeakVerdict,
+    ProposedConversations,
+    ProposedPrompts,
+    QualityScore,
+)
 from judging.schemas import Answer, Verdict
 from service_llm.providers.gemini_schema import schema_field
 from service_llm.types import Request
 from standin.published.google_types import check_google
 from tests.service_llm.conftest import gemini_reply
 
-RUN = [AttributeSets, ProposedPrompts, GeneratedAnswer, QualityScore, Verdict, Answer]
+RUN = [
+    AttributeSets,
+    ProposedPrompts,
+    ProposedConversations,
+    GeneratedAnswer,
+    QualityScore,
+    LeakVerdict,
+    Verdict,
+    Answer,
+]
 
 
 class Size(enum.Enum):

@@ -28,7 +28,7 @@ def post_all(pooled, url, count):
     return asyncio.run(run())
 
 
-def test_as_many_requests_are_under_way_as_there_are_connections(server):
+def test_as_many_requests_are_in_flight_as_there_are_connections(server):
     everyone = threading.Barrier(10)
 
     def respond(body, number):
@@ -40,7 +40,7 @@ def test_as_many_requests_are_under_way_as_there_are_connections(server):
     pooled = PooledTransport(12)
     assert post_all(pooled, server.url, 10) == [200] * 11
     assert len(pooled._pools) == 3
-    assert pooled._under_way == [0, 0, 0]
+    assert pooled._in_flight == [0, 0, 0]
 
 
 def test_further_requests_wait_for_a_connection(server):
@@ -55,4 +55,4 @@ def test_a_failed_request_leaves_its_place_to_others():
     for _ in range(6):
         with pytest.raises(httpx.ConnectError):
             post_all(pooled, "http://127.0.0.1:1", 1)
-    assert pooled._under_way == [0]
+    assert pooled._in_flight == [0]

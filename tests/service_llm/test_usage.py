@@ -6,7 +6,7 @@ from service_llm.client import open_service_llm
 from service_llm.errors import BudgetError
 from service_llm.journal.journal import Journal
 from service_llm.types import Request
-from tests.service_llm.conftest import Word, gemini_reply, openai_reply, words
+from tests.service_llm.conftest import GOOD, PROVIDERS, Word, gemini_reply, words
 
 ABSENT = object()
 OPENAI_USAGES = {
@@ -31,18 +31,15 @@ GEMINI_USAGES = {
     "a text": {"promptTokenCount": "seven", "candidatesTokenCount": 3},
     "a list": [],
 }
-CASES = [("openai", usage) for usage in OPENAI_USAGES.items()] + [
-    ("gemini", usage) for usage in GEMINI_USAGES.items()
-]
+USAGES = {"openai": OPENAI_USAGES, "gemini": GEMINI_USAGES, "vertex": GEMINI_USAGES}
+CASES = [(provider, usage) for provider in USAGES for usage in USAGES[provider].items()]
 PRICE = {"prompt_usd_per_million_tokens": 3.0, "output_usd_per_million_tokens": 3.0}
 
 
 def reply_with(provider, usage):
-    make, name = (
-        (openai_reply, "usage") if provider == "openai" else (gemini_reply, "usageMetadata")
-    )
-    status, body = make('{"word": "a"}')
-    del body[name]
+    name = "usage" if provider == "openai" else "usageMetadata"
+    status, body = GOOD[provider]
+    body = {key: value for key, value in body.items() if key != name}
     return status, body if usage is ABSENT else body | {name: usage}
 
 
@@ -53,7 +50,8 @@ def test_a_reply_without_usable_counts_is_kept_and_its_usage_unknown(
     ask, server, tmp_path, provider, usage
 ):
     server.respond = lambda body, number: reply_with(provider, usage[1])
-    (result,), used = ask([Request("word", Word)], provider=provider, price=PRICE, budget_usd=5)
+    options = {"price": PRICE, **PROVIDERS[provider]}
+    (result,), used = ask([Request("word", Word)], budget_usd=5, **options)
     assert result.value == Word(word="a")
     assert (used.calls, used.prompt_tokens, used.output_tokens) == (1, 0, 0)
     assert used.unknown_calls == 1
@@ -61,7 +59,7 @@ def test_a_reply_without_usable_counts_is_kept_and_its_usage_unknown(
     journal = Journal(str(tmp_path / "journal"))
     assert journal.usage("SynthDataGen", 1) == used, "every line can be read again"
     journal.close()
-    (again,), _ = ask([Request("word", Word)], provider=provider, price=PRICE)
+    (again,), _ = ask([Request("word", Word)], **options)
     assert again.from_journal
     assert len(server.bodies) == 1
 
@@ -95,17 +93,19 @@ EMPTY = {
         {"choices": [{}], "usage": {"prompt_tokens": 9291, "completion_tokens": 0}},
     ),
 }
+EMPTY |= {
+    f"{name}, on Vertex AI": ("vertex", body)
+    for name, (provider, body) in EMPTY.items()
+    if provider == "gemini"
+}
 
 
 @pytest.mark.parametrize(("provider", "body"), EMPTY.values(), ids=EMPTY)
 def test_a_reply_without_an_answer_is_paid_for_and_asked_again_a_few_times(
     ask, server, provider, body
 ):
-    make = openai_reply if provider == "openai" else gemini_reply
-    server.respond = lambda sent, number: (
-        (200, body) if "word 1" in str(sent) else make('{"word": "a"}')
-    )
-    options = {"provider": provider, "price": PRICE, "max_concurrency": 1}
+    server.respond = lambda sent, number: (200, body) if "word 1" in str(sent) else GOOD[provider]
+    options = {"price": PRICE, "max_concurrency": 1, **PROVIDERS[provider]}
     results, used = ask(words(3), **options)
     assert [result.error for result in results] == [None, "bad_output", None]
     assert len(server.bodies) == used.calls == 2 + 4

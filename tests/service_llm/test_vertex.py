@@ -14,10 +14,9 @@ from service_llm.settings import EmbedderSettings, ServiceLLMSettings
 from service_llm.types import Request
 from standin.embeddings import vector
 from standin.server import serve
-from tests.service_llm.conftest import Word, gemini_error, gemini_reply, words
+from tests.service_llm.conftest import VERTEX, Word, gemini_error, gemini_reply, words
 from tests.service_llm.test_batch import requests
 
-VERTEX = {"vertex_project": "team", "vertex_location": "global"}
 SHARED_QUOTA = (
     "Resource exhausted. Please try again later. Please refer to "
     "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details."
@@ -202,8 +201,9 @@ def test_a_token_that_expires_among_embeddings_is_renewed(embed, cloud, model):
     assert cloud.tokens >= 3
 
 
-def test_gemini_on_vertex_ai_is_checked_with_its_embedder(cloud):
+def test_gemini_on_vertex_ai_is_checked_with_its_embedder_and_its_batch_jobs(cloud, monkeypatch):
     with serve() as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         of_vertex = [
             f"{name}.{value}"
             for name in ("service_llm", "embedder")
@@ -214,10 +214,16 @@ def test_gemini_on_vertex_ai_is_checked_with_its_embedder(cloud):
         ]  # fmt: skip
         config = load_config(
             "offline",
-            [*of_vertex, "embedder.model=stand-in-gemini-embedding"],
+            [
+                *of_vertex,
+                "embedder.model=stand-in-gemini-embedding",
+                "service_llm.batch=true",
+                "service_llm.batch_uri=gs://team/batches",
+            ],
             environ={},
         )
         told = check_online(config)
         assert server.stats()["bad_requests"] == 0
         assert server.stats()["by_kind"]["embed"] == 1
-    assert told.count(": works") == 6
+    assert told.count(": works") == 7 + 1
+    assert "  batch jobs: works\n" in told

@@ -1,15 +1,13 @@
-"""On Vertex AI, too: refused parameters, replies in all forms, other models, and outages."""
+"""On Vertex AI, too: refused parameters, other models, and outages."""
 
 import pytest
 
 from service_llm.errors import BadRequestError, UnreachableError
 from service_llm.served import other_model, shutdown_warning
 from service_llm.settings import ServiceLLMSettings
-from service_llm.types import Request
-from tests.service_llm.conftest import Word, gemini_error, gemini_reply, words
-from tests.service_llm.test_replies import READ, THOUGHTS, WORD
+from tests.service_llm.conftest import VERTEX, Word, gemini_error, gemini_reply, words
+from tests.service_llm.test_replies import WORD
 from tests.service_llm.test_served import TODAY
-from tests.service_llm.test_vertex import VERTEX
 
 GOOD = gemini_reply(WORD)
 
@@ -55,22 +53,6 @@ def test_an_error_about_what_was_not_sent_shows_its_own_words(ask, server, cloud
     with pytest.raises(BadRequestError, match="400 Unable to submit request because temperature"):
         ask(words(1), **VERTEX)
     assert len(server.bodies) == 2
-
-
-FORMS = {
-    **{name: reply for name, reply in READ.items() if "candidates" in reply[1]},
-    "thoughts before": gemini_reply(THOUGHTS + WORD),
-    "in a fence": gemini_reply(f"```json\n{WORD}\n```"),
-    "thoughts and a fence": gemini_reply(f"{THOUGHTS}```\n{WORD}\n```"),
-}
-
-
-@pytest.mark.parametrize("reply", FORMS.values(), ids=FORMS)
-def test_a_reply_is_read_in_every_form(ask, server, cloud, reply):
-    server.respond = lambda body, number: reply
-    (result,), usage = ask([Request("word", Word)], **VERTEX)
-    assert result.value == Word(word="a")
-    assert (len(server.bodies), usage.calls) == (1, 1)
 
 
 def test_a_reply_of_another_model_is_seen_in_the_usage(ask, server, cloud):

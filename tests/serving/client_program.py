@@ -37,13 +37,42 @@ def ask_google_genai(url, model, instruction, prompt):
         return answer, [chunk async for chunk in stream]
 
     answer, chunks = asyncio.run(work())
+    on_vertex = vertex_client(url, project="p-1", location="europe-west4")
+    of_vertex = on_vertex.models.generate_content(**asked, config=config)
     return {
         "whole": [whole.text, whole.model_version],
         "structured": [shaped.text, shaped.model_version],
         "stream": streamed,
         "async": [answer.text, answer.model_version],
         "async stream": joined(chunks),
+        "vertex": [of_vertex.text, of_vertex.model_version],
+        "vertex stream": joined(on_vertex.models.generate_content_stream(**asked, config=config)),
+        "vertex without a project": refused(vertex_client(url), asked),
     }
+
+
+def vertex_client(url, **place):
+    import google.auth.credentials
+    from google import genai
+
+    class Token(google.auth.credentials.Credentials):
+        def refresh(self, request):
+            self.token = "ya29.token"
+
+    options = {"base_url": url, "headers": {"Authorization": "Bearer ya29.token"}}
+    own = {"credentials": Token(), **place} if place else {}
+    return genai.Client(vertexai=True, http_options=options, **own)
+
+
+def refused(client, asked):
+    """What the gateway says to a client that it cannot serve."""
+    from google.genai import errors
+
+    try:
+        answer = client.models.generate_content(**asked)
+    except errors.ClientError as error:
+        return [str(error.message), "refused"]
+    return [answer.text, answer.model_version]
 
 
 def ask_openai(url, model, instruction, prompt):

@@ -15,7 +15,6 @@ from service_llm.settings import ServiceLLMSettings
 from serving.preset import ServedPreset
 from serving.settings import ServingSettings
 from task.task import Task
-from tests.serving.gateway import fakes
 from tests.serving.pairs import PAIRS
 
 ROOT = Path(__file__).parents[2]
@@ -35,20 +34,6 @@ def certificates_are_read_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
         yield
-
-
-@pytest.fixture(autouse=True)
-def requests_are_published(request):
-    """Every request to a fake server is one that the services publish, unless a test says no.
-
-    A test marked `unpublished` sends another on purpose.
-    """
-    fakes.not_published.clear()
-    yield
-    if request.node.get_closest_marker("unpublished"):
-        assert fakes.not_published, "all requests are as published: take the mark away"
-    else:
-        assert not fakes.not_published
 
 
 @pytest.fixture(scope="session")

@@ -26,14 +26,15 @@ def run(capsys, monkeypatch, tmp_path):
         (["serve", "--preset", "ofline"], "no preset 'ofline'"),
         (["serve", "--set", "serving.holdkib=3"], "serving.holdkib: unknown key.*hold_kib"),
         (["serve", "--port", "0"], "no .*summary.json.*make run.*serving.model.url"),
-        (["serve", "--round", "2"], "--round 2 goes with `understudy serve reload`"),
+        (["serve", "--round", "2"], "--round 2 is only valid with `understudy serve reload`"),
+        (["serve", "--explain", "nowhere.jsonl"], "'nowhere.jsonl' cannot be read"),
         (["serve", "reload", "--port", "9"], "No gateway answers on port 9"),
         (
             ["serve", "--preset", "offline", "--preset", "gemini"],
             "offline, gemini have different services",
         ),
     ],
-    ids=["preset", "key", "no run", "round", "no gateway", "two services"],
+    ids=["preset", "key", "no run", "round", "no requests", "no gateway", "two services"],
 )
 def test_a_mistake_is_told_in_one_sentence(run, arguments, message):
     status, printed = run(*arguments)

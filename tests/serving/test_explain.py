@@ -1,13 +1,18 @@
 """`serve --explain` with a preset's own task and the tokenizer of its trained model."""
 
 import json
+import re
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from core.records import CoverageRow
 from serving.gateway.explain import explain
 from serving.model.unserved import unserved_task
-from tests.serving.conftest import INSTRUCTION, preset_of
+from tests.serving.conftest import INSTRUCTION, ROOT, preset_of
+from tests.serving.test_serve import write_tiny_preset
 
 
 def request(text):
@@ -57,3 +62,47 @@ def test_turns_that_the_model_has_learned_are_of_the_task(tmp_path):
     learned = (*preset.coverage, CoverageRow("turns", prompt, "{}", "seed"))
     preset = preset.model_copy(update={"coverage": learned})
     assert explain(file, [unserved_task(preset)])[0].task == "tiny_triage"
+
+
+def test_the_command_says_of_each_request_what_would_happen_and_sends_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        url = f"http://127.0.0.1:{service.getsockname()[1]}"
+        preset = write_tiny_preset(tmp_path, tmp_path / "output", url)
+        chat = {"role": "user", "content": "my order"}
+        image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
+        requests = [
+            request("my order does not work"),
+            {"model": "m", "messages": [{"role": "system", "content": INSTRUCTION}, chat]},
+            request("my order") | {"systemInstruction": {"parts": [{"text": "Write a poem."}]}},
+            request("my order") | {"tools": [{"googleSearch": {}}]},
+            {"messages": [{"role": "system", "content": INSTRUCTION}, chat | {"content": image}]},
+            request("my order") | {"cachedContent": "cachedContents/c1"},
+            {"path": "/v1beta/models/m:countTokens?key=AIzaSy-secret", "body": {}},
+        ]
+        file = tmp_path / "requests.jsonl"
+        file.write_text("\n".join([*map(json.dumps, requests), "{half"]))
+        command = [sys.executable, "local_runner.py", "serve", "--preset", str(preset)]
+        done = subprocess.run(
+            [*command, "--explain", str(file)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        service.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has come
+            service.accept()
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, count = done.stdout.splitlines()
+    told = [re.fullmatch(r"line (\d): (.+?): (.+)", line).groups() for line in lines]
+    assert [(number, verdict) for number, verdict, _ in told] == [
+        ("1", "task tiny_triage"),
+        ("2", "task tiny_triage"),
+        ("3", "service only (system)"),
+        ("4", "service only (tools)"),
+        ("5", "service only (images)"),
+        ("6", "service only (cached_content)"),
+        ("7", "service only (path)"),
+        ("8", "service only (unreadable)"),
+    ]
+    assert "'Write a poem.'" in told[2][2]
+    assert all(why for _, _, why in told)
+    assert "secret" not in done.stdout
+    assert count == "In an outage the tuned model would answer 2 of 8 requests."

@@ -62,7 +62,7 @@ def test_what_is_missing_is_told(gguf_answering, trained_run, tmp_path, missing)
 
 @pytest.mark.slow
 def test_the_page_answers_where_keras_is_not_installed(tmp_path, run_folder):
-    programs = install(tmp_path, ROOT / "requirements" / "space.txt")
+    programs = install(tmp_path, ROOT / "requirements" / "serve.txt")
     packages = next((programs.parent / "lib").glob("python*/site-packages"))
     assert not [*packages.glob("keras*"), *packages.glob("tensorflow*")]
     preset = write_tiny_preset(tmp_path, run_folder, "http://127.0.0.1:9")

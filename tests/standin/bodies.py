@@ -4,19 +4,19 @@ import json
 
 import httpx
 
-KEY = "00112233aabbccdd"
+KEY = "qwzkfp"
 SCHEMAS = {
     "attributes": ["persona", "difficulty", "length", "tone", "format", "language", "edge_case"],
     "prompts": ["messages"],
     "answer": ["output"],
-    "score": ["reason", "score"],
+    "score": ["own_output", "difference", "reason", "score"],
     "judge": ["reason", "similarity", "correctness_a", "correctness_b"],
     "leak": ["reason", "same_as"],
 }
 
 
 def block(name, text, key=KEY):
-    mark = f' key="{key}"' if key else ""
+    mark = f" {key}" if key else ""
     return f"<{name}{mark}>\n{text}\n</{name}{mark}>"
 
 
@@ -50,12 +50,18 @@ def leak_body(candidate, *tests):
 
 def prompts_body(count=8, **config):
     outputs = (output(), output("billing", "high", None), output("how_to", "low", None))
-    examples = [block("example", json.dumps({"prompt": "Hm.", "output": o})) for o in outputs]
-    plan = [
-        {"number": n + 1, "like_example": n % 3 + 1, "length": "two sentences"}
-        for n in range(count)
-    ]
-    return body("prompts", *examples, block("plan", json.dumps(plan)), **config)
+    plan = [(n % 3 + 1, "two sentences") for n in range(count)]
+    return body("prompts", examples_block(*outputs), plan_block(*plan), **config)
+
+
+def examples_block(*outputs):
+    lines = (f'{n}. "Hm." => {given}' for n, given in enumerate(outputs, start=1))
+    return block("examples", "\n".join(lines))
+
+
+def plan_block(*wanted):
+    lines = (f"{n} | {like} | {length}" for n, (like, length) in enumerate(wanted, start=1))
+    return block("plan", "\n".join(["number | like_example | length", *lines]))
 
 
 def post(server, request, model="stand-in-demo"):

@@ -68,12 +68,30 @@ def test_openai_streams_and_ends_with_a_finish_reason(chat):
     assert choices[-1].finish_reason == "stop"
 
 
+@pytest.mark.unpublished
 def test_another_task_is_refused(gemini):
     config = types.GenerateContentConfig(system_instruction="Translate.")
     with pytest.raises(errors.ClientError, match="knows only the demonstration task"):
         gemini.models.generate_content(model="stand-in-demo", contents=MESSAGE, config=config)
 
 
+@pytest.mark.unpublished
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_vertex_ai_is_asked_by_its_own_paths_and_types(server, version):
+    place = f"{version}/projects/p/locations/us-central1/publishers/google"
+    body = {
+        "systemInstruction": {"parts": [{"text": INSTRUCTION}]},
+        "contents": [{"role": "user", "parts": [{"text": MESSAGE}]}],
+    }
+    asked = f"{server.url}/{place}/models/stand-in-demo:generateContent"
+    answer = httpx.post(asked, json=body).json()
+    assert json.loads(answer["candidates"][0]["content"]["parts"][0]["text"]) == LABEL
+    labelled = {**body, "labels": {"team": "support"}}  # which Google AI Studio does not know
+    assert httpx.post(asked, json=labelled).status_code == 200
+    assert httpx.post(asked, json={**body, "bogus": 1}).status_code == 400
+
+
+@pytest.mark.unpublished
 def test_requests_of_both_protocols_are_checked_as_published(server):
     google = httpx.post(
         f"{server.url}/v1beta/models/stand-in:streamGenerateContent",

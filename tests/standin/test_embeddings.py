@@ -45,6 +45,7 @@ def test_both_protocols_give_the_same_vectors(server):
     np.testing.assert_allclose(by_gemini(server, 16), by_openai(server, 16))
 
 
+@pytest.mark.unpublished
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -56,3 +57,33 @@ def test_both_protocols_give_the_same_vectors(server):
 )
 def test_what_cannot_be_embedded_is_refused(server, path, body, status):
     assert httpx.post(f"{server.url}{path}", json=body).status_code == status
+
+
+_TEXT = {"parts": [{"text": "a"}]}
+_ONE = {"model": "models/stand-in-embedding", "content": _TEXT}
+_PLACE = "/v1beta1/projects/team/locations/global/publishers/google/models/stand-in-embedding"
+
+
+@pytest.mark.unpublished
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1beta/models/stand-in-embedding:batchEmbedContents", {"requests": [_ONE], "bogus": 1}),
+        (
+            "/v1beta/models/stand-in-embedding:batchEmbedContents",
+            {"requests": [_ONE, _ONE | {"bogus": 1}]},
+        ),
+        (
+            "/v1beta/models/stand-in-embedding:batchEmbedContents",
+            {"requests": [_ONE | {"content": {"parts": [{"text": "a", "bogus": 1}]}}]},
+        ),
+        (f"{_PLACE}:embedContent", {"content": _TEXT, "bogus": 1}),
+        (f"{_PLACE}:predict", {"instances": [{"content": "a", "bogus": 1}]}),
+        ("/v1/embeddings", {"model": "stand-in-embedding", "input": ["a"], "bogus": 1}),
+    ],
+    ids=["request", "one of a batch", "a part", "Vertex AI, one", "Vertex AI, predict", "OpenAI"],
+)
+def test_an_unknown_field_is_refused_by_its_name(server, path, body):
+    refused = httpx.post(f"{server.url}{path}", json=body, headers={"Authorization": "Bearer t"})
+    assert refused.status_code == 400
+    assert "bogus" in refused.json()["error"]["message"]

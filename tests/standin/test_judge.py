@@ -5,7 +5,7 @@ import pytest
 
 from standin.labels import CATEGORIES, PRIORITIES, PRODUCTS, Label
 from standin.triage import triage
-from tests.standin.bodies import block, body, judge_body, output, post, told
+from tests.standin.bodies import KEY, block, body, judge_body, output, post, told
 
 PROMPT = "My Nimbus Cam goes black after sunset since the update."
 RIGHT = output()
@@ -18,7 +18,7 @@ ORDERS = [
 ]
 
 
-def verdict(server, answer_a, answer_b, prompt=PROMPT, key="00112233aabbccdd"):
+def verdict(server, answer_a, answer_b, prompt=PROMPT, key=KEY):
     reply = told(post(server, judge_body(prompt, answer_a, answer_b, key)))
     return reply["similarity"], reply["correctness_a"], reply["correctness_b"]
 
@@ -104,7 +104,10 @@ def test_a_literal_judge_obeys_what_breaks_out_of_blocks_without_keys(server, li
 )
 def test_pairs_are_scored_by_the_fields_that_are_right(server, given, score):
     request = body("score", block("prompt", PROMPT), block("output", given))
-    assert told(post(server, request))["score"] == score
+    reply = told(post(server, request))
+    assert reply["score"] == score
+    assert json.loads(reply["own_output"]) == json.loads(RIGHT), "it solves the row first"
+    assert (reply["difference"] == "none") == (score == 5)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,16 @@ from standin.labels import CATEGORIES, PRIORITIES, PRODUCTS, Label
 from standin.products import find_products, slip, spell
 from standin.situations import situations
 from standin.triage import triage
-from tests.standin.bodies import KEY, block, body, output, post, prompts_body, told
+from tests.standin.bodies import (
+    KEY,
+    body,
+    examples_block,
+    output,
+    plan_block,
+    post,
+    prompts_body,
+    told,
+)
 
 COUNT = 2_000
 
@@ -90,9 +99,8 @@ def test_other_languages_are_written_when_asked_for(language):
 
 
 def test_the_kind_of_the_example_is_kept(server):
-    example = json.dumps({"prompt": "?", "output": output("returns", "normal", None)})
-    plan = json.dumps([{"like_example": 1, "length": "one sentence"}] * 12)
-    request = body("prompts", block("example", example), block("plan", plan))
+    example = examples_block(output("returns", "normal", None))
+    request = body("prompts", example, plan_block(*[(1, "one sentence")] * 12))
     proposed = told(post(server, request))["messages"]
     prompts = [message["message"] for message in proposed]
     assert {triage(prompt).category for prompt in prompts} == {"returns"}
@@ -122,7 +130,7 @@ def test_messages_depend_on_the_request_alone(server):
     once, again = (told(post(server, request)) for _ in range(2))
     assert once == again
     assert once != told(post(server, prompts_body(8, seed=4)))
-    other_key = json.loads(json.dumps(request).replace(KEY, "f" * 16))
+    other_key = json.loads(json.dumps(request).replace(KEY, "f" * 6))
     # The key differs from journal to journal; the demonstration must not.
     assert once == told(post(server, other_key))
 

@@ -83,12 +83,13 @@ def test_replies_have_the_fields_that_were_asked_for(server, kind):
 
 
 def test_proposed_languages_are_those_of_the_examples(server):
-    german = json.dumps({"prompt": "Bitte, wann kommt das Paket? Ich habe nicht ...", "output": ""})
+    german = '"Bitte, wann kommt das Paket? Ich habe nicht ..." => {}'
     assert told(post(server, body("attributes")))["language"] == ["English"]
-    with_german = told(post(server, body("attributes", block("example", german))))
+    with_german = told(post(server, body("attributes", block("examples", german))))
     assert with_german["language"] == ["English", "German"]
 
 
+@pytest.mark.unpublished
 @pytest.mark.parametrize(
     ("prompt_task", "what"), [("poetry", "'poetry'"), ("support_triage_2", "'support_triage_2'")]
 )
@@ -102,6 +103,7 @@ def test_another_task_is_refused_with_what_to_configure(server, prompt_task, wha
         assert word in raised.value.message
 
 
+@pytest.mark.unpublished
 @pytest.mark.parametrize(
     "request_body",
     [
@@ -120,6 +122,7 @@ def test_an_unreadable_request_is_a_bad_request(server, request_body):
     assert response.json()["error"]["status"] == "INVALID_ARGUMENT"
 
 
+@pytest.mark.unpublished
 def test_models_and_paths_that_are_not_there_are_not_found(server):
     assert post(server, answer_body("Hi"), model="gemini-flash").status_code == 404
     assert httpx.post(f"{server.url}/v2/else", json={}).status_code == 404

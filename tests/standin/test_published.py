@@ -82,7 +82,7 @@ def test_vertex_knows_the_field_that_the_developer_api_does_not():
         ({"responseSchema": {"$ref": "#/$defs/A"}}, 'Unknown name "$ref"'),
         ({"responseSchema": {"type": "STRING"}, "responseMimeType": "text/plain"}, "mime_type"),
         ({"responseJsonSchema": {"type": "string", "pattern": "a"}}, "pattern: property is not"),
-        ({"responseJsonSchema": {"$ref": "#/$defs/A", "title": "A"}}, "beside $ref"),
+        ({"responseJsonSchema": {"$ref": "#/$defs/A", "title": "A"}}, "next to $ref"),
         (
             {"responseJsonSchema": {"type": "string"}, "responseSchema": {"type": "STRING"}},
             "cannot both be set",
@@ -146,6 +146,7 @@ def test_openai_parameters_are_checked_as_published(changes, param, code):
         assert error["code"] == code
 
 
+@pytest.mark.unpublished
 def test_the_server_refuses_in_the_form_of_each_protocol():
     with serve() as server:
         body = answer_body("Hi")
@@ -182,6 +183,7 @@ VERTEX_PATH = "/v1beta1/projects/p/locations/global/publishers/google/models/sta
 CONTENT = {"parts": [{"text": "a"}]}
 
 
+@pytest.mark.unpublished
 @pytest.mark.parametrize(
     ("method", "body", "words"),
     [
@@ -215,6 +217,7 @@ def test_embeddings_of_vertex_are_checked_as_published(method, body, words):
     assert words in response.json()["error"]["message"]
 
 
+@pytest.mark.unpublished
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/embeddings", "/v1/models/m:count"])
 def test_a_path_that_is_not_published_is_not_found(path):
     with serve() as server:

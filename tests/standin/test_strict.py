@@ -153,6 +153,7 @@ def test_openais_bounds_are_held(changes, param, code):
     assert (raised.value.param, raised.value.reason) == (param, code)
 
 
+@pytest.mark.unpublished
 def test_files_and_their_lines_are_checked():
     line = {"key": "a", "bogus": 3, "request": answer_body("Hi")}
     with serve() as server:
@@ -169,6 +170,7 @@ def test_files_and_their_lines_are_checked():
     assert "there is no field 'bogus'" in job.json()["error"]["message"]
 
 
+@pytest.mark.unpublished
 def test_the_stand_in_says_that_it_does_not_stream():
     with serve() as server:
         reply = httpx.post(f"{server.url}/v1/chat/completions", json=CHAT | {"stream": True})

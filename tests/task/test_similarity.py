@@ -14,12 +14,21 @@ ANY_TEXT = st.text(st.characters(), max_size=40)
     [
         ("  Hello,\n WORLD! ", "hello world"),
         ("ﬁne Ⅳ", "fine iv"),
+        ("℡ ᴬ", "tel a"),
         ("Straße", "strasse"),
         ("don't", "don t"),
         ("😀 !?", "😀 !?"),
         ("", ""),
     ],
-    ids=["case-and-punctuation", "compatibility", "casefold", "apostrophe", "symbols", "empty"],
+    ids=[
+        "case-and-punctuation",
+        "compatibility",
+        "compatible capitals",
+        "casefold",
+        "apostrophe",
+        "symbols",
+        "empty",
+    ],
 )
 def test_normalization(text, expected):
     assert normalize(text) == expected

@@ -31,7 +31,7 @@ def test_a_schema_may_be_a_file(tmp_path, name, text):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"type": "objekt"}, "no JSON Schema: 'objekt'"),
+        ({"type": "objekt"}, "not a JSON Schema: 'objekt'"),
         ("missing.json", "cannot be read"),
         (["a"], "dictionary"),
     ],
@@ -40,3 +40,31 @@ def test_a_schema_may_be_a_file(tmp_path, name, text):
 def test_what_is_no_schema_is_refused(value, message):
     with pytest.raises(pydantic.ValidationError, match=message):
         task(output_schema=value)
+
+
+def test_a_schema_that_would_crash_or_hang_the_reader_is_refused(tmp_path):
+    file = tmp_path / "schema.yaml"
+    aliases = "".join(
+        f"l{n}: &l{n} {{anyOf: [{', '.join([f'*l{n - 1}'] * 9)}]}}\n" for n in range(1, 10)
+    )
+    for text, message in (
+        ("a: !!bool x", "a tag does not fit"),
+        (f"l0: &l0 {{type: string}}\n{aliases}", "aliases expand to more than 100,000 values"),
+    ):
+        file.write_text(text)
+        with pytest.raises(pydantic.ValidationError, match=f"cannot be read .*{message}"):
+            task(output_schema=str(file))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "summary"),
+    [
+        ("Sort the\nmessage. Answer with JSON.", "Sort the message."),
+        ("Summarise v1.5 of it: who, what.", "Summarise v1.5 of it"),
+        ("word " * 100, " ".join(["word"] * 40) + "…"),
+        ("One word", "One word"),
+    ],
+    ids=["first", "colon", "long", "no-stop"],
+)
+def test_the_summary_is_the_first_sentence_as_far_as_it_is_short(instruction, summary):
+    assert Task(name="t", instruction=instruction).summary == summary

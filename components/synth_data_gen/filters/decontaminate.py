@@ -52,6 +52,15 @@ class Near(NamedTuple):
     similarity: float
 
 
+class _Weighed(NamedTuple):
+    """A text, its words, the weights of their n-grams, and the sum of these."""
+
+    text: str
+    words: list[str]
+    weights: Weights
+    norm: float
+
+
 class CoverageIndex:
     """Coverage prompts, ready to be compared with.
 
@@ -69,6 +78,7 @@ class CoverageIndex:
         self._rarity = _rarity(words)
         self._weights = [self._weigh(row) for row in words]
         self._norms = [sum(weights.values()) for weights in self._weights]
+        self._others: dict[str, _Weighed] = {}
         self._postings: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         for number, weights in enumerate(self._weights):
             for gram, weight in weights.items():
@@ -95,9 +105,41 @@ class CoverageIndex:
         for number, common in shared.items():
             is_longer = len(words) > self._lengths[number] >= _MIN_WINDOW_WORDS
             if is_longer and common >= _MIN_CONTAINED * self._norms[number]:
-                similarity[number] = max(similarity[number], self._in_windows(number, words))
+                inside = self._in_windows(words, self._weighed(number))
+                similarity[number] = max(similarity[number], inside)
         best = max(similarity, key=lambda number: (similarity[number], -number))
         return Near(self._rows[best].id, similarity[best])
+
+    def between(self, one: str, other: str) -> float:
+        """Return the similarity of two prompts, 0 to 1, as that of a prompt to a coverage row.
+
+        The same measure finds what repeats an earlier row: weights are those of the coverage
+        prompts, and the shorter text is looked for in the longer one.
+        """
+        first, second = (
+            self._weighed_text(normalize(user_text(prompt))) for prompt in (one, other)
+        )
+        if first.text == second.text:
+            return 1.0
+        shared = _shared(first.weights, second.weights)
+        similarity = self._similarity(shared, first.norm, second.norm)
+        shorter, longer = sorted((first, second), key=lambda text: len(text.words))
+        is_longer = len(longer.words) > len(shorter.words) >= _MIN_WINDOW_WORDS
+        if is_longer and shared >= _MIN_CONTAINED * shorter.norm:
+            similarity = max(similarity, self._in_windows(longer.words, shorter))
+        return similarity
+
+    def _weighed(self, number: int) -> "_Weighed":
+        text = self._texts[number]
+        return _Weighed(text, text.split(), self._weights[number], self._norms[number])
+
+    def _weighed_text(self, text: str) -> "_Weighed":
+        if (found := self._others.get(text)) is None:
+            words = text.split()
+            weights = self._weigh(words)
+            found = _Weighed(text, words, weights, sum(weights.values()))
+            self._others[text] = found
+        return found
 
     def _weigh(self, words: Iterable[str]) -> dict[str, float]:
         """Weights of the n-grams of a text, always in the same order: sums differ with it."""
@@ -116,23 +158,23 @@ class CoverageIndex:
         evidence = shared / (shared + _EVIDENCE * self._default)
         return shared / math.sqrt(own * theirs) * evidence
 
-    def _in_windows(self, number: int, words: Sequence[str]) -> float:
-        """Return the highest similarity of the coverage prompt to a window of the words."""
-        if f" {self._texts[number]} " in f" {' '.join(words)} ":
+    def _in_windows(self, words: Sequence[str], of: "_Weighed") -> float:
+        """Return the highest similarity of a text to a window of the words."""
+        if f" {of.text} " in f" {' '.join(words)} ":
             return 1.0
-        theirs = self._weights[number]
+        theirs = of.weights
         # What a window shares is at most the sum over its words; only the best by it are weighed.
         bounds = {word: _shared(self._weigh([word]), theirs) for word in set(words)}
         sums = np.cumsum([0.0, *(bounds[word] for word in words)])
         best = 0.0
-        for length in {max(2, round(self._lengths[number] * factor)) for factor in _WINDOWS}:
+        for length in {max(2, round(len(of.words) * factor)) for factor in _WINDOWS}:
             if length >= len(words):
                 continue
             starts = np.argsort(sums[:-length] - sums[length:], kind="stable")[:_BEST_WINDOWS]
             for start in starts.tolist():
                 own = self._weigh(words[start : start + length])
                 shared = _shared(own, theirs)
-                similarity = self._similarity(shared, sum(own.values()), self._norms[number])
+                similarity = self._similarity(shared, sum(own.values()), of.norm)
                 best = max(best, similarity)
         return best
 

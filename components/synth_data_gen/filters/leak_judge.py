@@ -6,10 +6,7 @@ it to a language model, which says whether it restates one of them. The judge se
 it evaluates, so it may see it here; the generator never does.
 """
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Sequence
 
 from components.synth_data_gen.requests import RequestBuilder
 from components.synth_data_gen.rows import Candidate
@@ -19,15 +16,10 @@ from core.conversation import user_text
 from core.records import CoverageRow
 from core.synthetic_records import Dropped
 from service_llm.types import ServiceClient
-from task.normalization import normalize
+from task.nearest import Embed, Nearest
 
 JUDGED_LEAK = "judged_leak"
 UNJUDGED = "unjudged"
-_GRAM_CHARS = (3, 5)
-_BLOCK_ROWS = 1000  # similarities computed at once, to bound memory
-
-Vectors = npt.NDArray[np.float32]
-Embed = Callable[[list[str]], npt.ArrayLike]
 
 
 class LeakJudge:
@@ -50,7 +42,7 @@ class LeakJudge:
         self._judge = judge
         self._builder = builder
         self._coverage = coverage
-        self._embed = embed
+        self._nearest = Nearest([user_text(row.prompt) for row in coverage], embed)
 
     def apply(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
         """Let pass what restates no coverage prompt; one that could not be judged does not pass.
@@ -60,9 +52,10 @@ class LeakJudge:
         """
         if not candidates:
             return [], []
+        texts = [user_text(candidate.prompt) for candidate in candidates]
         shown = [
             [self._coverage[row] for row in rows]
-            for rows in self._nearest([candidate.prompt for candidate in candidates])
+            for rows in self._nearest.of(texts, self._builder.settings.leak_judge_rows)
         ]
         requests = (
             self._builder.leak(candidate.prompt, rows, tag=str(number))
@@ -87,34 +80,3 @@ class LeakJudge:
             else:
                 passed.append(candidate)
         return passed, dropped
-
-    def _nearest(self, prompts: list[str]) -> list[list[int]]:
-        """Return the numbers of the coverage rows that are nearest to each prompt."""
-        count = min(self._builder.settings.leak_judge_rows, len(self._coverage))
-        coverage = [user_text(row.prompt) for row in self._coverage]
-        own_texts = [user_text(prompt) for prompt in prompts]
-        texts, own = (_vectors if self._embed is None else self._embedded)(coverage, own_texts)
-        nearest: list[list[int]] = []
-        for start in range(0, len(prompts), _BLOCK_ROWS):
-            similar = own[start : start + _BLOCK_ROWS] @ texts.T
-            nearest += np.argsort(-similar, axis=1, kind="stable")[:, :count].tolist()
-        return nearest
-
-    def _embedded(self, coverage: list[str], prompts: list[str]) -> tuple[Vectors, Vectors]:
-        assert self._embed is not None
-        texts = list(dict.fromkeys([*coverage, *prompts]))
-        vectors = np.asarray(self._embed(texts), dtype=np.float32)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        place = {text: number for number, text in enumerate(texts)}
-        return vectors[[place[t] for t in coverage]], vectors[[place[t] for t in prompts]]
-
-
-def _vectors(coverage: list[str], prompts: list[str]) -> tuple[Vectors, Vectors]:
-    """Return TF-IDF vectors of character n-grams, which need no list of words."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(
-        preprocessor=normalize, analyzer="char_wb", ngram_range=_GRAM_CHARS, dtype=np.float32
-    )
-    texts = vectorizer.fit_transform(coverage)
-    return texts.toarray(), vectorizer.transform(prompts).toarray()

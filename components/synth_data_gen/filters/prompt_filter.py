@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from components.synth_data_gen.filters.decontaminate import CoverageIndex
 from components.synth_data_gen.filters.leak_judge import LeakJudge
+from components.synth_data_gen.filters.message_rules import message_rules
 from components.synth_data_gen.rows import Candidate
 from components.synth_data_gen.settings import SynthSettings
 from core.conversation import user_text, user_turns
@@ -18,15 +19,13 @@ from task.duplicates import (
     find_duplicates,
     find_semantic_duplicates,
 )
-
-# Texts to an array of shape `(texts, dimensions)`, or to lists.
-Embed = Callable[[list[str]], npt.ArrayLike]
+from task.nearest import Embed
 
 _PROMPT_LENGTH_SLACK = 4  # times the longest coverage prompt; plans ask for long messages too
 
 
 class PromptFilter:
-    """Drops empty, overlong, leaked and repeated prompts, against all prompts it let pass before.
+    """Drops prompts that are malformed, leaked, repeated, or nobody's, against all it let pass.
 
     Args:
         coverage: Seeds and holdout rows. They are compared with and never leave this object,
@@ -52,8 +51,14 @@ class PromptFilter:
         self._embed = embed
         self._leak_judge = leak_judge
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self._rules = message_rules(coverage)
         self._max_turns = max(user_turns(row.prompt) for row in coverage)
         self._max_chars = _PROMPT_LENGTH_SLACK * max(len(row.prompt) for row in coverage)
+
+    @property
+    def similarity(self) -> Callable[[str, str], float]:
+        """The measure that leaks and duplicates are found by."""
+        return self._index.between
 
     def apply(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
         """Let pass what is new; of repeated prompts the earlier one.
@@ -68,6 +73,7 @@ class PromptFilter:
         dropped: list[Dropped] = []
         for step in (
             self._without_bad_form,
+            self._by_rules,
             self._without_leaks,
             self._without_duplicates,
             self._without_semantic_duplicates,
@@ -101,6 +107,18 @@ class PromptFilter:
                 passed.append(candidate)
         return passed, dropped
 
+    def _by_rules(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
+        passed, dropped = [], []
+        for candidate in candidates:
+            text = user_text(candidate.prompt)
+            found = ((reason, rule(text)) for reason, rule in self._rules.items())
+            broken = next(((reason, detail) for reason, detail in found if detail), None)
+            if broken:
+                dropped.append(Dropped(*broken, candidate.prompt))
+            else:
+                passed.append(candidate)
+        return passed, dropped
+
     def _without_leaks(
         self, candidates: Sequence[Candidate]
     ) -> tuple[list[Candidate], list[Dropped]]:
@@ -119,7 +137,12 @@ class PromptFilter:
     ) -> tuple[list[Candidate], list[Dropped]]:
         texts = self._known(candidates)
         known = len(texts) - len(candidates)
-        found = find_duplicates(texts, self._settings.near_duplicate_jaccard, fixed=known)
+        found = find_duplicates(
+            texts,
+            self._settings.near_duplicate_similarity,
+            fixed=known,
+            similarity=self._index.between,
+        )
         return self._separated(candidates, found[known:], texts, "leak")
 
     def _without_semantic_duplicates(

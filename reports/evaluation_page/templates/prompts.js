@@ -1,6 +1,6 @@
 "use strict";
 // The table of every prompt: a page of rows at a time, made from the data in the page. What models
-// and users wrote is only ever text. Filters, order and open row are in the address.
+// and users wrote is only ever text. Filters, order, page and open row are in the address.
 const PAGE_SIZE = 50;
 const MAX_WORDS = 400; // an answer with more is shown without marks
 const data = JSON.parse(document.getElementById("rows").textContent);
@@ -8,6 +8,8 @@ const form = document.getElementById("filters");
 const body = document.querySelector("#table tbody");
 const count = document.getElementById("count");
 const place = document.getElementById("place");
+const unknown = document.getElementById("unknown");
+const steps = { earlier: -1, later: 1 };
 const WORST_FIRST = ["not covered", "unscored", "covered"];
 const state = { page: 0, by: "verdict", down: false, open: new Set() };
 
@@ -65,7 +67,12 @@ for (const row of data.rows) {
     ].filter(Boolean),
   );
   row.key = row.sample ? `${row.id}.${row.sample + 1}` : row.id;
-  row.find = JSON.stringify([row.prompt, row.reference, row.others, row.answers]).toLowerCase();
+}
+
+/** What the text is looked for in; made with the first search, so that the page opens sooner. */
+function textOf(row) {
+  row.find ??= JSON.stringify([row.prompt, row.reference, row.others, row.answers]).toLowerCase();
+  return row.find;
 }
 
 const byKey = new Map(data.rows.map((row) => [row.key, row]));
@@ -78,13 +85,14 @@ const ORDERS = {
 };
 
 function fits(row, wanted) {
+  const text = wanted.text.trim().toLowerCase();
   return (
     (!wanted.verdict || row.answers.tuned.verdict === wanted.verdict) &&
     (!wanted.split || row.split === wanted.split) &&
     (!wanted.tag || row.tags.includes(wanted.tag)) &&
     (!wanted.field || row.fields.includes(wanted.field)) &&
     (!wanted.kind || row.kinds.has(wanted.kind)) &&
-    row.find.includes(wanted.text.trim().toLowerCase())
+    (!text || textOf(row).includes(text))
   );
 }
 
@@ -243,19 +251,26 @@ function draw() {
   body.replaceChildren(...rows.slice(first, first + PAGE_SIZE).flatMap(lineOf));
   count.textContent = `${rows.length} of ${data.rows.length} shown`;
   place.textContent = `page ${state.page + 1} of ${pages}`;
+  for (const [id, step] of Object.entries(steps)) {
+    // Not `disabled`: the button that was just pressed would lose the focus.
+    const isEnd = state.page + step < 0 || state.page + step >= pages;
+    document.getElementById(id).setAttribute("aria-disabled", isEnd);
+  }
   for (const header of document.querySelectorAll("#table th[data-by]")) {
     const order = state.down ? "descending" : "ascending";
     header.setAttribute("aria-sort", header.dataset.by === state.by ? order : "none");
   }
 }
 
-/** Write filters, order and open rows into the address, so that a link shows the same. */
+/** Write filters, order, page and open row into the address, so that a link shows the same. */
 function address() {
   const parts = [...new FormData(form)].filter(([, value]) => value);
   if (state.by !== "verdict" || state.down) parts.push(["by", state.by + (state.down ? "-" : "")]);
+  if (state.page) parts.push(["page", state.page + 1]);
   if (state.open.size) parts.push(["row", [...state.open].join(" ")]);
   const text = new URLSearchParams(parts).toString();
   history.replaceState(null, "", text ? `#prompts&${text}` : "#prompts");
+  unknown.hidden = true;
 }
 
 function toggle(row) {
@@ -268,19 +283,32 @@ function toggle(row) {
   body.querySelector("button[aria-expanded=true]")?.focus({ preventScroll: true });
 }
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // typed by hand: a bare percent sign
+  }
+}
+
 /** Take filters and row from the address: `#t103`, or `#prompts&verdict=covered&row=t103`. */
 function read() {
-  const hash = decodeURIComponent(location.hash.slice(1));
-  const [start] = hash.split("&");
-  const values = new URLSearchParams(location.hash.slice(1).split("&").slice(1).join("&"));
-  if (start !== "prompts" && !byKey.has(start)) return;
+  const [start, ...parts] = location.hash.slice(1).split("&");
+  const named = decoded(start);
+  const values = new URLSearchParams(parts.join("&"));
+  const isSection = document.getElementById(named) !== null;
+  const wanted = named === "prompts" ? values.get("row") : isSection ? null : named;
+  unknown.hidden = !wanted || byKey.has(wanted);
+  unknown.firstElementChild.textContent = `There is no prompt "${wanted}" on this page.`;
+  if (!unknown.hidden) unknown.scrollIntoView({ block: "center" });
+  if (named !== "prompts" && !byKey.has(wanted)) return;
   for (const field of form.elements) if (field.name) field.value = values.get(field.name) ?? "";
   const by = values.get("by") ?? "verdict";
   state.down = by.endsWith("-");
   state.by = by.replace("-", "") in ORDERS ? by.replace("-", "") : "verdict";
-  const key = byKey.has(start) ? start : values.get("row");
-  state.open = new Set(byKey.has(key) ? [key] : []);
-  state.page = Math.floor(chosen().findIndex((row) => state.open.has(row.key)) / PAGE_SIZE);
+  state.open = new Set(byKey.has(wanted) ? [wanted] : []);
+  const at = chosen().findIndex((row) => state.open.has(row.key));
+  state.page = at < 0 ? Number(values.get("page") ?? 1) - 1 || 0 : Math.floor(at / PAGE_SIZE);
   draw();
   body.querySelector("button[aria-expanded=true]")?.scrollIntoView({ block: "center" });
 }
@@ -321,10 +349,12 @@ for (const header of document.querySelectorAll("#table th[data-by]")) {
     address();
   });
 }
-for (const [id, step] of [["earlier", -1], ["later", 1]]) {
+for (const [id, step] of Object.entries(steps)) {
   document.getElementById(id).addEventListener("click", () => {
     state.page += step;
+    state.open.clear();
     draw();
+    address();
   });
 }
 document.getElementById("as-csv").addEventListener("click", () => {

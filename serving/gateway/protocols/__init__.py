@@ -17,6 +17,8 @@ _OPENAI = re.compile(
     r"(?:/v1|/v1beta/openai|/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/endpoints/[^/]+)?"
     r"/chat/completions"
 )
+_OPENAI_AT_GOOGLE = ("/openai/", "/endpoints/openapi/")
+_GOOGLES = ("/v1beta/", "/v1alpha/", "/v1beta1/", "/v1/projects/", "/upload/", "/ws/google.")
 GEMINI: Final = Gemini("gemini")
 VERTEX: Final = Gemini("vertex")
 OPENAI: Final = OpenAI()
@@ -41,13 +43,20 @@ def recognize(method: str, path: str, query: bytes) -> Route | None:
     return None
 
 
-def dialect_of(path: str) -> Dialect:
-    """In whose form an error about a path is best written, whether or not it is for an answer."""
-    return OPENAI if "/openai/" in path or not _is_googles(path) else GEMINI
+def dialect_of(path: str, *, is_openai_client: bool) -> Dialect:
+    """In whose form an error about a path is best written, whether or not it is for an answer.
+
+    Args:
+        path: Decoded path.
+        is_openai_client: See `Upstream.url`.
+    """
+    if any(part in path for part in _OPENAI_AT_GOOGLE):
+        return OPENAI
+    return OPENAI if is_openai_client and not _is_googles(path) else GEMINI
 
 
 def _is_googles(path: str) -> bool:
-    return path == "/" or path.startswith(("/v1beta/", "/v1alpha/", "/upload/")) or ":" in path
+    return path == "/" or path.startswith(_GOOGLES) or ":" in path
 
 
 def _gemini_route(dialect: Gemini, found: re.Match[str], query: bytes) -> Route:

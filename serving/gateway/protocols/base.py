@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from serving.gateway.task import Message
@@ -59,7 +59,7 @@ class ModelAnswer(NamedTuple):
         text: All of it.
         pieces: The same in the pieces in which it came.
         is_cut: Whether it ended at the limit of tokens.
-        prompt_tokens: Tokens of the prompt.
+        prompt_tokens: Tokens of the prompt; None where the server does not say.
         output_tokens: Tokens of the answer.
         confidence: Mean log-probability of its tokens; None where it was not measured.
     """
@@ -67,7 +67,7 @@ class ModelAnswer(NamedTuple):
     text: str
     pieces: tuple[str, ...]
     is_cut: bool
-    prompt_tokens: int
+    prompt_tokens: int | None
     output_tokens: int
     confidence: float | None = None
 
@@ -77,11 +77,12 @@ class Reading:
 
     Attributes:
         has_text: Whether there was any text but white space, thoughts left out.
+        has_body: Whether there was anything in the protocol's form, even if it says nothing.
         has_candidate: Whether there was any candidate.
         has_more: Whether there was something else than text, as calls of functions or images.
         finish: The finish reason in the protocol's own words; empty while there is none.
         is_refused: Whether the service refused for safety.
-        is_cut: Whether the answer ended at its limit of tokens.
+        is_cut: Whether the answer ended before its end, as at its limit of tokens.
         error: The body of an error object, or None.
         prompt_tokens: By the service's count; None where it has not said.
         output_tokens: Likewise, thinking included.
@@ -92,6 +93,7 @@ class Reading:
         "_texts",
         "error",
         "finish",
+        "has_body",
         "has_candidate",
         "has_more",
         "has_text",
@@ -105,6 +107,7 @@ class Reading:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self.has_text = False
+        self.has_body = False
         self.has_candidate = False
         self.has_more = False
         self.finish = ""
@@ -215,8 +218,3 @@ def token_limit(value: Any) -> int | None:
     if value < 0:
         raise UnreadableError("a negative number of tokens")
     return int(value) or None
-
-
-def joined(texts: Sequence[str]) -> str:
-    """Return the text parts of one message as one text."""
-    return texts[0] if len(texts) == 1 else "\n".join(texts)

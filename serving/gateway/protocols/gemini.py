@@ -8,10 +8,11 @@ References:
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from google.genai import types
 
+from core.conversation import joined_parts
 from serving.gateway.protocols.base import (
     Ask,
     ModelAnswer,
@@ -19,7 +20,6 @@ from serving.gateway.protocols.base import (
     Route,
     StreamForm,
     UnreadableError,
-    joined,
     token_limit,
 )
 from serving.gateway.task import Message
@@ -49,7 +49,7 @@ _STATUS_NAMES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
+_UNSPECIFIED, _FINISHED = "FINISH_REASON_UNSPECIFIED", "STOP"
 
 
 class Gemini:
@@ -77,6 +77,7 @@ class Gemini:
             return
         if not isinstance(body, dict):
             return
+        reading.has_body = True
         if body.get("error"):
             reading.error = body
         feedback = body.get("promptFeedback")
@@ -125,14 +126,15 @@ class Gemini:
 def _read_request(body: Mapping[str, Any], route: Route) -> Ask:
     system, beyond = "", ""
     if instruction := _of(body, "systemInstruction", "system_instruction"):
-        system, beyond = _text_of(instruction)
+        system, beyond = _text_of(instruction, "system")
     contents = body["contents"]
     messages: list[Message] = []
     for content in contents if isinstance(contents, list) else [contents]:
-        text, problem = _text_of(content)
-        beyond = beyond or problem
         is_models = isinstance(content, dict) and content.get("role") == "model"
-        messages.append(Message("assistant" if is_models else "user", text))
+        role: Literal["user", "assistant"] = "assistant" if is_models else "user"
+        text, problem = _text_of(content, role)
+        beyond = beyond or problem
+        messages.append(Message(role, text))
     config = _of(body, "generationConfig", "generation_config") or {}
     schema, unreadable = _schema(config)
     mime_type = _of(config, "responseMimeType", "response_mime_type") or ""
@@ -157,7 +159,7 @@ def _of(values: Mapping[str, Any], name: str, snake_name: str) -> Any:
     return values.get(snake_name) if value is None else value
 
 
-def _text_of(content: Any) -> tuple[str, str]:
+def _text_of(content: Any, role: str) -> tuple[str, str]:
     """Return the text of a content, and why it is no text alone."""
     if isinstance(content, str):
         return content, ""
@@ -170,7 +172,7 @@ def _text_of(content: Any) -> tuple[str, str]:
             return "", problem
         elif not part.get("thought"):
             texts.append(part["text"])
-    return joined(texts) if texts else "", ""
+    return joined_parts(texts, role), ""
 
 
 def _beyond_text(part: Mapping[str, Any]) -> str:
@@ -219,7 +221,7 @@ def _read_candidate(reading: Reading, candidate: Mapping[str, Any]) -> None:
     if isinstance(finish, str) and finish != _UNSPECIFIED:
         reading.finish = finish
         reading.is_refused = reading.is_refused or finish in _REFUSALS
-        reading.is_cut = finish == "MAX_TOKENS"
+        reading.is_cut = finish != _FINISHED
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
     for part in parts if isinstance(parts, list) else []:
@@ -240,7 +242,7 @@ def _response(
     usage = types.GenerateContentResponseUsageMetadata(
         prompt_token_count=answer.prompt_tokens,
         candidates_token_count=answer.output_tokens,
-        total_token_count=answer.prompt_tokens + answer.output_tokens,
+        total_token_count=(answer.prompt_tokens or 0) + answer.output_tokens,
     )
     return types.GenerateContentResponse(
         candidates=[

@@ -16,6 +16,7 @@ from openai.types.chat.chat_completion import Choice
 from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
+from core.conversation import joined_parts
 from serving.gateway.protocols.base import (
     Ask,
     ModelAnswer,
@@ -23,7 +24,6 @@ from serving.gateway.protocols.base import (
     Route,
     StreamForm,
     UnreadableError,
-    joined,
     token_limit,
 )
 from serving.gateway.task import Message
@@ -56,6 +56,7 @@ class OpenAI:
             body = body[-1]
         if not isinstance(body, dict):
             return
+        reading.has_body = True
         if body.get("error"):
             reading.error = body
         reading.add_version(body.get("model"))
@@ -120,7 +121,7 @@ def _read_request(body: Mapping[str, Any]) -> Ask:
     beyond = ""
     for message in body["messages"]:
         role = message["role"]
-        text, problem = _text_of(message.get("content"))
+        text, problem = _text_of(message.get("content"), role)
         is_call = message.get("tool_calls") or message.get("function_call")
         if role in ("tool", "function") or is_call:
             problem = "tools"
@@ -147,7 +148,7 @@ def _read_request(body: Mapping[str, Any]) -> Ask:
     )
 
 
-def _text_of(content: Any) -> tuple[str, str]:
+def _text_of(content: Any, role: str) -> tuple[str, str]:
     """Return the text of a message, and why it is no text alone."""
     if content is None or isinstance(content, str):
         return content or "", ""
@@ -157,7 +158,7 @@ def _text_of(content: Any) -> tuple[str, str]:
         if kind != "text":
             return "", "file_uri" if kind == "file" else "images"
         texts.append(part["text"])
-    return joined(texts) if texts else "", ""
+    return joined_parts(texts, role), ""
 
 
 def _beyond(body: Mapping[str, Any]) -> str:
@@ -221,10 +222,11 @@ def _id() -> str:
 
 
 def _usage(answer: ModelAnswer) -> CompletionUsage:
+    prompt_tokens = answer.prompt_tokens or 0
     return CompletionUsage(
-        prompt_tokens=answer.prompt_tokens,
+        prompt_tokens=prompt_tokens,
         completion_tokens=answer.output_tokens,
-        total_tokens=answer.prompt_tokens + answer.output_tokens,
+        total_tokens=prompt_tokens + answer.output_tokens,
     )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub.utils._xet import abort_xet_session
@@ -53,6 +54,7 @@ VERDICT = {
     "correctness": 5.0,
     "reason": "equal",
     "votes": [],
+    "scores": {},
 }
 SYNTHESIS = synthesis_record()
 VERIFIED = {
@@ -214,3 +216,14 @@ def _forget_chunks(monkeypatch, tmp_path):
     # Xet's client remembers which chunks a server has; it reads its settings once in a session.
     abort_xet_session()
     monkeypatch.setenv("HF_XET_CACHE", tempfile.mkdtemp(prefix="xet", dir=tmp_path))
+
+
+@pytest.fixture
+def trained_from(model_dir):
+    """Changes what the training record says."""
+
+    def change(**values: Any):
+        path = model_dir / "training.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+    return change

@@ -36,6 +36,18 @@ def running_hub():
         server.shutdown()
 
 
+def download_from(hub, monkeypatch, cache):
+    """Let the Hub's client of this process download from a hub of `running_hub`."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    constants = {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(cache),
+    }
+    for name, value in constants.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+
+
 _ROUTES = [
     ("POST", "create", r"/api/repos/create"),
     ("GET", "whoami", r"/api/whoami-v2"),
@@ -158,8 +170,9 @@ class _Handler(Storage, http.server.BaseHTTPRequestHandler):
     def _yaml(self, body):
         wanted = json.loads(body)
         valid = re.match(r"---\n.+?\n---\n", wanted["content"], re.DOTALL)
-        errors = [] if valid else [{"message": "no metadata"}]
-        return Answer(200 if valid else 400, {"errors": errors, "warnings": []})
+        refused = self.hub.refused_fields if valid else ["no metadata"]
+        errors = [{"message": message} for message in refused]
+        return Answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def _info(self, body, folder, repo_id, revision):
         repository = self._repository(folder, repo_id)
@@ -171,6 +184,7 @@ class _Handler(Storage, http.server.BaseHTTPRequestHandler):
             for path, content in commit[2].items()
         ]
         value = {"_id": "1", "id": repo_id, "sha": commit[0], "private": repository.private}
+        value["gated"] = "manual" if repository.gated else False
         return Answer(200, {**value, "siblings": siblings, "tags": [], "downloads": 0, "likes": 0})
 
     def _tree(self, body, folder, repo_id, revision):
@@ -247,7 +261,10 @@ class _Handler(Storage, http.server.BaseHTTPRequestHandler):
         return Answer(200, {})
 
     def _resolve(self, body, folder, repo_id, revision, path):
-        commit = self._repository(folder, repo_id).files(revision)
+        repository = self._repository(folder, repo_id)
+        if repository.gated and not repository.accepted:
+            raise error(403, "Access to the model is restricted", "GatedRepo")
+        commit = repository.files(revision)
         if commit is None or path not in commit[2]:
             raise error(404, "Entry not found", "EntryNotFound")
         content = commit[2][path]

@@ -16,6 +16,8 @@ class Repository:
     commits: list = dataclasses.field(default_factory=list)  # (oid, message, {path: bytes})
     tags: dict = dataclasses.field(default_factory=dict)
     lfs_paths: set = dataclasses.field(default_factory=set)
+    gated: bool = False
+    accepted: bool = False  # its license, by the owner of the token
 
     def commit(self, message, files):
         number = f"{self.kind}{self.repo_id}{len(self.commits)}"
@@ -58,6 +60,7 @@ class Hub:
         self.parts = {}
         self.xorbs = {}
         self.largest_file = 1 << 40
+        self.refused_fields = []  # what is said of a card's metadata
         self.faults = {}
         self.requests = []
         self.hanging, self.go_on = threading.Event(), threading.Event()

@@ -69,6 +69,7 @@ def test_every_name_in_the_table_is_a_preset_of_kerashub():
 
     classes = (models.GemmaCausalLM, models.Gemma3CausalLM, models.MistralCausalLM)
     classes += (models.LlamaCausalLM, models.Llama3CausalLM)
+    classes += (models.QwenCausalLM, models.Qwen3CausalLM)
     known = {name for task in classes for name in task.presets}
     table = {name for family in FAMILIES for name in family.hub_ids}
     assert table - known == {"gemma3-270m"}, "the packaged one has a name of its own"

@@ -2,48 +2,27 @@
 
 import ast
 import dataclasses
+import html
 import json
 import re
-from typing import Any
 
-import pyarrow.parquet as parquet
 import pytest
-from huggingface_hub import DatasetCard, ModelCard, RepoCard
+from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from components.hf_pusher.contents import Names, dataset_content, model_content
+from components.hf_pusher.contents import dataset_content, model_content
 from components.hf_pusher.settings import PushSettings
-from components.hf_pusher.space import space_content
+from core.records import CoverageRow
+from core.reports.failures import FailureCluster
 from core.reports.last_look import LastLook
-from task.privacy import PrivacySettings
+from core.reports.rates import RelativeRate
+from core.reports.strict import JudgeDifference, StrictPart, StrictReport
+from judging.last_look import make_last_look
+from judging.settings import EvaluatorSettings
+from tests.components.hf_pusher.cards import NAMES, card_of, without_base
+from tests.components.hf_pusher.conftest import VERDICT
+from tests.evaluation import verdict
 from tests.records import rate
-
-NAMES = Names("me/support-triage", "me/support-triage")
-
-
-def content_of(source, **settings):
-    return model_content(PushSettings(**settings), source, NAMES)
-
-
-def card_of(source, **settings):
-    return ModelCard(content_of(source, **settings).files["README.md"].decode())
-
-
-def without_base(source, **changes):
-    models = {"tuned": source.report.models["tuned"]}
-    report = source.report.model_copy(update={"models": models, **changes})
-    return dataclasses.replace(source, report=report)
-
-
-@pytest.fixture
-def trained_from(model_dir):
-    """Changes what the training record says."""
-
-    def change(**values: Any):
-        path = model_dir / "training.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-
-    return change
 
 
 def test_the_metadata_is_what_the_hub_indexes(source):
@@ -89,25 +68,80 @@ def test_where_a_test_split_was_judged_the_card_starts_with_it(source):
     report = source.report.model_copy(update={"last_look": look})
     card = card_of(dataclasses.replace(source, report=report))
     assert "**71.0 % of 200 test prompts** (142 covered, 95 % interval 64.3 to 76.8 %)" in card.text
-    assert "looked at 3 times, so part of its rate may be luck" in card.text
+    assert "looked at the holdout below 3 times, so part of its rate may be luck" in card.text
     first = card.data.eval_results[0]
     assert (first.dataset_split, first.metric_value) == ("test", 71.0)
     assert "test prompts" not in card_of(source).text
 
 
+def test_the_share_of_the_services_rate_has_its_interval(source):
+    models = {"tuned": rate(142, 200, 64.3, 76.8), "service": rate(180, 200, 85.1, 93.4)}
+    for low, high, shown in (
+        (71.2, 86.5, "78.9 % of the service LLM's own rate there (95 % interval 71.2 to 86.5 %)"),
+        (None, None, "78.9 % of the service LLM's own rate there."),
+    ):
+        look = LastLook(
+            holdout_looks=1,
+            models=models,
+            threshold_percent=67.4,
+            reached=True,
+            relative=RelativeRate(prompts=200, percent=78.9, low_percent=low, high_percent=high),
+        )
+        report = source.report.model_copy(update={"last_look": look})
+        assert shown in card_of(dataclasses.replace(source, report=report)).text
+
+
+def test_the_card_has_the_fields_of_the_test_split(source):
+    pair = '{"kind": "a", "total|tax": 3}', '{"kind": "b", "total|tax": 3}'
+    rows = [
+        verdict(CoverageRow(str(n), "p", pair[0], "test"), "tuned", True, response=pair[n % 2])
+        for n in range(4)
+    ]
+    look = make_last_look({"tuned": rows}, EvaluatorSettings(), looks=1, kind="json")
+    report = source.report.model_copy(update={"last_look": look})
+    text = card_of(dataclasses.replace(source, report=report)).text
+    assert "\n| field | equal to the reference |\n|---|---|\n| kind | 50.0 % (2 of 4;" in text
+    assert "\n| total\\|tax | 100.0 % (4 of 4;" in text
+    assert "On the test prompts the judge's rate is +50.0 points" in text
+    strict = look.strict["tuned"].rate
+    interval = f"{strict.low_percent:.1f} to {strict.high_percent:.1f} %"
+    assert f"strictly equal to the reference: 50.0 % (95 % interval {interval})." in text
+
+
 def test_the_card_tells_figures_making_limits_and_use(source):
     text = card_of(source).text
-    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 | 0.0 % (0 of 4) |\n" in text
-    assert "| tag `typos` | 50.0 % (1 of 2) | 9.5 to 90.5 | 0.0 % (0 of 2) |\n" in text
+    holdout = "75.0 % (3 of 4; 30.1 to 95.4) | 0.0 % (0 of 4; 0.0 to 49.0)"
+    assert f"| holdout | {holdout} |\n" in text
+    assert "**75.0 %** (95 % interval 30.1 to 95.4 %), threshold 70.0 %" in text
+    tagged = "50.0 % (1 of 2; 9.5 to 90.5) | 0.0 % (0 of 2; 0.0 to 65.8)"
+    assert f"| tag `typos` | {tagged} |\n" in text
     assert "Judged by a stand-in" in text
     assert "trained on 3 of them with LoRA" in text
     assert "- steps: 40\n" in text
     assert "losses" not in text, "lists of the training record do not belong in the card"
     assert 'from_preset("hf://me/support-triage")' in text
     assert 'AutoModelForCausalLM.from_pretrained("me/support-triage"' in text
-    for heading in ("## Coverage", "## How to use it", "## How it was made", "## Limits"):
-        assert f"\n\n{heading}\n\n" in text
+    headings = re.findall("^## (.*)$", text, re.MULTILINE)
+    assert headings[:2] == ["How to use it", "Coverage"]
+    assert {"How it was made", "Limits", "License"} < set(headings)
     assert "\n\n\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("sources", "made"),
+    [
+        ({"generated": 4}, "generated synthetic prompts and outputs"),
+        ({"generated": 1, "logged": 3}, "rows (1 generated, 3 logged exchanges, those of the"),
+        ({"logged": 4}, "pipeline: nothing was generated"),
+    ],
+    ids=["generated", "mix", "logged"],
+)
+def test_the_card_tells_what_the_model_was_trained_on(source, sources, made):
+    synthesis = source.synthesis.model_copy(update={"rows_by_source": sources})
+    text = " ".join(card_of(dataclasses.replace(source, synthesis=synthesis)).text.split())
+    assert made in text
+    assert ("generated synthetic prompts" in text) == ("generated" in sources)
+    assert "the base model was trained on 3" in text
 
 
 @pytest.mark.parametrize("has_base", [True, False], ids=["base", "no-base"])
@@ -119,162 +153,106 @@ def test_the_card_is_markdown_whose_parts_do_not_run_into_each_other(source, has
     rates, formats = re.findall("<table>(.*?)</table>", shown, re.DOTALL)
     first_cells = re.findall(r"<tr>\s*<td>(.*?)</td>", rates)
     assert first_cells == ["holdout", "seed", "overall", "tag <code>typos</code>"]
-    assert rates.count("<th>") == (4 if has_base else 3)
+    assert rates.count("<th>") == (3 if has_base else 2)
     assert len(re.findall(r"<tr>\s*<td>", formats)) == 3
     assert shown.count('class="language-python"') == 2
+
+
+def verdicts_of(*rows):
+    return "".join(f"{json.dumps(VERDICT | row)}\n" for row in rows).encode()
+
+
+def test_the_card_shows_a_covered_answer_and_how_it_is_asked_for(source):
+    missed = {"id": "c-0", "covered": False, "response": "wrong"}
+    hostile = {"id": "c-2", "prompt": "It is ```broken```, 'so'\n# what?", "response": "yes"}
+    text = card_of(dataclasses.replace(source, verdicts=verdicts_of(missed, hostile))).text
+    shown = MarkdownIt().render(text)
+    codes = re.findall('<code class="language-python">(.*?)</code>', shown, re.DOTALL)
+    assert len(codes) == 2
+    for code in map(html.unescape, codes):
+        ast.parse(code)
+        assert repr(hostile["prompt"]) in code
+    assert html.escape(hostile["prompt"], quote=False) in html.unescape(shown)
+    assert "# what?" not in re.findall("<h1>(.*?)</h1>", shown)
+    assert "which does not count as covered" not in text
+    text = card_of(dataclasses.replace(source, verdicts=verdicts_of(missed))).text
+    assert "its evaluation, which does not count as covered:\n\n```\nwrong\n```" in text
+    assert "The reference:\n\n```\n" in text
+
+
+def test_without_a_short_answer_the_card_has_no_example(source):
+    long = {"prompt": "word " * 200}
+    roles = ("user", "assistant", "user")
+    turns = {"prompt": json.dumps([{"role": role, "content": "a"} for role in roles])}
+    text = card_of(dataclasses.replace(source, verdicts=verdicts_of(long, turns))).text
+    assert "### An example" not in text
+    assert "message = '...'\n" in text
+
+
+@pytest.mark.parametrize("stand_in", [True, False], ids=["stand-in", "language-model"])
+def test_the_limits_are_those_of_the_run(source, stand_in):
+    cluster = FailureCluster(field="priority", reference="low", answered="normal", ids=("1", "2"))
+    report = source.report.model_copy(update={"stand_in": stand_in, "failures": (cluster,)})
+    made = source.synthesis.model_copy(update={"stand_in": stand_in})
+    text = card_of(dataclasses.replace(source, report=report, synthesis=made)).text
+    limits = text.partition("## Limits")[2].partition("## License")[0]
+    assert ("grammar" in limits) == stand_in
+    assert ("language model judged it" in limits) != stand_in
+    assert "measured on 4 held-out prompts in en" in limits
+    assert "covered at 30 to 95 % (95 % interval)" in limits
+    assert "Weakest tag: `typos`, 50.0 % of 2 (95 % interval 9.5 to 90.5 %)." in limits
+    assert "Most frequent mistake: `2 x priority: low answered normal`." in limits
+    assert "2 longer rows were left out of the training" in limits
+
+
+def test_every_models_rates_and_the_strict_ones_are_on_the_card_and_in_the_index(source):
+    tuned, base = source.report.models["tuned"], source.report.models["base"]
+    part = StrictPart(
+        rate=rate(2, 4, 15.0, 85.0), fields={}, labels={},
+        judge=JudgeDifference(points=0, warn=False, only_judge=(), only_strict=()),
+    )  # fmt: skip
+    strict = StrictReport(kind="json", overall=part, seed=part, holdout=part)
+    report = source.report.model_copy(
+        update={"models": {"tuned": tuned, "service": base}, "strict": {"tuned": strict}}
+    )
+    card = card_of(dataclasses.replace(source, report=report))
+    assert "| prompts | Tuned model | Service LLM (ceiling) |\n" in card.text
+    assert "| holdout | 50.0 % (2 of 4; 15.0 to 85.0) |\n" in card.text
+    found = [(r.metric_type, r.dataset_split, r.metric_value) for r in card.data.eval_results]
+    assert sorted(found) == [
+        ("coverage_rate", "holdout", 75.0), ("coverage_rate", "seed", 100.0),
+        ("strict_rate", "holdout", 50.0), ("strict_rate", "seed", 50.0),
+    ]  # fmt: skip
+    results = card.data.to_dict()["model-index"][0]["results"]
+    strict_args = [m["args"] for r in results for m in r["metrics"] if m["type"] == "strict_rate"]
+    assert [args["low_percent"] for args in strict_args] == [15.0, 15.0]
+    assert "judge" not in strict_args[0]
 
 
 def test_a_real_judge_without_a_base_gets_no_notice_and_no_empty_column(source):
     text = card_of(without_base(source, stand_in=False)).text
     assert "stand-in." not in text
-    assert "| base model |" not in text
-    assert "| holdout | 75.0 % (3 of 4) | 30.1 to 95.4 |\n" in text
+    assert "| Untuned model |" not in text
+    assert "| holdout | 75.0 % (3 of 4; 30.1 to 95.4) |\n" in text
 
 
-def test_a_training_of_all_weights_is_not_called_lora(source, trained_from, model_dir):
-    exports = json.loads((model_dir / "training.json").read_text())["exports"]
-    exports.pop("adapter")
-    trained_from(hparams={"epochs": 1, "method": "full"}, exports=exports)
-    (model_dir / "adapter.lora.h5").unlink()
-    card = card_of(source)
-    assert "lora" not in card.data.tags
-    assert "LoRA" not in card.text
-    assert "adapter" not in card.text
+def test_cards_of_a_local_hub_lead_to_folders_and_to_no_stranger_on_the_hub(source):
+    local = dataclasses.replace(NAMES, is_local=True)
+    card = ModelCard(model_content(PushSettings(), source, local).files["README.md"].decode())
+    assert 'CausalLM.from_preset(".")' in card.text
+    assert card.text.count('from_pretrained(".", subfolder="transformers")') == 2
+    assert card.data.datasets is None
+    dataset = dataset_content(PushSettings(), source, local).files["README.md"].decode()
+    for text in (str(card), dataset):
+        assert "huggingface.co/me/" not in text
+        assert "huggingface.co/datasets/" not in text
+        assert "hf://" not in text
+    assert "`me/support-triage`, among the models of the same local hub, was trained" in dataset
+    assert "`me/support-triage` among the datasets of the same local hub" in card.text
 
 
-@pytest.mark.parametrize(
-    ("preset", "license_id", "notice"),
-    [
-        ("gemma3_1b", "gemma", "Gemma Terms of Use found at ai.google.dev/gemma/terms"),
-        ("llama3.2_1b", "llama3.2", "Built with Llama. Llama 3.2 is licensed under"),
-        ("llama2_7b_en", "llama2", "Llama 2 is licensed under the Llama 2 Community License"),
-        ("mistral_7b_en", "apache-2.0", None),
-    ],
-    ids=["gemma", "llama3.2", "llama2", "mistral"],
-)
-def test_the_terms_of_the_base_model_go_with_the_weights(
-    source, trained_from, preset, license_id, notice
-):
-    trained_from(preset=preset)
-    content = content_of(source)
-    card = ModelCard(content.files["README.md"].decode())
-    assert card.data.license == license_id
-    assert card.data.license_link in card.text
-    assert "the weights are modified" in card.text
-    if notice:
-        assert notice in content.files["NOTICE"].decode()
-        assert notice in card.text
-    else:
-        assert "NOTICE" not in content.files
-
-
-def test_an_unknown_license_is_said_to_be_unknown(source, trained_from, model_dir):
-    trained_from(preset="hf://someone/something")
-    (model_dir / "preset" / "config.json").write_text('{"class_name": "MistralBackbone"}')
-    card = card_of(source)
-    assert card.data.license == "unknown"
-    assert "does not know the license" in card.text
-    assert card.data.base_model == "someone/something"
-
-
-def test_settings_name_what_the_preset_does_not(source, trained_from):
-    trained_from(preset="/data/ours")
-    card = card_of(
-        source,
-        base_model="we/ours",
-        license="other",
-        license_name="ours-1.0",
-        license_link="https://example.com/ours",
-        languages=("de", "en"),
-    )
-    assert card.data.base_model == "we/ours"
-    assert (card.data.license, card.data.license_name) == ("other", "ours-1.0")
-    assert card.data.license_link == "https://example.com/ours"
-    assert card.data.language == ["de", "en"]
-
-
-def test_another_license_needs_a_name_and_a_link():
-    with pytest.raises(ValueError, match="license_name and license_link"):
-        PushSettings(license="other")
-
-
-def test_random_weights_carry_no_license(source, trained_from):
-    trained_from(preset="random:gemma3-tiny")
-    card = card_of(source)
-    assert card.data.license is None
-    assert card.data.base_model is None
-    assert "weights were random" in card.text
-
-
-def dataset_files(source):
-    return dataset_content(PushSettings(languages=("de",)), source, NAMES).files
-
-
-def test_the_dataset_card_is_that_of_the_data_with_what_the_push_knows(source):
-    files = dataset_files(source)
-    card = DatasetCard(files["README.md"].decode())
-    assert card.data.pretty_name == "Synthetic data for support_triage"
-    assert card.data.language == ["de"]
-    assert "4 pairs of a prompt and the desired output." in card.text
-    assert "[me/support-triage](https://huggingface.co/me/support-triage) was trained" in card.text
-    [config] = card.data.configs
-    for file in config["data_files"]:
-        pattern = file["path"].replace("*", "00000-of-00001")
-        assert pattern in files, "the viewer finds every split"
-
-
-def test_equal_rows_are_equal_bytes_in_whatever_order_their_columns_come(source):
-    turned = {
-        split: [dict(reversed(row.items())) for row in rows] for split, rows in source.rows.items()
-    }
-    assert dataset_files(dataclasses.replace(source, rows=turned)) == dataset_files(source)
-
-
-def test_all_splits_have_the_same_columns_even_where_one_is_empty_of_values(source, tmp_path):
-    rows = {
-        "train": [{"id": "s-1", "prompt": "p", "score": 0.5}, {"id": "s-2", "extra": "x"}],
-        "eval": [{"id": "s-3", "prompt": None}],
-    }
-    files = dataset_files(dataclasses.replace(source, rows=rows))
-    read = {}
-    for split in rows:
-        path = tmp_path / f"{split}.parquet"
-        path.write_bytes(files[f"data/{split}-00000-of-00001.parquet"])
-        read[split] = parquet.read_table(path)
-    assert read["train"].schema == read["eval"].schema
-    assert read["train"].column_names == ["id", "prompt", "extra", "score"]
-    assert read["train"].to_pylist()[1] == {"id": "s-2", "prompt": None, "extra": "x"} | {
-        "score": None
-    }
-
-
-def test_the_space_card_has_what_the_hub_needs_to_start_it(source):
-    content = space_content(source, NAMES, revision="round-2-abc")
-    card = RepoCard(content.files["README.md"].decode())
-    data = card.data.to_dict()
-    assert data["sdk"] == "gradio"
-    assert data["app_file"] in content.files
-    assert data["models"] == ["me/support-triage"]
-    assert data["title"] == "Support triage"
-    assert len(data["short_description"]) <= 60, "the Hub refuses longer ones"
-    assert json.loads(content.files["space.json"])["revision"] == "round-2-abc"
-
-
-def test_the_space_of_a_task_that_redacts_brings_what_hides_personal_data(source):
-    plain = space_content(source, NAMES, revision="r")
-    assert "privacy" not in json.loads(plain.files["space.json"])
-    assert not [name for name in plain.files if name.startswith("task/")]
-    privacy = PrivacySettings(redact=True, phone_regions=("DE",))
-    content = space_content(dataclasses.replace(source, privacy=privacy), NAMES, revision="r")
-    told = json.loads(content.files["space.json"])["privacy"]
-    assert told == {"redact": True, "phone_regions": ["DE"]}
-    brought = {name for name in content.files if name.startswith("task/")}
-    assert {"task/privacy/detectors.py", "task/privacy/national_numbers.yaml"} < brought
-    # It stands alone there: nothing else of the repository is imported.
-    for name in (name for name in brought if name.endswith(".py")):
-        tree = ast.parse(content.files[name])
-        modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-        own = {module for module in modules if module.startswith(("task", "core"))}
-        for module in own:
-            path = module.replace(".", "/")
-            assert {f"{path}.py", f"{path}/__init__.py"} & brought, module
+def test_the_card_does_not_say_who_wrote_the_coverage_prompts(source):
+    """The datasheet of a coverage dataset says it; of imported logs nobody knows."""
+    text = " ".join(card_of(source).text.split())
+    assert "judged the responses to the coverage prompts." in text
+    assert "by people" not in text

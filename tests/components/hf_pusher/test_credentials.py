@@ -51,7 +51,7 @@ def test_a_stored_login_alone_uploads_nothing(login, destination):
 
 def test_where_a_push_goes_is_described(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_variable")
-    said = describe_push(PushSettings(owner="ada", private=False, push_space=False), "my_task")
+    said = describe_push(PushSettings(owner="ada", private=False, push_space=False), "my-task")
     assert "the Hugging Face Hub as ada/my-task, PUBLIC" in said
     assert "quotes coverage prompts" in said
     assert "a Space" not in said

@@ -49,8 +49,9 @@ def test_settings_that_would_fail_at_the_push_are_refused(field, value, says):
 @pytest.mark.parametrize("task_name", ["a__b", "a_", "support_triage", "a___", "x"])
 def test_a_name_made_from_the_task_is_one_that_the_hub_takes(task_name):
     task = Task(name=task_name, instruction="Sort the message.")
-    name = PushSettings().repository_name(task.name)
-    validate_repo_id(name)
+    for prefix in ("", "Llama-3-"):
+        name = PushSettings().repository_name(task.name, prefix)
+        validate_repo_id(name)
 
 
 def test_the_licenses_of_all_families_are_the_hubs():

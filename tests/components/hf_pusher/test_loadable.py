@@ -54,7 +54,9 @@ def pushed(tuned, preset, source, tmp_path, hub_server, monkeypatch):
 def code_of_the_card(hub_server, repo_id, number):
     text = hub_server.repositories["model", repo_id].head[2]["README.md"].decode()
     blocks = re.findall("```python\n(.*?)```", text, re.DOTALL)
-    return blocks[number].replace('"..."', repr(PROMPT))
+    example = re.search("^message = (.+)$", text, re.MULTILINE)[1]
+    assert example in blocks[number]
+    return blocks[number].replace(example, repr(PROMPT))
 
 
 def test_kerashub_loads_it_as_the_card_says_and_it_gives_the_trained_tokens(

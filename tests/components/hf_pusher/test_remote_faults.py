@@ -1,10 +1,12 @@
 """Pushes that fail say what to do, with the hub's own client and a Hub on loopback."""
 
+import re
 import socket
 
 import pytest
 
 from components.hf_pusher.errors import (
+    CardError,
     ConflictError,
     NameTakenError,
     PermissionDeniedError,
@@ -15,6 +17,7 @@ from components.hf_pusher.errors import (
     TooLargeError,
     UnreachableError,
 )
+from components.hf_pusher.explain import _MAX_DETAIL
 from components.hf_pusher.settings import PushSettings
 from core.errors import OutageError
 from tests.components.hf_pusher.conftest import push
@@ -85,6 +88,68 @@ def test_a_file_that_is_too_large_is_told(settings, source, hub_server):
         push(settings, source)
 
 
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (['"license" must be one of [apache-2.0, mit]'], r"`license`\. Correct push\.license and"),
+        (['"language[0]" must only contain lowercase characters'], r"`language`.*push\.languages"),
+        (
+            ['"base_model" is invalid', '"license_link" must be a URL'],
+            r"`base_model`, `license_link`\. Correct push\.base_model, push\.license_link and run",
+        ),
+        (
+            ['YAML metadata schema issue on key "model-index" (key: /0/results/0/task)'],
+            r"`model-index`\. No setting makes it",
+        ),
+        (["something else"], "one that its message names"),
+    ],
+)
+def test_a_refusal_of_the_cards_metadata_names_the_field_and_its_setting(
+    settings, source, hub_server, refused, said
+):
+    hub_server.refused_fields = refused
+    with pytest.raises(CardError, match=said) as caught:
+        push(settings, source)
+    assert refused[0] in str(caught.value), "the Hub's own words are kept"
+    assert "the model repository 'me/support-triage'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "setting"),
+    [
+        ("license", "push.dataset_license"),
+        ("license_link", "push.dataset_license_link"),
+        ("language", "push.languages"),
+    ],
+)
+def test_a_refusal_of_a_datasets_card_names_the_datasets_settings(
+    settings, source, hub_server, monkeypatch, field, setting
+):
+    from huggingface_hub import HfApi
+
+    real = HfApi.create_commit
+
+    def create_commit(self, *args, **kwargs):
+        hub_server.refused_fields = [f'"{field}" is wrong'] * (kwargs["repo_type"] == "dataset")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(HfApi, "create_commit", create_commit)
+    with pytest.raises(
+        CardError, match=rf"`{field}`\. Correct {re.escape(setting)} and run"
+    ) as told:
+        push(settings, source)
+    assert "the dataset repository" in str(told.value)
+
+
+def test_metadata_that_the_hub_refuses_only_when_it_is_committed_is_told_too(
+    settings, source, hub_server
+):
+    message = 'Invalid metadata in README.md. - "base_model" is not a valid repository'
+    hub_server.fail("commit", 400, message)
+    with pytest.raises(CardError, match=r"`base_model`\. Correct push\.base_model"):
+        push(settings, source)
+
+
 def test_a_token_that_is_revoked_meanwhile_is_told(
     settings, source, hub_server, monkeypatch, forget
 ):
@@ -113,8 +178,19 @@ def test_a_server_that_repeats_the_token_does_not_get_it_into_the_message(
     settings, source, hub_server
 ):
     hub_server.fail("create", 403, f"not for {hub_server.token}")
-    with pytest.raises(PermissionDeniedError, match=r"not for \*\*\*"):
+    with pytest.raises(PermissionDeniedError, match=r"not for \[token\]"):
         push(settings, source)
+
+
+def test_a_token_that_the_end_of_a_long_message_cuts_does_not_get_into_it(
+    settings, source, hub_server
+):
+    token = hub_server.token
+    shown = _MAX_DETAIL - len(token) // 2
+    hub_server.fail("create", 403, "x" * shown + token)
+    with pytest.raises(PermissionDeniedError, match=r"x\[token\]") as caught:
+        push(settings, source)
+    assert token[:8] not in str(caught.value)
 
 
 def test_no_network_is_told_with_the_way_to_do_without(source):

@@ -111,7 +111,7 @@ def test_killed_while_it_asks_an_evaluation_goes_on_where_it_stopped(tmp_path, r
     ]
     assert max(Counter(entry["key"] for entry in entries).values()) == 1
     assert answered - len(entries) <= len(kills) * CONCURRENCY, (
-        "only what was under way when a kill came is asked for again"
+        "only what was in flight when a kill came is asked for again"
     )
     found = json.loads(resumed.stdout)
     assert found == json.loads(unbroken.stdout), "the same rates, and every call counted once"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.components.llm_evaluator import test_component as component
+from tests.html_page import embedded_rows
 
 opened, responses, run = component.opened, component.responses, component.run
 
@@ -62,3 +63,5 @@ def test_the_last_look_judges_the_test_split_once(run, with_test_split, right, l
     assert found["models"]["tuned"]["holdout"]["covered"] == right, "the holdout is left alone"
     lines = Path(report.uri, "test_verdicts.jsonl").read_text("utf-8").strip("\n").split("\n")
     assert {json.loads(line)["split"] for line in lines} == {"test"}
+    shown = embedded_rows(Path(report.uri, "evaluation.html").read_text(encoding="utf-8"))
+    assert [row["split"] for row in shown].count("test") == 10

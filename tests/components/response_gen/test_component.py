@@ -105,6 +105,30 @@ def test_of_more_prompts_than_the_limit_so_many_of_each_split_are_answered(cover
     assert Counter(row.split for row in rows) == {"seed": 2, "holdout": 2}
 
 
+def test_a_sample_of_each_split_is_answered_and_shown_the_examples_of_all(
+    coverage, tmp_path, monkeypatch
+):
+    def echo(*, model_dir, preset, prompts, settings):
+        return [[(prompt.replace("Message", "Asked"), "stop")] for prompt in prompts]
+
+    monkeypatch.setattr(sys.modules[GENERATE_MODULE], "generate_fn", echo)
+    settings = GenerationSettings(few_shot=3).model_dump_json()
+    _, all_rows = _run(coverage, tmp_path, preset="tiny", settings=settings)
+    _, rows = _run(coverage, tmp_path, preset="tiny", settings=settings, sample="1")
+    assert Counter(row.split for row in rows) == {"seed": 1, "holdout": 1}
+    assert rows == [row for row in all_rows if row.id in {row.id for row in rows}]
+    assert [row.response.count("Asked: ") for row in rows] == [4, 3], (
+        "a seed is not its own example"
+    )
+
+
+def test_a_tuned_model_answers_the_splits_that_are_named(coverage, tmp_path):
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "model")
+    _, rows = _run(coverage, tmp_path, model=model, splits="holdout,test")
+    assert {row.split for row in rows} == {"holdout"}
+
+
 def test_a_trained_model_is_taken_from_where_the_trainer_wrote_it(coverage, tmp_path):
     model = standard_artifacts.Model()
     model.uri = str(tmp_path / "model")

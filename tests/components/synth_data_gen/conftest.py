@@ -1,6 +1,7 @@
 import json
 import random
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.usage import Usage
 from service_llm.types import Request, Result
 from task.task import Task
 
-BLOCK = re.compile(r'<([a-z_]+) key="([0-9a-f]{16})">\n(.*?)\n</\1 key="\2">', re.DOTALL)
+BLOCK = re.compile(r"<([a-z_]+) ([a-z]{6})>\n(.*?)\n</\1 \2>", re.DOTALL)
 CITIES = "Lima Oslo Cairo Quito Delhi Turin Osaka Perth Accra Hanoi Malmo Porto".split()  # noqa: SIM905
 THINGS = "umbrella kettle violin ladder compass blanket lantern bicycle mirror hammer".split()  # noqa: SIM905
 VERBS = "misplaced delivered repaired scratched returned borrowed painted weighed".split()  # noqa: SIM905
@@ -56,11 +57,33 @@ def read_blocks(prompt: str) -> dict[str, list[str]]:
     return found
 
 
+def read_examples(prompt: str) -> list[tuple[Any, str]]:
+    """Prompt and output of each example, in their order."""
+    lines = [
+        re.sub(r"^\d+\. ", "", line) for line in read_blocks(prompt)["examples"][0].split("\n")
+    ]
+    found = []
+    for line in lines:
+        shown, end = json.JSONDecoder().raw_decode(line)
+        assert line[end : end + 4] == " => "
+        found.append((shown, line[end + 4 :]))
+    return found
+
+
+def read_plan(table: str) -> list[dict[str, Any]]:
+    names, *lines = (line.split(" | ") for line in table.split("\n"))
+    plan = [dict(zip(names, line, strict=False)) for line in lines]
+    return [{**p, "number": int(p["number"]), "like_example": int(p["like_example"])} for p in plan]
+
+
 def write_message(rng: random.Random) -> str:
     number = rng.randint(100, 999)
+    # Names of nothing, so that no two messages are alike.
+    names = " ".join("".join(rng.choices(string.ascii_lowercase, k=7)) for _ in range(4))
     return (
         f"{rng.choice(CITIES)} {rng.choice(VERBS)} my {rng.choice(THINGS)} number {number}"
         f" near {rng.choice(CITIES)} while the {rng.choice(THINGS)} was {rng.choice(VERBS)}"
+        f" by {names}"
     )
 
 
@@ -70,13 +93,16 @@ def honest_reply(request: Request) -> Any:
     rng = random.Random(request.prompt)
     kind = request.schema.__name__
     if kind == "ProposedPrompts":
-        plan = json.loads(blocks["plan"][0])
+        plan = read_plan(blocks["plan"][0])
+        # Requests may read the same, and differ in their number.
+        rng = random.Random(f"{request.prompt}{request.index}")
         return {"messages": [{"number": o["number"], "message": write_message(rng)} for o in plan]}
     if kind == "Answer":
         city = blocks["message"][0].split()[0]
         return {"output": json.dumps({"city": city, "urgent": False})}
     if kind == "QualityScore":
-        return {"reason": "It is right.", "score": 5}
+        output = blocks["output"][0]
+        return {"own_output": output, "difference": "none", "reason": "Right.", "score": 5}
     return {name: [f"{name} {n}" for n in range(4)] for name in AttributeSets.model_fields}
 
 
@@ -96,6 +122,16 @@ def reply() -> Callable[[Request], Any]:
 @pytest.fixture
 def blocks() -> Callable[[str], dict[str, list[str]]]:
     return read_blocks
+
+
+@pytest.fixture
+def examples() -> Callable[[str], list[tuple[Any, str]]]:
+    return read_examples
+
+
+@pytest.fixture
+def plan_of() -> Callable[[str], list[dict[str, Any]]]:
+    return lambda prompt: read_plan(read_blocks(prompt)["plan"][0])
 
 
 @pytest.fixture(scope="session")

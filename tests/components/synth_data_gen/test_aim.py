@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from components.synth_data_gen.aim import aimed_weights, read_verdicts, uniform_weights
+from components.synth_data_gen.aim import aimed_weights, uniform_weights, verdicts_on_seeds
 from core.records import CoverageRow
 from tests.evaluation import verdict
 
@@ -28,9 +28,8 @@ def row(**changes):
     [{"split": "holdout"}, {"model": "base"}, {"scored": False}],
     ids=["holdout", "base-model", "unscored"],
 )
-def test_only_scored_verdicts_of_the_tuned_model_on_seeds_are_read(changes):
-    text = "\n".join([row(id="x", **changes).to_json(), "", row().to_json()])
-    assert read_verdicts(text, "verdicts.jsonl") == [row()]
+def test_only_scored_verdicts_of_the_tuned_model_on_seeds_count(changes):
+    assert verdicts_on_seeds([row(id="x", **changes), row()]) == [row()]
 
 
 def test_nothing_failed_leaves_the_weights_uniform(seeds):
@@ -107,3 +106,12 @@ def test_the_samples_of_a_seed_are_averaged(texts):
     rest = [v for v in verdicts(set(), texts) if v.id not in {"seed-0", "seed-2"}]
     weights = aimed_weights(texts, mixed + failed + rest, 0.0)
     assert weights["seed-2"] > weights["seed-0"] > weights["seed-4"]
+
+
+def test_seeds_that_hardly_repeat_are_labels_where_the_whole_dataset_repeats_them():
+    rows = tickets(*(f"label {n}" for n in range(12)))
+    answers = ["label 0"] * 12
+    weights = aimed_weights(
+        rows, answered(rows, answers), 0.0, references=[f"label {n % 12}" for n in range(72)]
+    )
+    assert weights["1"] > 1.4 * weights["0"]

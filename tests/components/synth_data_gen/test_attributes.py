@@ -34,6 +34,11 @@ def test_damage_is_told_or_leaves_lists_of_texts(sets, data):
     assert all(isinstance(text, str) for texts in found.model_dump().values() for text in texts)
 
 
+def test_a_tag_that_does_not_fit_is_told():
+    with pytest.raises(UserError, match=r"^attributes\.yaml: .*a tag does not fit"):
+        read_attributes("attributes: !!bool x", "attributes.yaml")
+
+
 @given(text=st.text())
 def test_any_text_is_attributes_or_told(text):
     with pytest.raises(UserError, match=r"^attributes\.yaml: "):

@@ -15,6 +15,7 @@ from components.synth_data_gen.schemas import (
 from components.synth_data_gen.settings import SynthSettings
 from components.synth_data_gen.templates import VERSIONS, versions
 from core.conversation import Conversation, Message, chat_messages
+from core.errors import UserError
 from core.records import CoverageRow
 
 RIDE = ("Is the repair of my bicycle free?", "Yes, in every shop.", "Even on Sundays, in Porto?")
@@ -34,11 +35,11 @@ SEEDS = [
 PLANNED = PlannedRequest(0, ("a", "b"), (WantedPrompt("a", {"tone": "calm"}),))
 
 
-def test_conversations_are_asked_for_and_shown_as_lists_of_messages(make_builder, blocks):
+def test_conversations_are_asked_for_and_shown_as_lists_of_messages(make_builder, examples):
     request = make_builder(SEEDS).prompts(PLANNED, round=1, batch=0)
     assert request.schema is ProposedConversations
-    assert "Write 1 new conversations" in request.prompt
-    shown = [json.loads(text)["prompt"] for text in blocks(request.prompt)["example"]]
+    assert "All 1 conversations" in request.prompt
+    shown = [given for given, _ in examples(request.prompt)]
     assert shown == [chat_messages(SEEDS[0].prompt), "Hello?"]
 
 
@@ -63,7 +64,16 @@ def test_provenance_names_the_prompt_texts_that_were_used():
 )
 def test_a_proposal_that_is_no_conversation_becomes_an_empty_prompt(roles):
     turns = [{"role": role, "text": "x"} for role in roles]
-    assert ProposedConversation.model_validate({"turns": turns}).prompt() == ""
+    assert ProposedConversation.model_validate({"number": 1, "turns": turns}).prompt() == ""
+
+
+def test_a_skipped_conversation_moves_no_other_to_a_wrong_place_in_the_plan():
+    said = [
+        {"number": number, "turns": [{"role": "user", "text": text}]}
+        for number, text in ((3, "third"), (1, "first"), (1, "again"))
+    ]
+    proposed = ProposedConversations.model_validate({"conversations": said})
+    assert proposed.by_number == {3: "third", 1: "first"}
 
 
 def filtered(*texts):
@@ -85,3 +95,20 @@ def test_empty_proposals_and_more_turns_than_coverage_prompts_have_are_dropped()
     passed, dropped = filtered("", prompt("How", "are", "you", "all", "today?"))
     assert passed == []
     assert [reason for reason, _ in dropped] == ["form", "form"]
+
+
+def test_prompts_of_ones_own_for_single_messages_are_not_dropped_for_conversations(make_builder):
+    own = {
+        "answer": "Mine. {{ task }} {{ message }}",
+        "propose_prompts": "Mine. {{ task }} {{ plan }}",
+    }
+    builder = make_builder(SEEDS, prompts=own)
+    with pytest.raises(UserError, match=r"synth\.prompts\.propose_conversations"):
+        builder.prompts(PLANNED, round=1, batch=0)
+    with pytest.raises(UserError, match=r"synth\.prompts\.answer_conversation"):
+        builder.answers(prompt(*BILL), SEEDS, tag="0")
+    own |= {"answer_conversation": own["answer"], "propose_conversations": own["propose_prompts"]}
+    builder = make_builder(SEEDS, prompts=own)
+    assert builder.prompts(PLANNED, round=1, batch=0).prompt.startswith("Mine.")
+    [request] = builder.answers(prompt(*BILL), SEEDS, tag="0")
+    assert request.prompt.startswith("Mine.")

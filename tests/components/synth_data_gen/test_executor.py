@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,9 @@ from core.usage import Usage
 from pipeline.pipeline import LOCAL_BEAM_ARGS
 from service_llm.settings import ServiceLLMSettings
 from tests.evaluation import verdict
+from tests.html_page import Page
+
+SAMPLES = ["round", "source", "prompt", "output", "attributes"]
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +192,8 @@ def test_provenance_names_generator_prompt_versions_and_code(rounds):
         "prompt_model_version": "",
         "output_model_version": "",
     }
-    assert provenance["prompt_versions"]["answer"] == "v2"
-    assert len(provenance["seed_ids"]) == 6
+    assert provenance["prompt_versions"]["answer"] == "v3"
+    assert len(provenance["seed_ids"]) == 12, "all of a dozen seeds"
 
 
 def test_attributes_are_proposed_once_and_kept_for_later_rounds(rounds):
@@ -290,11 +294,12 @@ def test_logged_exchanges_become_rows_and_every_page_shows_both_kinds(
     ]
     write_shard(shard_path(with_logged.uri, "logged", 0, 1), [*rows, {**rows[0], "id": "leak",
         "prompt": seeds[1].prompt}])  # fmt: skip
-    options = {"train_on_rest": True, "near_duplicate_jaccard": 0.95}
+    options = {"train_on_rest": True, "near_duplicate_similarity": 0.99}
     first = execute(with_logged, task, tmp_path, **options)
     made = [row for split in rows_of(first).values() for row in split]
     sources = Counter(json.loads(row["provenance"])["source"] for row in made)
     assert sources == {"logged": 12, "generated": 18}
+    assert len(service.sent("Answer")) == 18, "what is missing of 30, and nothing else"
     record = SynthesisRecord.read(f"{first.uri}/synthesis.json")
     assert record.sources == sources
     assert (record.kept, record.logged.kept, record.logged.dropped) == (18, 12, {"leak": 1})
@@ -304,7 +309,21 @@ def test_logged_exchanges_become_rows_and_every_page_shows_both_kinds(
     assert bars == sorted(bars, reverse=True)
     assert bars[-2:] == [record.kept] * 2, "nothing is lost without a reason"
     assert "12 were kept" in beside(first, "README.md")
-    assert "logged exchanges read" in beside(first, "index.html")
+    kinds = beside(first, "index.html").partition("Where the rows come from")[2].partition("</ul>")
+    bars = re.findall(r"<li><span>(\w+)</span>.*?<b>(\d+)</b>", kinds[0])
+    assert sorted(bars) == [("generated", "18"), ("logged", "12")]
+    page = Page(beside(first, "index.html")).rows
+    sampled = Counter(row[1] for row in page[page.index(SAMPLES) + 1 :])
+    assert set(sampled) == {"logged", "generated"}
+    assert "| `generated` | 18 |" in beside(first, "README.md")
+    assert "| `logged` | 12 |" in beside(first, "README.md")
+    assert "<b>13</b> logged exchanges read" in beside(first, "index.html")
+    assert "The service LLM scored them like generated rows." in beside(first, "index.html")
+    assert "12 were kept; the service LLM scored them, too." in beside(first, "README.md")
+    unscored = execute(with_logged, task, tmp_path, name="u", score_logged=False, **options)
+    assert not SynthesisRecord.read(f"{unscored.uri}/synthesis.json").logged.scored
+    assert "The service LLM did not score them." in beside(unscored, "index.html")
+    assert "12 were kept; no service LLM scored them." in beside(unscored, "README.md")
     entries = [json.loads(line) for line in beside(first, "quarantine.jsonl").splitlines()]
     assert [entry["nearest_id"] for entry in entries if entry["source"] == "logged"] == ["seed-1"]
     second = execute(with_logged, task, tmp_path, 2, history=first.uri, **options)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from components.synth_data_gen.figures import (
     make_figures,
     pick_dropped,
 )
+from core.records import CoverageRow
 from core.synthetic_records import Dropped
 from tests.records import synthesis_record, synthetic_row
 
@@ -66,3 +69,15 @@ def test_every_reason_to_drop_is_shown_before_one_is_shown_twice():
     shown = pick_dropped(dropped)
     assert [entry.reason for entry in shown[:3]] == ["leak", "form", "leak"]
     assert len(shown) == 20
+
+
+def test_output_values_of_the_seeds_are_counted_next_to_those_of_the_rows():
+    outputs = ['{"tone": "calm"}', '{"tone": "angry"}']
+    rows = [dataclasses.replace(row(n), output=outputs[0]) for n in range(4)]
+    coverage = [
+        CoverageRow(str(n), f"p{n}", outputs[n % 2], "seed" if n < 6 else "holdout")
+        for n in range(12)
+    ]
+    figures = make_figures(rows, coverage=coverage)
+    assert figures.outputs_by_round == {"tone": {1: {'"calm"': 4}}}
+    assert (figures.seed_outputs, figures.seeds) == ({"tone": {'"calm"': 3, '"angry"': 3}}, 6)

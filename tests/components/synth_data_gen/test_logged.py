@@ -19,18 +19,21 @@ def logged(number, *, city="Lima", tags=(), prompt=None, output=None):
 @pytest.fixture
 def run(make_builder, seeds, holdout):
     def run(service, rows, round=1, **settings):
-        settings = {"rows_per_round": 20, "near_duplicate_jaccard": 0.95} | settings
+        settings = {
+            "rows_per_round": 20,
+            "near_duplicate_similarity": 0.99,
+        } | settings
         inputs = RoundInputs([*seeds, *holdout], logged=rows)
         return run_round(service, make_builder(**settings), inputs, embed=None, round=round)
 
     return run
 
 
-def test_where_nothing_is_missing_the_service_is_asked_for_nothing(run, make_service):
+def test_where_nothing_is_missing_nothing_is_asked_for_but_scores(run, make_service):
     service = make_service()
     rows = [logged(n, tags=("odd",) if n % 2 else ("even",)) for n in range(60)]
     outcome = run(service, rows)
-    assert service.requests == []
+    assert len(service.sent("QualityScore")) == len(service.requests) == 60
     assert outcome.generation.requested == len(outcome.generation.kept) == 0
     assert outcome.attributes is None
     assert len(outcome.logged.kept) + len(outcome.logged.dropped) == outcome.logged.read == 60
@@ -60,16 +63,34 @@ def test_logged_rows_pass_the_filters_of_generated_ones(run, make_service, seeds
     assert not set(kept) & {"log-100", "log-101", "log-102", "log-103", "log-104"}
 
 
-def test_the_quality_filter_scores_logged_rows_too(run, make_service, reply):
+def test_the_quality_filter_drops_logged_rows_too(run, make_service, reply):
     def strict(request):
         bad = request.schema.__name__ == "QualityScore" and "item 4 " in request.prompt
-        return {"reason": "no", "score": 1} if bad else reply(request)
+        return reply(request) | ({"score": 1} if bad else {})
 
     service = make_service(strict)
     rows = [logged(n, tags=("even", "odd")) for n in range(30)]
-    outcome = run(service, rows, quality_filter=True)
+    outcome = run(service, rows)
     assert len(service.sent("QualityScore")) == len(service.requests) == 30
     assert [d.reason for d in outcome.logged.dropped] == ["quality"]
+    assert {row.scores["quality"] for row in outcome.logged.kept} == {5.0}
+
+
+@pytest.mark.parametrize("setting", ["score_logged", "quality_filter"])
+def test_a_team_can_do_without_the_scores_of_logged_rows(run, make_service, setting):
+    service = make_service()
+    rows = [logged(n, tags=("even", "odd")) for n in range(30)]
+    outcome = run(service, rows, **{setting: False})
+    assert len(outcome.logged.kept) == 30
+    assert service.requests == []
+
+
+def test_without_scores_of_logged_rows_generated_ones_are_still_scored(run, make_service):
+    service = make_service()
+    rows = [logged(n, tags=("even", "odd")) for n in range(12)]
+    outcome = run(service, rows, score_logged=False)
+    assert {bool(row.scores) for row in outcome.logged.kept} == {False}
+    assert {row.scores["quality"] for row in outcome.generation.kept} == {5.0}
 
 
 def test_what_is_missing_in_number_is_generated(run, make_service):

@@ -2,6 +2,7 @@
 
 import json
 
+import pydantic
 import pytest
 import yaml
 
@@ -54,3 +55,21 @@ def test_a_file_that_cannot_be_used_is_told(tmp_path, content, message):
         path.write_text(content)
     with pytest.raises(ConfigError, match=message):
         load_config("offline", [f"synth.attributes={path}"], environ={})
+
+
+def test_the_former_name_of_the_similarity_still_works_and_says_its_new_one():
+    with pytest.warns(FutureWarning, match="near_duplicate_similarity now"):
+        settings = SynthSettings.model_validate({"near_duplicate_jaccard": 0.4})
+    assert settings.near_duplicate_similarity == 0.5, "the least that is allowed"
+
+
+def test_a_former_value_is_read_as_the_new_one_is():
+    with pytest.warns(FutureWarning, match="near_duplicate_similarity now"):
+        settings = SynthSettings.model_validate({"near_duplicate_jaccard": "0.7"})
+    assert settings.near_duplicate_similarity == 0.7
+    for wrong in (None, "much", [0.7]):
+        with (
+            pytest.warns(FutureWarning),
+            pytest.raises(pydantic.ValidationError, match="near_duplicate_similarity"),
+        ):
+            SynthSettings.model_validate({"near_duplicate_jaccard": wrong})

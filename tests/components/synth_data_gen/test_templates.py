@@ -4,6 +4,7 @@ import jinja2
 import pydantic
 import pytest
 
+import judging.templates
 from components.synth_data_gen import templates
 from components.synth_data_gen.prompt_settings import SynthPrompts
 from components.synth_data_gen.settings import SynthSettings
@@ -19,6 +20,15 @@ def test_every_version_is_a_file_of_its_own():
     folder = Path(templates.__file__).with_name("prompts")
     current = {f"{name}.{version}.jinja" for name, version in templates.VERSIONS.items()}
     assert current <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", [templates.ANSWER, templates.ANSWER_CONVERSATION])
+def test_the_evaluator_asks_for_answers_by_the_same_text(name):
+    version = (templates.VERSIONS | templates.CONVERSATION_VERSIONS)[name]
+    assert judging.templates.VERSIONS[name] == version
+    folders = [Path(room.__file__).with_name("prompts") for room in (templates, judging.templates)]
+    texts = {(folder / f"{name}.{version}.jinja").read_text() for folder in folders}
+    assert len(texts) == 1
 
 
 def test_a_rubric_of_ones_own_is_a_version_of_its_own():
@@ -41,7 +51,8 @@ def test_each_text_may_be_a_file_of_ones_own(name, tmp_path):
     assert templates.render(name, settings, **dict.fromkeys(used, "x")).startswith(
         "Mine.\nx" if used else "Mine."
     )
-    assert templates.versions(settings)[name].startswith("sha256:")
+    turns = name in templates.CONVERSATION_VERSIONS
+    assert templates.versions(settings, conversations=turns)[name].startswith("sha256:")
     again = SynthSettings.model_validate_json(settings.model_dump_json())
     assert again == settings, "a component gets the text, wherever the file is"
 
@@ -58,7 +69,7 @@ def _reads(name):
     ("text", "message"),
     [
         pytest.param("no-such-file.jinja", "cannot be read", id="no file"),
-        pytest.param("{{ task }} {{ oops", "no Jinja template", id="syntax"),
+        pytest.param("{{ task }} {{ oops", "not a valid Jinja template", id="syntax"),
         pytest.param("{{ task }}\n{{ mesage }}", "uses mesage; it may use", id="unknown variable"),
         pytest.param("{{ task }}\nGo.", "does not use message", id="no message"),
     ],

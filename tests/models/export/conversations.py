@@ -3,6 +3,15 @@
 `None` instead of turns: every framework has to refuse the conversation.
 """
 
+from core.families import GEMMA, INSTRUCTION, LLAMA3, LLAMA3_BASE, QWEN
+
+TEMPLATES = {
+    "gemma": GEMMA,
+    "instruction": INSTRUCTION,
+    "llama3": LLAMA3,
+    "llama3-base": LLAMA3_BASE,
+    "qwen": QWEN,
+}
 JOINED = "\n\n"
 
 
@@ -49,8 +58,14 @@ SYSTEM = (
     ([said("system", "S"), said("user", "a"), said("user", "b")], turns("S\n\na\n\nb")),
     ([said("system", ""), said("user", "a")], turns("a")),
 )
+# Of the assistant's parts and Ollama's, llama.cpp and Ollama make something else before a template
+# sees them; see decision 29.
+SEVERAL_PARTS = (
+    [said("user", parts("a", "b")), said("assistant", parts("c", "d")), said("user", "e")],
+    turns("a\nb", "cd", "e"),
+)
 PARTS = (
-    ([said("user", parts("a", "b"))], turns("ab")),
+    SEVERAL_PARTS,
     (
         [said("system", parts("S")), *turns("a", "b"), said("user", parts("c"))],
         turns("S\n\na", "b", "c"),

@@ -14,19 +14,19 @@ from pathlib import Path
 import jinja2.sandbox
 import pytest
 
-from core.families import GEMMA, INSTRUCTION, LLAMA3, LLAMA3_BASE
+from core.families import GEMMA
 from models.export.chat_templates import jinja_chat_template, ollama_template
 from models.export.gguf_file import GGUF_FILE, export_gguf
 from models.export.llama_cpp_server import LlamaCpp
 from models.loading import tiny
-from tests.models.export.conversations import CONVERSATIONS, said
+from serving.gateway.protocols.base import Route
+from serving.gateway.protocols.gemini import Gemini
+from serving.gateway.protocols.openai import OpenAI
+from task.coverage.rows import _message
+from task.importers.content import text_of
+from tests.models.export.conversations import CONVERSATIONS, SEVERAL_PARTS, TEMPLATES, said
 
-TEMPLATES = {
-    "gemma": GEMMA,
-    "instruction": INSTRUCTION,
-    "llama3": LLAMA3,
-    "llama3-base": LLAMA3_BASE,
-}
+RENDERED = Path(__file__).with_name("rendered.json")
 TYPED = "<end_of_turn>\n<start_of_turn>model\n<bos></s> [/INST] <|eot_id|> <b>"
 
 
@@ -64,6 +64,38 @@ def test_transformers_reads_thirty_conversations_as_the_pipeline_does(template):
     assert found == expected(template, "<s>")
 
 
+def test_transformers_itself_has_rendered_them(template):
+    """Its texts are in a file, since its environment is not ours: see `make_rendered.py`."""
+    name = next(name for name, known in TEMPLATES.items() if known is template)
+    recorded = json.loads(RENDERED.read_text(encoding="utf-8"))
+    assert recorded["templates"][name] == jinja_chat_template(template), "make the file again"
+    assert recorded["conversations"] == [messages for messages, _ in CONVERSATIONS]
+    assert recorded["texts"][name] == expected(template, "<s>")
+
+
+def test_importer_coverage_rows_and_gateway_join_parts_alike():
+    messages, turns = SEVERAL_PARTS
+    row = [_message(message, number) for number, message in enumerate(messages)]
+    assert [message.text for message in row] == [turn["content"] for turn in turns]
+    assert [text_of(m["content"], m["role"]) for m in messages] == [m.text for m in row]
+    asked = OpenAI().read_request({"messages": messages}, Route(OpenAI(), "", None))
+    assert [message.text for message in asked.messages] == [message.text for message in row]
+    contents = [
+        {"role": "model" if m["role"] == "assistant" else "user", "parts": as_parts(m["content"])}
+        for m in messages
+    ]
+    asked = Gemini("gemini").read_request(
+        {"contents": contents}, Route(Gemini("gemini"), "m", None)
+    )
+    assert [message.text for message in asked.messages] == [message.text for message in row]
+
+
+def as_parts(content):
+    return (
+        [{"text": content}] if isinstance(content, str) else [{"text": p["text"]} for p in content]
+    )
+
+
 def test_an_image_and_a_call_of_a_tool_are_refused(template):
     image = [{"type": "image", "url": "a.png"}]
     assert in_transformers(template, [said("user", image)]) is None
@@ -85,11 +117,11 @@ def test_llama_cpp_reads_them_alike(llama_cpp):
         except urllib.error.HTTPError:
             return None
 
-    found = [rendered(messages) for messages, _ in CONVERSATIONS]
-    # Between the parts of a text llama.cpp itself puts a line break, before any template.
-    parts = [parts for parts in found if parts and "a\nb" in parts]
-    assert [text and text.replace("a\nb", "ab") for text in found] == expected(GEMMA)
-    assert len(parts) == 1
+    wanted = dict(zip(map(json.dumps, (m for m, _ in CONVERSATIONS)), expected(GEMMA), strict=True))
+    messages, turns = SEVERAL_PARTS
+    wanted[json.dumps(messages)] = GEMMA.text([turns[0], said("assistant", "c\nd"), turns[2]])
+    found = {json.dumps(messages): rendered(messages) for messages, _ in CONVERSATIONS}
+    assert found == wanted, "the assistant's parts are joined as the user's, before any template"
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +138,7 @@ def go_program(tmp_path_factory):
 
 
 def test_ollamas_template_reads_them_alike(template, go_program):
-    # What Ollama does before: texts of parts joined, and an absent content empty.
-    conversations = [
-        [message | {"content": as_text(message["content"])} for message in messages]
-        for messages, _ in CONVERSATIONS
-    ]
+    conversations = [as_ollama_hands_over(messages) for messages, _ in CONVERSATIONS]
     request = {"Template": ollama_template(template), "Conversations": conversations}
     done = subprocess.run(
         [go_program],
@@ -119,13 +147,28 @@ def test_ollamas_template_reads_them_alike(template, go_program):
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout) == expected(template)
+    wanted = expected(template)
+    turns = [said("user", "a\n\nb"), said("assistant", "c\n\nd"), said("user", "e")]
+    wanted[CONVERSATIONS.index(SEVERAL_PARTS)] = template.text(turns)
+    assert json.loads(done.stdout) == wanted
 
 
-def as_text(content):
-    if isinstance(content, list):
-        return "".join(part["text"] for part in content)
-    return content or ""
+def as_ollama_hands_over(messages):
+    """What a template sees: https://github.com/ollama/ollama, openai/openai.go: FromChatRequest.
+
+    A part of a text becomes a message of its own, and messages of one role in a row are joined by a
+    blank line (template/template.go: collate).
+    """
+    found = []
+    for message in messages:
+        content = message["content"]
+        texts = [part["text"] for part in content] if isinstance(content, list) else [content or ""]
+        for text in texts:
+            if found and found[-1]["role"] == message["role"]:
+                found[-1]["content"] += f"\n\n{text}"
+            else:
+                found.append({"role": message["role"], "content": text})
+    return found
 
 
 def test_turn_markers_that_a_person_typed_stay_text(template, llama_cpp):

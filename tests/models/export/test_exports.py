@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jinja2
 import numpy as np
@@ -13,6 +14,7 @@ from core.family import ChatTemplate
 from models.export import exports as module
 from models.export import support
 from models.export.chat_templates import jinja_chat_template, ollama_template
+from models.export.exports import export_fn
 from models.export.gguf_file import modelfile
 from models.export.transformers_checkpoint import checkpoint_tokens
 from models.export.verification import PROMPTS as FIXED
@@ -22,6 +24,7 @@ from models.loading.load import load_model, resolve_preset
 from models.training.lora import enable_lora
 from tests.models.tuning import EXPORTS, HPARAMS, PAIRS, PRESET, tune, write
 
+EARLIER_RECORD = Path(__file__).parents[2] / "core" / "earlier" / "training.json"
 PROMPTS = [prompt for prompt, _ in PAIRS] + ["hello team", "what is it?"]
 INPUTS = {"token_ids": np.arange(2, 26).reshape(2, 12), "padding_mask": np.ones((2, 12), "bool")}
 
@@ -55,6 +58,17 @@ def test_every_format_was_loaded_again_and_compared(written):
         tolerance = 0.1 if name == "gguf" else 1e-3
         assert 0 <= found["largest_logit_difference"] <= tolerance, name
     assert json.loads(json.dumps(record)) == record
+
+
+def test_a_model_whose_record_names_no_backend_is_exported(trained, tmp_path):
+    for name in ("preset", "generation.json", "SHA256SUMS", "adapter.lora.h5"):
+        (tmp_path / name).symlink_to(trained / name)
+    record = json.loads(EARLIER_RECORD.read_text())
+    del record["versions"], record["hparams"]["method"]
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    files = {"model_dir": str(tmp_path), "destination": str(tmp_path / "exports")}
+    assert export_fn(**files, train_files=[], formats=[], gguf_type="bf16") == []
+    assert json.loads((tmp_path / "exports" / "exports.json").read_text()) == {}
 
 
 def test_the_preset_holds_the_merged_model(trained, tuned, expected):
@@ -170,6 +184,9 @@ def test_the_transformers_checkpoint_tells_where_a_turn_ends(exported, tuned):
     turn_end = tokenizer.token_to_id("<end_of_turn>")
     assert (config["model_type"], config["eos_token_id"]) == ("gemma3_text", 1)
     assert generation == {"bos_token_id": 2, "eos_token_id": [1, turn_end]}
+    # transformers reads both, and warns where one does not say this.
+    of_preset = json.loads((exported.parent / "preset" / "config.json").read_text())
+    assert config["transformers_version"] == of_preset["transformers_version"] == "5.0.0"
     [ids] = checkpoint_tokens(folder, ["hello<end_of_turn>"])
     assert ids[-1] == turn_end
 

@@ -84,6 +84,12 @@ def test_logits_that_are_not_finite_are_refused_wherever_they_are(verifier, logi
             verifier.compare("preset", changed)
 
 
+@pytest.mark.parametrize("found", [[], [np.zeros((0, 768), "float32")]], ids=["none", "empty"])
+def test_no_logits_are_no_verification(verifier, found):
+    with pytest.raises(ModelError, match="'preset' give no logits"):
+        verifier.compare("preset", found)
+
+
 def test_nothing_is_exported_of_a_trained_model_that_is_not_finite(tuned, tiny_preset):
     model = load_model(tiny_preset, "float32")
     weight = model.backbone.get_layer("final_normalization").scale

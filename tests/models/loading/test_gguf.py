@@ -144,7 +144,7 @@ def test_packaged_weights_with_a_wrong_checksum_are_refused(tmp_path, monkeypatc
     part = tmp_path / "part"
     part.write_bytes(b"GGUF but not the right one")
     monkeypatch.setattr(package, "chunk_paths", lambda: [part])
-    with pytest.raises(ModelError, match=r"cannot be put together .*sha256.*Reinstall it"):
+    with pytest.raises(ModelError, match=r"could not be assembled .*sha256.*Reinstall it"):
         gguf.packaged_preset(str(tmp_path / "cache"))
     assert not presets(tmp_path / "cache")
 

@@ -1,11 +1,14 @@
 import os
 import shutil
+import types
 
 import httpx
+import keras
 import numpy as np
 import pydantic
 import pytest
 import requests
+import tensorflow as tf
 
 from core.errors import ModelError, ModelOutageError
 from models.files import publish_folder
@@ -101,6 +104,66 @@ def test_a_model_is_loaded_in_the_precision_asked_for(tiny_preset, dtype):
 
 def test_auto_is_one_of_the_two_precisions():
     assert resolve_dtype("auto") in {"float32", "bfloat16"}
+
+
+# NVIDIA's compute capabilities: https://developer.nvidia.com/cuda-gpus
+DEVICES = [
+    (["P100"], "float32"),
+    (["V100"], "float32"),
+    (["T4"], "float32"),
+    (["A100"], "bfloat16"),
+    (["L4"], "bfloat16"),
+    (["H100"], "bfloat16"),
+    (["L4", "T4"], "float32"),
+    (["of another maker"], "float32"),
+    (["TPU"], "bfloat16"),
+]
+CAPABILITIES = {"P100": (6, 0), "V100": (7, 0), "T4": (7, 5), "A100": (8, 0), "L4": (8, 9)}
+CAPABILITIES |= {"H100": (9, 0)}
+
+
+@pytest.fixture
+def fast_cpu(monkeypatch):
+    """A processor with bfloat16, which says nothing about the accelerator in its machine."""
+    monkeypatch.setattr("models.loading.load._cpu_is_fast_at_bfloat16", lambda: True)
+
+
+@pytest.mark.usefixtures("fast_cpu")
+@pytest.mark.parametrize(("names", "dtype"), DEVICES)
+def test_auto_is_bfloat16_on_accelerators_that_have_it(monkeypatch, names, dtype):
+    def devices(kind):
+        return [name for name in names if (name == "TPU") == (kind == "TPU")]
+
+    def details(name):
+        return {"compute_capability": CAPABILITIES[name]} if name in CAPABILITIES else {}
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", devices)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
+    assert resolve_dtype("auto") == dtype
+
+
+@pytest.mark.usefixtures("fast_cpu")
+@pytest.mark.parametrize(("names", "dtype"), DEVICES)
+def test_auto_is_on_jax_too(monkeypatch, names, dtype):
+    def device(name):
+        if name == "TPU":
+            return types.SimpleNamespace(platform="tpu")
+        known = CAPABILITIES.get(name)
+        capability = {"compute_capability": ".".join(map(str, known))} if known else {}
+        return types.SimpleNamespace(platform="gpu", **capability)
+
+    jax = pytest.importorskip("jax")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "devices", lambda: list(map(device, names)))
+    assert resolve_dtype("auto") == dtype
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_auto_follows_the_processor_where_there_is_no_accelerator(monkeypatch, is_fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr("models.loading.load._cpu_is_fast_at_bfloat16", lambda: is_fast)
+    assert resolve_dtype("auto") == ("bfloat16" if is_fast else "float32")
 
 
 def test_a_hyperparameter_that_does_not_exist_is_refused():

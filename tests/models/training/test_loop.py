@@ -328,3 +328,42 @@ def test_fit_is_the_door(tiny_preset):
     rows = data.tokenize(formatted(PAIRS), model.preprocessor.tokenizer, 64).rows
     facts = fit(model, rows, (), hparams)
     assert (facts["steps"], facts["eval_loss"], facts["best_step"]) == (2, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("has_accelerator", "wanted", "compiles"),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+    ids=["cpu", "accelerator", "switched-off", "switched-on"],
+)
+def test_xla_compiles_steps_where_there_is_an_accelerator_or_it_is_wanted(
+    tiny, monkeypatch, has_accelerator, wanted, compiles
+):
+    monkeypatch.setattr("models.backend.has_accelerator", lambda: has_accelerator)
+    hparams = TrainHParams(preset=PRESET, batch_size=4, jit_compile=wanted)
+    rows = data.tokenize(formatted(PAIRS), tiny.preprocessor.tokenizer, 128).rows
+    training = loop._Training(tiny, rows, (), hparams, ())
+    assert training._model.jit_compile is compiles
+    inputs, _, _ = next(training_batches(rows, hparams, 0))
+    length = inputs["token_ids"].shape[1]
+    assert length == (64 if compiles else max(len(row.tokens) for row in rows) - 1)
+
+
+def test_an_accelerator_evaluates_in_the_compiled_function(tiny, monkeypatch):
+    hparams = TrainHParams(preset=PRESET, batch_size=3, jit_compile=False)
+    rows = data.tokenize(formatted(PAIRS), tiny.preprocessor.tokenizer, 128).rows
+    training = loop._Training(tiny, rows, rows, hparams, ())
+    measured = (training._model, training._eval_loss, rows, hparams)
+    eager = loop._eval_loss(*measured)
+    monkeypatch.setattr(loop, "has_accelerator", lambda: True)
+    with mock.patch.object(
+        training._model, "test_on_batch", side_effect=training._model.test_on_batch
+    ) as evaluated:
+        assert loop._eval_loss(*measured) == pytest.approx(eager, rel=1e-4)
+    assert evaluated.call_count == 2, "of three rows and of one"
+
+
+@pytest.mark.slow
+def test_xla_computes_the_same_losses(tiny_preset):
+    changes = {"max_steps": 2, "batch_size": 4, "eval_batches": 0}
+    found = [tune(tiny_preset, jit_compile=xla, **changes).facts for xla in (False, True)]
+    np.testing.assert_allclose(found[1]["losses"], found[0]["losses"], rtol=1e-4)

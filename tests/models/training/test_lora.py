@@ -8,7 +8,7 @@ from core.errors import ModelError
 from models import data
 from models.generation.generate import Generator
 from models.hparams import TrainHParams
-from models.loading.load import load_model
+from models.loading.load import load_model, resolve_preset
 from models.training.lora import enable_lora
 from models.training.loss import ResponseLoss, backbone_with_response_positions
 from tests.models.tuning import PAIRS, PRESET, tune, write
@@ -45,6 +45,16 @@ def test_only_lora_factors_train_and_they_are_float32(tiny_preset, dtype):
     assert not everything & {v.path for v in trainable}
     assert {v.dtype for v in trainable} == {"float32"}
     assert {v.dtype for v in model.backbone.variables if v.path in everything} == {dtype}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_biases_of_projections_stay_as_they_are(tiny_cache, dtype):
+    """The file of the factors has no place for them."""
+    model = load_model(resolve_preset("random:qwen-tiny", tiny_cache), dtype)
+    assert any(v.path.endswith("query/bias") for v in model.backbone.variables)
+    enable_lora(model, HPARAMS)
+    trained = [v.path.rpartition("/")[2] for v in model.backbone.trainable_variables]
+    assert set(trained) == {"lora_kernel_a", "lora_kernel_b"}
 
 
 def test_fresh_factors_change_nothing(tiny):

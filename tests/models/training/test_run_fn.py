@@ -55,7 +55,7 @@ def test_an_empty_eval_split_gives_no_eval_loss(run_trainer):
     ("train", "n_too_long"), [([LONG, LONG], 2), ([], 0)], ids=["all too long", "none"]
 )
 def test_training_stops_when_no_row_is_left(run_trainer, train, n_too_long):
-    expected = rf"No row is left to train on: {n_too_long} were longer than 64 tokens"
+    expected = rf"No training rows remain: {n_too_long} exceed 64 tokens"
     with pytest.raises(ModelError, match=expected):
         run_trainer(train, [])
 

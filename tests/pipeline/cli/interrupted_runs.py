@@ -11,6 +11,7 @@ import threading
 import time
 
 from pipeline.cli import interruption, main
+from pipeline.cli.commands import Command
 from service_llm.client import open_service_llm
 from tests.service_llm.conftest import words
 
@@ -27,7 +28,7 @@ def start(name, end_seconds, folder, *arguments):
             globals()[name](*arguments)
 
     globals()["command"] = command
-    options = {main.FUNCTION: f"{__name__}:command"}
+    options = {main.COMMAND: Command("command", f"{__name__}:command", "", "", "")}
     parser = argparse.ArgumentParser()
     parser.parse_args = lambda _: argparse.Namespace(**options)
     main.make_parser = lambda *_: parser

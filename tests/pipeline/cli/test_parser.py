@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import shlex
+from unittest import mock
 
 import pytest
 
+from pipeline.cli import main
 from pipeline.cli.commands import LOCAL_COMMANDS, VERTEX_COMMANDS
 from pipeline.cli.parser import VERTEX, make_parser
 
@@ -18,7 +20,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("group", "command"), COMMANDS)
 def test_the_example_of_a_command_parses_and_its_function_exists(group, command):
     options = vars(make_parser(group).parse_args(shlex.split(command.example)))
-    module, _, name = options.pop("function").partition(":")
+    module, _, name = options.pop("command").function.partition(":")
     function = getattr(importlib.import_module(module), name)
     inspect.signature(function).bind(**options, say=print)
 
@@ -41,6 +43,17 @@ def test_every_option_says_its_default(group, command):
     ]
     missing = [a.dest for a in optional if not a.required and "default" not in (a.help or "")]
     assert missing == []
+
+
+def test_libraries_print_where_a_log_of_a_run_receives_it(monkeypatch):
+    silenced = []
+    monkeypatch.setattr(main, "_silence_libraries", lambda: silenced.append(name))
+    monkeypatch.setattr(main.importlib, "import_module", lambda _: mock.MagicMock())
+    monkeypatch.setattr(main, "_say", print)
+    for command in LOCAL_COMMANDS:
+        name = command.name
+        main.main(shlex.split(command.example))
+    assert {command.name for command in LOCAL_COMMANDS} - set(silenced) == {"run", "sweep"}
 
 
 def test_both_runners_share_one_parser():

@@ -69,7 +69,7 @@ def test_a_database_of_something_else_is_named(tmp_path):
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE notes (text TEXT)")
     connection.close()
-    with pytest.raises(UserError, match="hold no tables of ML Metadata"):
+    with pytest.raises(UserError, match="contain no ML Metadata tables"):
         check_metadata(file, tmp_path / "tfx")
 
 

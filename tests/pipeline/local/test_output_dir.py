@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     output = claim(tmp_path / "file" / "output")
     with pytest.raises(UserError, match=r"file/output.*cannot be written"), output:
         pass
+
+
+@pytest.mark.parametrize("character", "*?[]\\")
+def test_a_name_that_is_a_pattern_is_refused(tmp_path, monkeypatch, character):
+    """Beam finds no files below it, and a run would end in the middle."""
+    folder = tmp_path / f"my {character} runs"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for root in (folder / "output", Path("output")):
+        with pytest.raises(UserError, match="read as a file pattern"), claim(root):
+            pass
+    assert list(folder.iterdir()) == []
 
 
 def test_a_nearly_full_disk_is_refused_before_anything_is_spent(tmp_path, monkeypatch):

@@ -97,6 +97,7 @@ def test_logged_exchanges_become_rows_and_only_what_is_missing_is_generated(
     config, rounds = make_rounds(
         f"coverage_dir={coverage}",
         "synth.train_on_rest=true",
+        "synth.score_logged=false",  # the rows of this test are not what the service would answer
         # Where there are enough rows no service is there, so that a request would fail.
         *(["service_llm.base_url=http://127.0.0.1:9"] if count == 2000 else []),
     )

@@ -1,7 +1,10 @@
 """The Dockerfile: what it copies exists, and it is as the lock and the settings say."""
 
 import fnmatch
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -13,7 +16,7 @@ from pipeline.vertex.settings import VertexSettings
 
 ROOT = Path(__file__).parents[3]
 TARGETS = ("pipeline", "cuda", "dataflow")
-GATEWAY_LOCKS = ("gateway", "serve")  # LOCK, of the gateway's image
+GATEWAY_LOCKS = ("gateway", "model")  # LOCK, of the gateway's image
 
 
 def _instructions():
@@ -88,6 +91,64 @@ def test_all_that_a_task_imports_or_reads_is_copied():
     sources = set(_sources())
     wanted = {"components", "models", "pipeline", "apps/space", "data/coverage"}
     assert wanted <= sources
+
+
+def _installed_alone(lock, folder):
+    """A folder with the packages of a lock and no others, linked to those installed here."""
+    folder.mkdir()
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    for name, rest in re.findall(r"^([\w.-]+)==(.*)", text, re.MULTILINE):
+        try:
+            files = metadata.distribution(name).files or []
+        except metadata.PackageNotFoundError:
+            assert ";" in rest, f"{name} is not installed here"  # of another system
+            continue
+        for part in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+            if not (folder / part).exists():
+                (folder / part).symlink_to(
+                    files[0].locate().parents[len(files[0].parts) - 1] / part
+                )
+    return folder
+
+
+def test_the_gateways_image_starts_with_what_it_copies_and_its_lock_alone(tmp_path):
+    app, packages = tmp_path / "app", _installed_alone("gateway", tmp_path / "packages")
+    instructions = _instructions_of("gateway")
+    for _, keyword, words in instructions:
+        if keyword == "COPY" and not words[0].startswith("--from"):
+            *sources, target = words
+            for source in sources:
+                kept = shutil.ignore_patterns("__pycache__")
+                if (ROOT / source).is_dir():
+                    shutil.copytree(ROOT / source, app / target, ignore=kept)
+                else:
+                    shutil.copy(ROOT / source, app / target)
+    [entry] = [" ".join(words) for _, keyword, words in instructions if keyword == "ENTRYPOINT"]
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{app}:{packages}"}
+
+    def run(*arguments):
+        # Without -S Python would find all that is installed here.
+        command = [sys.executable, "-S", *arguments]
+        done = subprocess.run(
+            command, cwd=app, env=variables, text=True, capture_output=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    python, *program = json.loads(entry)
+    assert python == "python"
+    url = "serving.model.url=http://127.0.0.1:9/v1"
+    status, said = run(*program, "--preset", "gemini", "--set", url, "--port", "0")
+    assert (status, "does not list its models" in said) == (2, True), said
+    # What a gateway loads once its model answers, what is not there, and what Kubernetes asks.
+    status, said = run(
+        "-c",
+        "import importlib.util, serving.gateway.app, serving.run_gateway, serving.drill.run\n"
+        "others = ('tensorflow', 'numpy', 'xllamacpp', 'tests')\n"
+        "print([name for name in others if importlib.util.find_spec(name)])",
+    )
+    assert (status, said) == (0, "[]\n")
+    status, said = run("-m", "serving.probe", "9")
+    assert (status, "not ready" in said) == (1, True), said
 
 
 def test_the_tasks_run_as_a_user_that_is_not_root():
@@ -211,6 +272,14 @@ def test_the_image_for_accelerators_asks_for_the_driver():
     assert {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"} <= set(
         variables
     )
+
+
+def test_the_image_for_accelerators_holds_the_plugin_of_the_locks_jax():
+    lock = (ROOT / "requirements" / "tfx-1.21.txt").read_text()
+    [jax] = re.findall(r"^jax==(\S+) ; python_full_version >= '3\.12'", lock, re.MULTILINE)
+    cuda = (ROOT / "deploy" / "cuda.txt").read_text()
+    found = dict(re.findall(r"^(jax\S+)==(\S+)", cuda, re.MULTILINE))
+    assert found == {"jax-cuda12-pjrt": jax, "jax-cuda12-plugin": jax}
 
 
 def test_hadolint_has_nothing_to_say():

@@ -94,7 +94,7 @@ def test_an_image_without_the_backend_is_told(tfx, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         entrypoint.main([])
     assert end.value.code == 2
-    assert "the image of this task holds no JAX" in capsys.readouterr().err
+    assert "the image of this task does not contain JAX" in capsys.readouterr().err
     assert not tfx
 
 
@@ -144,8 +144,8 @@ def test_a_mistake_of_the_user_ends_the_job_and_not_only_this_attempt(tfx, monke
         service_errors.QuotaError("429 Too many requests."),
         hub_errors.UnreachableError("The Hub is out of order. Try later."),
         hub_errors.QuotaError("The Hub limits the rate of requests. Wait some minutes."),
-        SecretOutageError("The secret cannot be read now (status 503)."),
-        ModelOutageError("The preset 'hf://x' cannot be downloaded now."),
+        SecretOutageError("The secret could not be read (status 503)."),
+        ModelOutageError("The preset 'hf://x' could not be downloaded."),
     ],
     ids=lambda outage: type(outage).__module__.partition(".")[0] + type(outage).__name__,
 )

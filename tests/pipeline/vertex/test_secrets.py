@@ -94,6 +94,6 @@ def _raise(error):
 def test_an_outage_of_secret_manager_is_none_of_the_roles(monkeypatch, read, answer):
     monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), "team"))
     monkeypatch.setattr(AuthorizedSession, "get", lambda self, url, timeout: answer())
-    with pytest.raises(OutageError, match="cannot be read now") as told:
+    with pytest.raises(OutageError, match="could not be read") as told:
         read()
     assert "gcloud" not in str(told.value), "no role is missing"

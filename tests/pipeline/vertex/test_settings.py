@@ -174,7 +174,7 @@ def test_the_regions_of_the_table_are_those_of_googles_client():
 
 def test_two_ways_into_a_network_are_refused():
     attachment = "projects/1/regions/europe-west4/networkAttachments/tasks"
-    with pytest.raises(UserError, match="exclude each other"):
+    with pytest.raises(UserError, match="mutually exclusive"):
         vertex_config(
             "vertex",
             "vertex.network=projects/1/global/networks/private",

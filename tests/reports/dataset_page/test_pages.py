@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -7,11 +8,26 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from components.synth_data_gen.figures import make_figures
+from core.records import CoverageRow
 from core.reports.synthesis import Bar, DataGenerator, DatasetFigures, NearCount, SynthesisRecord
 from core.synthetic_records import Dropped, SyntheticRow
 from reports.cards.dataset_card import render_card
+from reports.charts import WIDTHS, svg
+from reports.dataset_page.map_chart import (
+    COVERED,
+    FAILED,
+    ROW,
+    UNJUDGED,
+    Gap,
+    MapPoint,
+    PromptMap,
+    map_spec,
+)
 from reports.dataset_page.page import render_page
-from tests.records import synthesis_record, synthetic_row
+from reports.dataset_page.values_chart import bars_spec, values_spec
+from reports.evaluation_page.tag_chart import TagLine, tag_spec
+from tests.html_page import Page as ParsedPage
+from tests.records import rate, synthesis_record, synthetic_row
 
 HOSTILE = '<script>alert(1)</script> & "quotes" ```\n# not a heading'
 
@@ -26,7 +42,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "br"}:
+        if tag not in {"meta", "br", "img", "source"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -143,6 +159,39 @@ def test_the_texts_of_near_rows_are_on_the_page_and_never_on_the_card(dataset):
         assert text not in shown.record.to_json()
 
 
+def test_the_page_counts_by_near_row_and_output_values_kept_and_dropped(dataset):
+    coverage = [
+        CoverageRow("s-a", "Seed of a.", '{"kind": "a"}', "seed"),
+        CoverageRow("s-b", "Seed of b.", '{"kind": "b"}', "seed"),
+        CoverageRow("h-b", "Held-out one.", '{"kind": "b"}', "holdout"),
+        CoverageRow("h-c", "Another.", '{"kind": "c"}', "holdout"),
+    ]
+    kept = [synthetic_row(f"{n}", f"Row {n}.") for n in range(4)]
+    outputs = ['{"kind": "a"}'] * 3 + ['{"kind": "b"}']
+    kept = [dataclasses.replace(row, output=o) for row, o in zip(kept, outputs, strict=True)]
+    dropped = [
+        *(Dropped("leak", "similar", f"Leak {n}.", nearest_id="h-b") for n in range(3)),
+        Dropped("near_duplicate", "similar", "Twice.", nearest_id="s-a"),
+        Dropped("leak", "similar", "Secret.", nearest_id="h-c"),
+        Dropped("quality", "score 2", "Poor.", output='{"kind": "a"}'),
+    ]
+    figures = make_figures(kept, dropped=dropped, coverage=coverage)
+    shown = dataset.having(figures=figures)._replace(
+        samples=kept, dropped=dropped, coverage={row.id: row.prompt for row in coverage}
+    )
+    rows = ParsedPage(page_of(shown)).rows
+    near = rows.index(["coverage row", "its prompt", "split", "reason", "dropped"])
+    assert rows[near + 1 : near + 4] == [
+        ["h-b", "Held-out one.", "holdout", "leak", "3"],
+        ["h-c", "Another.", "holdout", "leak", "1"],
+        ["s-a", "Seed of a.", "seed", "near duplicate", "1"],
+    ]
+    values = rows.index(["value", "kept", "dropped"])
+    # Of a value that the holdout alone has, nothing is told.
+    assert rows[values + 1 : values + 4] == [["a", "3", "2"], ["b", "1", "3"], rows[values + 3]]
+    assert not [row for row in rows[values:] if row[0] == "c"]
+
+
 def test_the_card_starts_with_metadata_that_the_hub_reads(dataset):
     card = card_of(dataset)
     _, head, body = card.split("---\n", 2)
@@ -203,6 +252,31 @@ def test_a_stand_in_generator_is_named_on_the_card_and_on_the_page(dataset, stan
 
 
 @pytest.mark.parametrize(
+    ("sources", "title", "is_synthetic"),
+    [
+        ({}, "Synthetic data for support_triage", True),
+        ({"generated": 5, "logged": 4}, "Training data for support_triage", True),
+        ({"logged": 9}, "Training data for support_triage", False),
+    ],
+    ids=["generated", "mix", "logged"],
+)
+def test_card_and_page_call_synthetic_what_is(dataset, sources, title, is_synthetic):
+    made = dataset.having(rows_by_source=sources, stand_in=True)
+    card, page = card_of(made), page_of(made)
+    metadata = DatasetCard(card).data
+    assert metadata.pretty_name == title
+    assert f"\n# {title}\n" in card
+    assert f"<h1>{title}</h1>" in page
+    assert ("synthetic" in metadata.tags) == is_synthetic
+    for text in (card, page):
+        assert ("Generator: gemini / g" in text) == is_synthetic
+        assert ("no language model" in text) == is_synthetic
+    for source, rows in sources.items():
+        assert f"<li><span>{source}</span>" in page
+        assert f"| `{source}` | {rows} |" in card
+
+
+@pytest.mark.parametrize(
     ("rows", "category"),
     [(999, "n<1K"), (1000, "1K<n<10K"), (2_000_000, "n>1M")],
     ids=["small", "boundary", "large"],
@@ -234,13 +308,161 @@ def test_the_page_can_be_read_on_screens_of_any_width(browser, dataset, tmp_path
         ".map(e => e.innerText)"
     )
     assert narrow == [], "words are not broken into letters"
-    assert (
-        browser.run("return document.querySelector('.bars .bar').getBoundingClientRect().width")
-        > 50
+    used = browser.run(
+        "const bar = document.querySelector('.bars .bar').getBoundingClientRect();"
+        "return bar.width / document.body.clientWidth"
     )
+    assert used > 0.6, "bars use the width"
 
 
 def test_axe_finds_nothing(browser, dataset, tmp_path):
     path = tmp_path / "index.html"
     path.write_text(page_of(dataset), encoding="utf-8")
     assert browser.audit(path.as_uri()) == []
+
+
+@pytest.fixture
+def with_charts(dataset):
+    """Output values of two rounds, and a map with a failure."""
+    figures = dataset.record.figures.model_copy(
+        update={
+            "outputs_by_round": {
+                "tone": {1: {'"calm"': 6, '"angry"': 2}, 2: {'"calm"': 1, '"angry"': 9}}
+            }
+        }
+    )
+    points = [MapPoint(n, n % 3, ROW) for n in range(8)] + [MapPoint(3, 1, FAILED)]
+    gap = Gap("cov-2", HOSTILE, 0.12, "The nearest row.")
+    return dataset.having(figures=figures, rows_by_round={1: 8, 2: 10}), PromptMap(points, [gap])
+
+
+def test_output_values_are_shown_by_round(with_charts):
+    dataset, _ = with_charts
+    page = Page()
+    html = page_of(dataset)
+    page.feed(html)
+    (image,) = (attributes for tag, attributes in page.tags if tag == "img")
+    assert image["alt"] == "Values of tone by round. Round 2: angry 90.0 %, calm 10.0 %."
+    table = html.partition('aria-label="Values of tone by round"')[2].partition("</table>")[0]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", table)
+    assert cells == [
+        "Value", "Round 1", "Round 2", "angry", "25.0 %", "90.0 %", "calm", "75.0 %", "10.0 %",
+    ]  # fmt: skip
+
+
+def test_output_values_are_shown_next_to_those_of_the_seeds(with_charts):
+    dataset, _ = with_charts
+    figures = dataset.record.figures.model_copy(
+        update={"seed_outputs": {"tone": {'"calm"': 3, '"sad"': 1}}, "seeds": 4}
+    )
+    html = page_of(dataset.having(figures=figures))
+    table = html.partition('aria-label="Values of tone by round"')[2].partition("</table>")[0]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", table)
+    assert cells == [
+        "Value", "Seeds", "Round 1", "Round 2", "angry", "0.0 %", "25.0 %", "90.0 %",
+        "calm", "75.0 %", "75.0 %", "10.0 %", "sad", "25.0 %", "0.0 %", "0.0 %",
+    ]  # fmt: skip
+
+
+def test_a_single_round_has_one_chart_for_each_field_and_no_table_of_the_same_figures(with_charts):
+    dataset, _ = with_charts
+    by_round = {"tone": {1: {'"calm"': 6, '"angry"': 2}}}
+    figures = dataset.record.figures.model_copy(update={"outputs_by_round": by_round})
+    html = page_of(dataset.having(figures=figures, rows_by_round={1: 8}))
+    assert 'alt="Values of tone. calm 75.0 %, angry 25.0 %."' in html
+    assert "<h2>Output values</h2>" in html
+    assert 'aria-label="Values of tone by round"' not in html
+
+
+def texts_of(browser, tmp_path, spec, width):
+    """The texts of a drawing that are cut off at its sides, and all of them."""
+    path = tmp_path / "chart.html"
+    style = "<style>svg{width:100%;height:auto}</style>"
+    path.write_text(f"<!doctype html><meta charset=utf-8>{style}{svg(spec)}", encoding="utf-8")
+    browser.open(path.as_uri(), width)
+    return browser.run(
+        "const whole = document.querySelector('svg').getBoundingClientRect();"
+        "const texts = [...document.querySelectorAll('text')];"
+        "const isCut = ({left, right}) => left < whole.left || right > whole.right;"
+        "return [texts.filter(t => isCut(t.getBoundingClientRect())).map(t => t.textContent),"
+        "texts.map(t => t.textContent)]"
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_bars_of_values_are_whole_with_their_shares(browser, tmp_path, width):
+    shares = {"a value of many words": 44.1, "b": 21.5, "null": 0.0}
+    cut, texts = texts_of(browser, tmp_path, bars_spec(shares, width), width)
+    assert cut == []
+    assert {"44.1 %", "21.5 %", "0.0 %", "b", "null"} <= set(texts)
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_the_chart_by_tag_uses_the_width_and_cuts_no_name(browser, tmp_path, width):
+    of_tag = rate(3, 4, 30.1, 95.4)
+    lines = [TagLine(tag, of_tag, None, of_tag) for tag in ("short", "misspelled_product")]
+    spec = tag_spec(lines, width)
+    cut, texts = texts_of(browser, tmp_path, spec, width)
+    assert cut == []
+    assert "short" in texts
+    assert spec["width"] >= 0.45 * width
+
+
+def test_the_axis_of_shares_ends_above_the_highest_bar():
+    spec = values_spec([1, 2], {"a": [44.0, 10.0], "b": [1.0, 2.0]}, WIDTHS["wide"])
+    y = spec["spec"]["encoding"]["y"]
+    assert y["scale"]["domain"] == [0, 50]
+    assert y["axis"]["values"] == [0, 25, 50]
+
+
+def test_before_the_first_evaluation_the_page_says_why_the_map_marks_no_failures(dataset):
+    unjudged = PromptMap([MapPoint(1, 1, ROW), MapPoint(2, 1, UNJUDGED)])
+    assert "Failures are marked from the second round on" in render_page(*dataset, unjudged)
+    judged = PromptMap([MapPoint(1, 1, ROW), MapPoint(2, 1, COVERED)])
+    assert "Failures are those of the last evaluation" in render_page(*dataset, judged)
+
+
+def test_reasons_are_written_as_words(dataset):
+    record = dataset.record.model_copy(update={"dropped": {"near_duplicate": 2}})
+    near = NearCount(coverage_id="cov-2", split="holdout", reason="near_duplicate", rows=1)
+    figures = record.figures.model_copy(update={"dropped_near": (near,)})
+    dropped = [Dropped("near_duplicate", "", HOSTILE)]
+    shown = dataset.having(dropped=record.dropped, figures=figures)
+    html = page_of(shown._replace(dropped=dropped))
+    assert "without near duplicate" in html
+    assert "near_duplicate" not in html
+
+
+def test_the_map_marks_failures_and_lists_the_farthest(with_charts):
+    dataset, prompt_map = with_charts
+    html = render_page(*dataset, prompt_map, run_page="../report.html")
+    assert 'alt="Map of prompts. 8 x training row, 1 x prompt not covered."' in html
+    assert "Failures farthest from the training rows" in html
+    assert "The nearest row." in html
+    assert HOSTILE not in html
+    assert '<a href="../report.html">Report of the run</a>' in html
+    assert "Map of prompts" not in page_of(dataset)
+    spec = map_spec(prompt_map.points, WIDTHS["wide"])
+    assert spec["data"]["values"][-1]["kind"] == FAILED, "drawn on top"
+    assert spec["encoding"]["shape"]["scale"]["range"] == ["circle", "diamond"]
+
+
+def test_axe_finds_nothing_with_charts(browser, with_charts, tmp_path):
+    dataset, prompt_map = with_charts
+    path = tmp_path / "index.html"
+    path.write_text(render_page(*dataset, prompt_map, run_page="r.html"), encoding="utf-8")
+    assert browser.audit(path.as_uri()) == []
+    assert browser.complaints() == [], "the policy lets the drawings in"
+    sizes = "return [...document.images].map(i => i.complete && i.naturalWidth)"
+    assert all(browser.run(sizes))
+
+
+def test_the_card_counts_output_values_by_round(dataset):
+    by_round = {"tone": {1: {'"calm"': 6, '"angry"': 2}, 2: {'"angry"': 9}}}
+    figures = dataset.record.figures.model_copy(
+        update={"outputs": {"tone": {'"calm"': 6, '"angry"': 11}}, "outputs_by_round": by_round}
+    )
+    card = card_of(dataset.having(figures=figures))
+    assert "| tone | round 1 | round 2 | all |\n|---|---|---|---|\n" in card
+    assert '| "angry" | 2 | 9 | 11 |\n| "calm" | 6 | 0 | 6 |\n' in card
+    assert "## Output values" not in card_of(dataset)

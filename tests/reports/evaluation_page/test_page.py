@@ -1,84 +1,18 @@
 """The evaluation page: its figures are the report's, and what models wrote stays text."""
 
-import csv
 import dataclasses
 import html
-import io
-import json
+import re
 
-import pytest
-
-from core.reports.coverage import Agreement, CoverageReport
-from core.usage import Usage
+from core.reports.coverage import Agreement
 from judging.calibration import JudgeErrors
-from judging.report import Previous, describe_judge, make_findings
-from judging.settings import EvaluatorSettings
 from reports.evaluation_page.page import render_evaluation
 from reports.evaluation_page.tag_chart import tag_lines, tag_spec
 from reports.wording import MODEL_NAMES, STAND_IN_NOTICE, comparison
-from tests.evaluation import coverage_rows, verdicts_of
-from tests.html_page import Page, embedded_rows, rate_text
-
-_PARTS = ("holdout", "seed", "overall")
-_SHARES = {"tuned": 0.85, "base": 0.05, "few_shot": 0.3, "service": 0.95}
-_ATTACK = "</p><script>alert(1)</script><img src=x onerror=alert(2)>"
-_AGREEMENT = Agreement(
-    rows=100,
-    both=60,
-    neither=28,
-    only_first=4,
-    only_second=8,
-    agree_percent=88.0,
-    kappa=0.71,
-    kappa_low=0.57,
-    kappa_high=0.85,
+from tests.html_page import ATTACK, Page, embedded_rows, rate_text
+from tests.reports.evaluation_page.conftest import (
+    _PARTS,
 )
-
-
-@pytest.fixture(scope="module")
-def verdicts():
-    return verdicts_of(coverage_rows(40), _SHARES, seed=2)
-
-
-@pytest.fixture(scope="module")
-def report_of():
-    """Makes a report as the executor writes it."""
-
-    def make(verdicts, *, earlier=None, calibration=None, **settings):
-        made = EvaluatorSettings(**settings)
-        judge = describe_judge("gemini", "stand-in-1", made)
-        previous = Previous(1, judge, earlier) if earlier else None
-        findings = make_findings(
-            verdicts, made, judge=judge, previous=previous, calibration=calibration
-        )
-        return CoverageReport(
-            **dict(findings),
-            task="support_triage",
-            round=2,
-            usage=Usage(640, 1, 1, 0.0421),
-            stand_in=True,
-        )
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def evaluation(verdicts, report_of):
-    """Report and verdict rows of a second round with human labels."""
-    earlier = verdicts_of(coverage_rows(40), {"tuned": 0.5}, seed=1)["tuned"]
-    errors = JudgeErrors(positives=64, found=60, negatives=36, rejected=28)
-    report = report_of(verdicts, earlier=earlier, calibration=(errors, _AGREEMENT))
-    return report, [row for rows in verdicts.values() for row in rows]
-
-
-@pytest.fixture(scope="module")
-def text(evaluation):
-    return render_evaluation(*evaluation)
-
-
-@pytest.fixture(scope="module")
-def page(text):
-    return Page(text)
 
 
 def test_every_model_has_its_rates_and_is_compared_with_the_tuned_one(page, evaluation):
@@ -162,6 +96,31 @@ def test_the_other_right_answers_stand_next_to_the_reference(verdicts, report_of
     assert shown["answers"]["tuned"]["text"] == row.response
 
 
+def test_the_rows_of_the_last_look_are_among_every_prompt(looked, verdicts):
+    text = render_evaluation(*looked)
+    shown = {row["id"]: row for row in embedded_rows(text) if row["split"] == "test"}
+    assert sorted(shown) == sorted(f"test-{row.id}" for row in verdicts["tuned"][:4])
+    assert {tuple(row["answers"]) for row in shown.values()} == {("tuned", "service")}
+    assert "<option>test</option>" in text
+    assert "<option>only-in-test</option>" in text
+    assert "judged once, after the loop: rows that are written for them" in text
+
+
+def test_every_tile_with_a_rate_names_its_split(looked):
+    text = render_evaluation(*looked).partition('<ul class="figures">')[2].partition("</ul>")[0]
+    tiles = re.findall(r"<li><b>[^<]*%</b>(.*?)</li>", text, re.DOTALL)
+    assert len(tiles) >= 7
+    for tile in tiles:
+        assert re.search(r" on (test|holdout)\b", tile), tile
+
+
+def test_before_the_last_look_the_page_says_that_test_prompts_are_not_shown(evaluation):
+    report, rows = evaluation
+    text = render_evaluation(report.model_copy(update={"sealed_prompts": 1200}), rows)
+    assert "1,200 test prompts are not among them" in text
+    assert "test prompts" not in render_evaluation(report, rows)
+
+
 def test_an_order_that_decides_and_a_suspect_reference_are_named(verdicts, report_of):
     rows = {model: list(found) for model, found in verdicts.items()}
     votes = rows["tuned"][0].votes
@@ -180,18 +139,18 @@ def test_an_order_that_decides_and_a_suspect_reference_are_named(verdicts, repor
 
 def test_what_models_and_users_wrote_is_escaped(verdicts, report_of):
     names = ("id", "split", "prompt", "output", "response", "reason")
-    hostile = dict.fromkeys(names, _ATTACK) | {"tags": (_ATTACK, '"quoted"')}
-    votes = tuple(dataclasses.replace(vote, reason=_ATTACK) for vote in verdicts["tuned"][0].votes)
+    hostile = dict.fromkeys(names, ATTACK) | {"tags": (ATTACK, '"quoted"')}
+    votes = tuple(dataclasses.replace(vote, reason=ATTACK) for vote in verdicts["tuned"][0].votes)
     row = dataclasses.replace(verdicts["tuned"][0], votes=votes, **hostile)
     rows = [row, *verdicts["tuned"][1:]]
     text = render_evaluation(report_of({"tuned": rows}), rows)
     page = Page(text)
-    assert _ATTACK not in text
-    assert html.escape(_ATTACK) in text, "the tag among the choices of the filter"
+    assert ATTACK not in text
+    assert html.escape(ATTACK) in text, "the tag among the choices of the filter"
     assert [a.get("type") for a in page.all("script")] == ["application/json", None]
-    assert page.all("img") == []
-    (row,) = (row for row in embedded_rows(text) if row["id"] == _ATTACK)
-    assert row["answers"]["tuned"]["votes"][0][-1] == row["prompt"] == _ATTACK
+    assert {a["src"][:26] for a in page.all("img")} == {"data:image/svg+xml;base64,"}
+    (row,) = (row for row in embedded_rows(text) if row["id"] == ATTACK)
+    assert row["answers"]["tuned"]["votes"][0][-1] == row["prompt"] == ATTACK
 
 
 def test_tags_are_drawn_worst_first_beside_the_service(verdicts, evaluation, page):
@@ -218,167 +177,3 @@ def test_a_stand_in_is_named(text, evaluation):
     assert STAND_IN_NOTICE not in render_evaluation(
         report.model_copy(update={"stand_in": False}), rows
     )
-
-
-_SET = """
-const field = document.querySelector(`#filters [name=${arguments[0]}]`);
-field.value = arguments[1];
-field.dispatchEvent(new Event('input', {bubbles: true}));
-return document.getElementById('count').textContent;
-"""
-_IDS = "return [...document.querySelectorAll('#table tr.row button')].map(b => b.textContent)"
-_OPEN = "return document.querySelector('#table [aria-expanded=true]')?.textContent"
-
-
-@pytest.fixture
-def shown(browser, tmp_path):
-    """Opens a page from disk at a width."""
-
-    def open_at(text, width, fragment=""):
-        file = tmp_path / "evaluation.html"
-        file.write_text(text, encoding="utf-8")
-        browser.open(file.as_uri() + fragment, width)
-        assert {url.partition("#")[0] for url in browser.requested()} <= {file.as_uri()}
-        return browser
-
-    return open_at
-
-
-@pytest.mark.slow
-def test_filters_show_what_fits_and_stand_in_the_address(shown, text, verdicts):
-    browser = shown(text, 1280)
-    rows = verdicts["tuned"]
-    seed = [row for row in rows if row.split == "seed"]
-    missed = [row for row in seed if not row.covered and row.scored]
-    tag = next(tag for row in missed for tag in row.tags)
-    tagged = [row for row in missed if tag in row.tags]
-    for name, value, left in (
-        ("split", "seed", seed),
-        ("verdict", "not covered", missed),
-        ("tag", tag, tagged),
-    ):
-        assert browser.run(_SET, name, value) == f"{len(left)} of 40 shown"
-    assert sorted(browser.run(_IDS)) == sorted(row.id for row in tagged)
-    again = shown(text, 1280, browser.run("return location.hash"))
-    assert sorted(again.run(_IDS)) == sorted(row.id for row in tagged)
-    assert again.complaints() == []
-
-
-@pytest.mark.slow
-def test_rows_are_found_by_what_needs_a_look(shown, text, verdicts, evaluation):
-    browser = shown(text, 1280)
-    report, _ = evaluation
-    served = {row.id for row in verdicts["service"] if row.covered}
-    behind = {row.id for row in verdicts["tuned"] if not row.covered} & served
-    wrong = {row.id for row in verdicts["tuned"] if '"not_' in row.response}
-    for name, value, ids in (
-        ("kind", "service", behind),
-        ("kind", "gained", set(report.change.overall.gained_ids)),
-        ("field", "category", wrong),
-    ):
-        browser.run(_SET, name, value)
-        assert set(browser.run(_IDS)) == ids
-        browser.run(_SET, name, "")
-    browser.run("document.querySelector('[data-by=id] button').click()")
-    assert browser.run(_IDS) == sorted(row.id for row in verdicts["tuned"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("width", "columns"), [(1280, 5), (390, 1)], ids=["1280", "390"])
-def test_a_row_has_an_address_and_opens_with_the_difference_marked(
-    shown, text, verdicts, width, columns
-):
-    row = next(row for row in verdicts["tuned"] if '"not_' in row.response)
-    browser = shown(text, width, f"#{row.id}")
-    assert browser.run(_OPEN) == row.id
-    lefts = browser.run(
-        "return [...document.querySelector('.answers').children]"
-        ".map(e => Math.round(e.getBoundingClientRect().left))"
-    )
-    assert len(lefts) == 5, "reference, tuned, untuned, untuned with examples, service"
-    assert len(set(lefts)) == columns
-    marks = "return [...document.querySelectorAll('.tuned mark')].map(m => m.textContent)"
-    assert browser.run(marks) == [f"not_{json.loads(row.output)['category']}"]
-    assert browser.overflow() == 0
-    assert browser.complaints() == []
-
-
-@pytest.mark.slow
-def test_the_other_right_answers_are_drawn_and_found(shown, report_of, verdicts):
-    first, *others = verdicts["tuned"]
-    rows = [dataclasses.replace(first, references=("Another way.", _ATTACK)), *others]
-    browser = shown(render_evaluation(report_of({"tuned": rows}), rows), 1280, f"#{first.id}")
-    drawn = browser.run("return document.querySelector('.answers .reference').innerText")
-    assert drawn.count("Also right") == 2
-    assert "Another way." in drawn
-    assert _ATTACK in drawn
-    assert browser.run(_SET, "text", "another way") == "1 of 40 shown"
-    assert browser.complaints() == []
-
-
-@pytest.mark.slow
-def test_two_thousand_prompts_are_drawn_a_page_at_a_time(shown, report_of, verdicts):
-    many = {
-        model: [
-            dataclasses.replace(row, id=f"{row.id}-{copy}") for copy in range(50) for row in rows
-        ]
-        for model, rows in verdicts.items()
-    }
-    every = [row for rows in many.values() for row in rows]
-    browser = shown(render_evaluation(report_of(many), every), 1280)
-    nodes = "return document.querySelectorAll('*').length"
-    assert browser.run("return document.getElementById('count').textContent") == (
-        "2000 of 2000 shown"
-    )
-    assert browser.run(nodes) < 3000
-    first = browser.run(_IDS)
-    browser.run("document.getElementById('later').click()")
-    assert not set(first) & set(browser.run(_IDS))
-    browser.run("document.querySelector('#table tr.row button').click()")
-    assert browser.run(nodes) < 3000
-
-
-@pytest.mark.slow
-def test_what_is_shown_can_be_downloaded(shown, text, verdicts):
-    browser = shown(text, 1280)
-    browser.run(
-        "window.parts = []; const make = URL.createObjectURL.bind(URL);"
-        "URL.createObjectURL = blob => { window.parts.push(blob); return make(blob); }"
-    )
-    browser.run(_SET, "split", "seed")
-    for name in ("as-csv", "as-json"):
-        browser.run(f"document.getElementById('{name}').click()")
-    table, rows = browser.execute_async_script(
-        "const done = arguments[0]; Promise.all(window.parts.map(part => part.text())).then(done)"
-    )
-    seed = sorted(row.id for row in verdicts["tuned"] if row.split == "seed")
-    assert sorted(row["id"] for row in csv.DictReader(io.StringIO(table))) == seed
-    assert sorted(row["id"] for row in json.loads(rows)) == seed
-
-
-@pytest.mark.slow
-def test_a_print_leaves_the_rows_out(shown, text):
-    browser = shown(text, 1280)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert browser.run("return document.getElementById('prompts').offsetHeight") == 0
-
-
-@pytest.mark.slow
-def test_axe_finds_nothing_while_a_row_is_open(browser, text, verdicts, tmp_path):
-    file = tmp_path / "evaluation.html"
-    file.write_text(text, encoding="utf-8")
-    url = f"{file.as_uri()}#{verdicts['tuned'][0].id}"
-    assert browser.audit(url, "document.querySelector('[aria-expanded=true]')") == []
-
-
-@pytest.mark.slow
-def test_texts_of_both_directions_keep_their_own(shown, report_of, verdicts):
-    hebrew = "\u05e9\u05dc\u05d5\u05dd (3)"
-    first, *others = verdicts["tuned"]
-    rows = [dataclasses.replace(first, prompt=hebrew, response=hebrew), *others]
-    browser = shown(render_evaluation(report_of({"tuned": rows}), rows), 1280, f"#{first.id}")
-    directions = browser.run(
-        "return [...document.querySelectorAll('.detail .text')]"
-        ".map(e => [e.textContent === arguments[0], getComputedStyle(e).direction])", hebrew,
-    )  # fmt: skip
-    assert sorted(map(tuple, directions)) == [(False, "ltr"), (True, "rtl"), (True, "rtl")]

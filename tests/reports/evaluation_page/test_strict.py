@@ -4,10 +4,13 @@ import dataclasses
 
 import pytest
 
-from core.reports.coverage import CoverageReport
+from core.reports.coverage import Agreement, Calibration, CoverageReport
+from core.reports.rates import BySplit, RateEstimate
 from core.usage import Usage
+from judging.last_look import make_last_look
 from judging.report import describe_judge, make_findings
 from judging.settings import EvaluatorSettings
+from judging.strict import strict_kind
 from reports.evaluation_page.page import render_evaluation
 from tests.evaluation import coverage_rows, verdict
 from tests.html_page import Page, embedded_rows, rate_text
@@ -18,7 +21,8 @@ def report_of():
     def make(rows):
         settings = EvaluatorSettings()
         described = describe_judge("p", "m", settings)
-        findings = make_findings({"tuned": rows}, settings, judge=described)
+        kind = strict_kind([row.output for row in rows])
+        findings = make_findings({"tuned": rows}, settings, judge=described, kind=kind)
         return CoverageReport(
             **dict(findings), task="triage", round=1, usage=Usage(), stand_in=False
         )
@@ -102,3 +106,80 @@ def test_advice_is_shown_where_a_rate_is_low(report_of, lenient):
     text = render_evaluation(report_of(cut), cut)
     assert "20 of 20 answers were cut off: raise generation.max_output_tokens." in text
     assert "cut off: raise" not in render_evaluation(report_of(lenient), lenient)
+
+
+def _looked(report, rows, kind="json"):
+    """The report with a last look at those rows."""
+    look = make_last_look({"tuned": rows}, EvaluatorSettings(), looks=2, kind=kind)
+    return report.model_copy(update={"last_look": look})
+
+
+@pytest.fixture
+def sealed(lenient):
+    """The same answers to sealed prompts, of which half have the wrong priority."""
+    wrong = lenient[0].response
+    return [
+        dataclasses.replace(row, id=f"s{n}", split="test", response=wrong if n < 10 else row.output)
+        for n, row in enumerate(lenient)
+    ]
+
+
+def test_fields_and_a_lenient_judge_are_shown_for_the_test_split_too(report_of, lenient, sealed):
+    report = _looked(report_of(lenient), sealed)
+    text = render_evaluation(report, [*lenient, *sealed])
+    found = report.last_look.strict["tuned"]
+    assert f"On test the judge's rate is {found.judge.points:+.1f} points" in text
+    page = Page(text)
+    rows = [row for row in page.rows if row and row[0] == "priority"]
+    assert [row[1] for row in rows] == [
+        rate_text(found.fields["priority"].accuracy),
+        rate_text(report.strict["tuned"].holdout.fields["priority"].accuracy),
+    ]
+    assert {row.id for row in sealed} <= {row["id"] for row in embedded_rows(text)}
+    assert 'href="#s0"' in text
+
+
+def test_labels_of_the_test_split_have_their_f1(report_of, lenient):
+    rows = [
+        dataclasses.replace(row, output=label, response=label)
+        for row, label in zip(lenient, ["refund", "other"] * 10, strict=True)
+    ]
+    sealed = [dataclasses.replace(row, split="test", response="other") for row in rows]
+    text = render_evaluation(_looked(report_of(rows), sealed, "labels"), rows)
+    part = text.split("Tuned model on test, label by label")[1].split("</table>")[0]
+    assert "<b>66.7 %</b>" in part
+
+
+def test_rates_that_people_correct_are_shown_for_the_test_split(report_of, lenient, sealed):
+    report = _looked(report_of(lenient), sealed)
+    rate = RateEstimate(rate_percent=71.5, low_percent=60.1, high_percent=80.2)
+    look = report.last_look.model_copy(
+        update={"corrected": {"tuned": rate}, "prediction_powered": {"tuned": rate}}
+    )
+    calibration = Calibration(
+        labels=90,
+        unsure=10,
+        agreement=Agreement(
+            rows=90,
+            both=60,
+            neither=20,
+            only_first=5,
+            only_second=5,
+            agree_percent=88.9,
+            kappa=0.7,
+            kappa_low=0.5,
+            kappa_high=0.9,
+        ),
+        sensitivity_percent=92.3,
+        specificity_percent=80.0,
+        corrected={"tuned": BySplit(overall=None, seed=None, holdout=None)},
+    )
+    report = report.model_copy(update={"last_look": look, "calibration": calibration})
+    text = render_evaluation(report, lenient)
+    page = Page(text)
+    assert [row[1] for row in page.rows if row[:1] == ["Tuned model"] and "71.5" in row[1]] == [
+        "71.5 % 60.1 % to 80.2 %",
+        "71.5 % 60.1 % to 80.2 %",
+    ]
+    assert "They left 10 more open (10.0 % of those they were asked about)" in text
+    assert "on test by people's labels" in text

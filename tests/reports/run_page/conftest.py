@@ -99,7 +99,9 @@ class Artifacts:
 
     def _write_report(self, folder, number, verdicts, cost):
         judge = describe_judge("gemini", "stand-in-1", self.settings)
-        findings = make_findings(verdicts, self.settings, judge=judge, previous=self._previous)
+        findings = make_findings(
+            verdicts, self.settings, judge=judge, kind="json", previous=self._previous
+        )
         report = CoverageReport(
             **dict(findings),
             task="support_triage",

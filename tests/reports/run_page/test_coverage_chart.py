@@ -1,12 +1,15 @@
 """The chart of rates: points with intervals, direct labels, lines only where there is a course."""
 
 import itertools
+import re
 
 import pytest
 
+from core.reports.last_look import LastLook
 from pipeline.summary import make_summary
-from reports.charts import WIDTHS, spread
-from reports.run_page.coverage_chart import coverage_spec, draw_coverage
+from reports.charts import WIDTHS, spread, svg
+from reports.run_page.coverage_chart import coverage_spec
+from reports.run_page.one_round_chart import one_round_spec, rate_lines
 
 
 @pytest.fixture
@@ -51,27 +54,63 @@ def test_points_are_the_rates_with_their_intervals(rounds_of):
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_twenty_rounds_are_labelled_side_by_side(rounds_of, browser, tmp_path, width):
-    summary = rounds_of(20)
+def boxes_of(browser, tmp_path, spec, width):
+    """The texts of a drawing and where they are on a screen, with what an image would cut off."""
     page = tmp_path / "chart.html"
-    style = "body{margin:16px}svg{width:100%;height:auto}"
-    shown = "wide" if width > 720 else "narrow"
-    hidden = "narrow" if width > 720 else "wide"
     page.write_text(
         "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<style>{style}.{hidden}-chart{{display:none}}</style>"
-        f"{draw_coverage(summary.rounds, summary.best.report)}".replace("<figure", "<div"),
+        "<style>body{margin:16px}svg{width:100%;height:auto}</style>"
+        f"{svg(spec)}",
         encoding="utf-8",
     )
     browser.open(page.as_uri(), width)
-    boxes = browser.run(
-        f"return [...document.querySelectorAll('.{shown}-chart text')].map(e => {{"
+    return browser.run(
+        "return [...document.querySelectorAll('text')].map(e => {"
         "const b = e.getBoundingClientRect();"
         "return [e.textContent, b.left, b.right, b.top + 3, b.bottom - 3]; })"
         ".filter(b => b[2] > b[1])"
     )
-    assert {text.split()[0] for text, *_ in boxes} >= {"holdout", "seed", "threshold", "service"}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_single_round_has_a_line_for_each_model_and_split(rounds_of, browser, tmp_path, width):
+    report = rounds_of(1).best.report
+    of_test = {name: report.models[name].holdout for name in ("tuned", "service")}
+    look = LastLook(holdout_looks=1, models=of_test, threshold_percent=70.0, reached=True)
+    lines = rate_lines(
+        report.model_copy(update={"last_look": look}), {"few_shot": "untuned + examples"}
+    )
+    assert [line.name for line in lines] == [
+        "tuned, test", "tuned, holdout", "tuned, seed", "service, test", "service, holdout",
+        "untuned + examples", "base",
+    ]  # fmt: skip
+    drawn = WIDTHS["wide" if width > 720 else "narrow"]
+    spec = one_round_spec(lines, report.gate, drawn)
+    boxes = boxes_of(browser, tmp_path, spec, width)
+    texts = [text for text, *_ in boxes]
+    for line in lines:
+        assert line.name in texts
+        assert f"{line.rate.rate_percent:.1f} %" in texts
+    assert "threshold on holdout, 80.0 %" in texts
+    left_of_image = browser.run("return document.querySelector('svg').getBoundingClientRect().left")
+    assert min(left for _, left, *_ in boxes) >= left_of_image, "an image would cut it off"
+    assert_apart(boxes, width)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_twenty_rounds_are_labelled_side_by_side(rounds_of, browser, tmp_path, width):
+    summary = rounds_of(20)
+    drawn = WIDTHS["wide" if width > 720 else "narrow"]
+    spec = coverage_spec(summary.rounds, summary.best.report, drawn)
+    boxes = boxes_of(browser, tmp_path, spec, width)
+    names = {re.sub(r" [\d.]+ %$", "", text) for text, *_ in boxes}
+    examples = "untuned + examples" if width == 1280 else "with examples"
+    assert names >= {"tuned, holdout", "tuned, seed", "threshold", "service", "untuned", examples}
+    assert_apart(boxes, width)
+
+
+def assert_apart(boxes, width):
+    """Every text is on the screen, and none on another."""
     for number, (text, left, right, top, bottom) in enumerate(boxes):
         assert left >= 0, text
         assert right <= width, text

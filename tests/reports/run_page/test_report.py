@@ -3,22 +3,25 @@ import html
 import json
 import os
 import re
+from pathlib import Path
 
 import jinja2
 import pytest
 
+from core.reports.last_look import LastLook
 from core.reports.loop import LoopSummary, StopReason
+from core.reports.synthesis import LoggedRows
 from core.usage import Usage
 from judging.operation_settings import OperationSettings
 from pipeline.config import load_config
 from pipeline.operation import compare_operation
 from pipeline.summary import make_summary
 from reports.run_page.learning_chart import learning_spec
-from reports.run_page.page import render_run, write_results, write_started
+from reports.run_page.page import render_run, write_results
 from reports.wording import MODEL_NAMES, SPLITS, STAND_IN_NOTICE, comparison, dollars, percent
-from tests.html_page import Page, embedded_rows, rate_text
+from tests.html_page import ATTACK, Page, embedded_rows, rate_text
 
-_ATTACK = "</p><script>alert(1)</script><img src=x onerror=alert(2)>"
+_DRAWING = "data:image/svg+xml;base64,"
 
 
 @pytest.fixture
@@ -32,6 +35,26 @@ def test_the_files_are_the_summary_and_the_page(results, summary):
     assert text.startswith("<!doctype html>")
     assert STAND_IN_NOTICE in text
     assert sorted(os.listdir(results)) == ["report.html", "summary.json"], "no temporary file"
+
+
+def test_rows_of_logs_and_generated_ones_are_counted_apart(results, summary):
+    def mixed(entry):
+        logged = LoggedRows(read=1300, kept=1200, dropped={"leak": 100}, scored=True)
+        sources = {"generated": 34, "logged": 1200}
+        data = entry.synthesis.model_copy(update={"logged": logged, "rows_by_source": sources})
+        return entry.model_copy(update={"synthesis": data})
+
+    shown = summary.model_copy(update={"rounds": tuple(map(mixed, summary.rounds))})
+    paths = {"summary_file": results / "summary.json", "report_file": results / "report.html"}
+    write_results(shown, **paths)
+    text = paths["report_file"].read_text(encoding="utf-8")
+    assert "<b>34</b> generated rows and <b>1,200</b> logged ones in the best round" in text
+    rows = Page(text).rows
+    head = next(row for row in rows if "Logged: read" in row)
+    of_round = rows[rows.index(head) + 1]
+    cells = dict(zip(head, of_round, strict=True))
+    assert (cells["Logged: read"], cells["Logged: kept"]) == ("1,300", "1,200")
+    assert cells["Kept"] == f"{summary.rounds[0].synthesis.kept}"
 
 
 @pytest.mark.parametrize(
@@ -136,17 +159,6 @@ def test_data_time_and_cost_are_those_of_the_summary(page, summary):
     assert ["CoverageExampleGen", "2.3 s", "cached"] in rows
 
 
-def test_a_run_has_its_page_from_the_start_and_an_earlier_report_is_kept(tmp_path):
-    report, log = tmp_path / "output" / "report.html", tmp_path / "run.log"
-    write_started(report, name="demo", task="triage", log=log)
-    page = Page(report.read_text(encoding="utf-8"))
-    assert [body["data-refresh"] for body in page.all("body")] == ["5"]
-    assert str(log) in report.read_text(encoding="utf-8")
-    report.write_text("an earlier run's")
-    write_started(report, name="demo", task="triage", log=log)
-    assert report.read_text() == "an earlier run's"
-
-
 def test_every_answer_of_the_tuned_model_has_a_row_with_its_verdict(results, verdict_rows):
     text = (results / "report.html").read_text(encoding="utf-8")
     tuned = [row for row in verdict_rows if row.model == "tuned"]
@@ -162,18 +174,18 @@ def test_every_answer_of_the_tuned_model_has_a_row_with_its_verdict(results, ver
 
 def test_what_models_and_users_wrote_is_escaped(summary, verdict_rows):
     names = ("id", "split", "prompt", "output", "response", "reason")
-    hostile = dict.fromkeys(names, _ATTACK) | {"tags": (_ATTACK, '"quoted"')}
+    hostile = dict.fromkeys(names, ATTACK) | {"tags": (ATTACK, '"quoted"')}
     rows = [dataclasses.replace(row, **hostile) for row in verdict_rows[:1]]
     text = render_run(summary, [*rows, *verdict_rows[1:]])
     page = Page(text)
-    assert _ATTACK not in text
+    assert ATTACK not in text
     assert [a.get("type") for a in page.all("script")] == ["application/json", None]
-    assert page.all("img") == []
+    assert all(a["src"].startswith(_DRAWING) for a in page.all("img"))
     assert not [name for _, attributes in page.elements for name in attributes if name[:2] == "on"]
-    assert html.escape(_ATTACK) in text, "the tag among the choices of the filter"
-    (row,) = (row for row in embedded_rows(text) if row["id"] == _ATTACK)
-    assert _ATTACK in row["tags"]
-    assert row["prompt"] == row["answers"]["tuned"]["text"] == _ATTACK
+    assert html.escape(ATTACK) in text, "the tag among the choices of the filter"
+    (row,) = (row for row in embedded_rows(text) if row["id"] == ATTACK)
+    assert ATTACK in row["tags"]
+    assert row["prompt"] == row["answers"]["tuned"]["text"] == ATTACK
 
 
 def test_the_page_names_no_stand_in_where_none_took_part(summary, verdict_rows):
@@ -181,30 +193,45 @@ def test_the_page_names_no_stand_in_where_none_took_part(summary, verdict_rows):
     assert STAND_IN_NOTICE not in render_run(real, verdict_rows)
 
 
+@pytest.mark.parametrize("is_random", [True, False], ids=["random", "Gemma"])
+def test_of_random_weights_the_page_says_that_0_percent_is_expected(
+    summary, verdict_rows, is_random
+):
+    best = summary.best
+    if is_random:
+        training = best.training.model_copy(update={"preset": "random:gemma3-tiny"})
+        best = best.model_copy(update={"training": training})
+    made = summary.model_copy(update={"rounds": (*summary.rounds[:-1], best)})
+    header = render_run(made, verdict_rows).partition("<main>")[0]
+    told = "0 % is expected: random:gemma3-tiny has random weights."
+    assert (told in header) == is_random
+
+
 def test_the_page_loads_nothing(page, results):
     text = (results / "report.html").read_text(encoding="utf-8")
-    assert page.all("link") == page.all("img") == page.all("iframe") == []
-    assert not [a for _, a in page.elements if "src" in a]
-    assert all(a["href"].startswith("#") for _, a in page.elements if "href" in a)
+    assert page.all("link") == page.all("iframe") == []
+    drawings = [a.get("src") or a["srcset"] for _, a in page.elements if {"src", "srcset"} & {*a}]
+    assert len(drawings) == 2 * 4, "coverage, rows, losses and tags, for two widths"
+    assert all(drawing.startswith(_DRAWING) for drawing in drawings)
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", text)
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
     targets = {a["id"] for _, a in page.elements if "id" in a}
     targets |= {row["id"] for row in embedded_rows(text)}
-    assert {a["href"][1:] for a in page.all("a")} <= targets
+    links = {a["href"] for a in page.all("a")}
+    assert {link[1:] for link in links if link.startswith("#")} <= targets
+    assert not [link for link in links if "//" in link], "the others are files of the run"
 
 
 def test_the_charts_can_be_read_without_seeing_them(page, summary):
-    coverage, learning, _ = (a["aria-label"] for a in page.all("figure") if a.get("role") == "img")
+    coverage, learning, _, losses = (image["alt"] for image in page.all("img"))
     rates = [e.report.models["tuned"].holdout.rate_percent for e in summary.rounds]
     assert f"Tuned model on holdout: round 1 {rates[0]:.1f} %, round 2 {rates[1]:.1f} %" in coverage
     assert "threshold 80.0 %" in coverage
     assert summary.learning.conclusion in learning
-    labels = [a["aria-labelledby"] for a in page.all("svg") if "aria-labelledby" in a]
-    assert len(labels) == 2, "the losses of two rounds"
-    ids = {a.get("id") for _, a in page.elements}
-    assert {word for label in labels for word in label.split()} <= ids
+    for entry in summary.rounds:
+        assert f"Round {entry.round}: training loss from" in losses
 
 
 @pytest.mark.parametrize("stop_reason", [None, *StopReason])
@@ -326,3 +353,21 @@ def test_the_page_says_that_generation_was_not_aimed_and_why(results, summary):
     aimed = {**summary.config, "synth": {**summary.config["synth"], "aim": True}}
     text = render_run(summary.model_copy(update={"config": aimed}), [])
     assert "has shown no gain" not in text
+
+
+def test_the_report_shows_the_rows_of_the_last_look(summary, results, verdict_rows):
+    row = dataclasses.replace(verdict_rows[0], id="sealed-1", split="test")
+    folder = Path(summary.best.artifacts.report)
+    (folder / "test_verdicts.jsonl").write_text(f"{row.to_json()}\n", encoding="utf-8")
+    file = results / "report.html"
+    before = embedded_rows(file.read_text(encoding="utf-8"))
+    best = summary.best
+    rate = best.report.models["tuned"].holdout
+    look = LastLook(holdout_looks=2, models={"tuned": rate}, threshold_percent=70.0, reached=True)
+    report = best.report.model_copy(update={"last_look": look})
+    rounds = (*summary.rounds[:-1], best.model_copy(update={"report": report}))
+    looked = summary.model_copy(update={"rounds": rounds})
+    write_results(looked, summary_file=results / "summary.json", report_file=file)
+    after = embedded_rows(file.read_text(encoding="utf-8"))
+    assert [row["id"] for row in after if row not in before] == ["sealed-1"]
+    assert len(after) == len(before) + 1

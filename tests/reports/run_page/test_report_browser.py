@@ -50,8 +50,12 @@ def test_the_page_is_as_wide_as_the_screen(browser, results, width):
     assert browser.complaints() == []
 
 
-def test_axe_finds_nothing(browser, results):
-    assert browser.audit((results / "report.html").as_uri()) == []
+@pytest.mark.parametrize("opened", [False, True], ids=["as it opens", "all parts opened"])
+def test_axe_finds_nothing(browser, results, opened):
+    url = (results / "report.html").as_uri()
+    assert browser.audit(url, opened=opened) == []
+    shown = browser.run("return document.querySelectorAll('details.later > :nth-child(3)').length")
+    assert shown == 3 * opened, "artifacts, versions, configuration"
 
 
 def test_a_wide_table_is_scrolled_by_keyboard_and_shows_that_there_is_more(browser, results):

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from core.usage import Usage
 from pipeline.config import load_config
 from pipeline.rounds import LoopResult
 from pipeline.summary import make_summary
+from tests.html_page import Page
+from tests.reports.run_page.conftest import NODES
 
 
 def report_of(result):
@@ -76,6 +79,15 @@ def test_seconds_are_those_of_the_runs(summary, two_rounds):
         assert entry.seconds == pytest.approx(sum(n.seconds for n in nodes.values()), abs=0.1)
     assert [c.node for c in summary.rounds[1].components if c.cached] == ["CoverageExampleGen"]
     assert summary.seconds == pytest.approx(sum(e.seconds for e in summary.rounds))
+
+
+def test_components_are_in_the_order_in_which_they_ran(summary, results):
+    ran = [name for name, _ in NODES]
+    written = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+    for entry in written["rounds"]:
+        assert [component["node"] for component in entry["components"]] == ran
+    page = Page((results / "report.html").read_text(encoding="utf-8"))
+    assert [row[0] for row in page.rows if row and row[0] in ran and len(row) == 3] == ran
 
 
 def test_a_loop_that_goes_on_has_no_stop_reason_and_may_lack_runs(config, two_rounds):

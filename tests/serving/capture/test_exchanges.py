@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import errno
+import hashlib
 import json
 import os
 
@@ -92,7 +93,7 @@ def test_every_form_of_an_exchange_is_a_line_that_the_importer_reads(captured, t
     assert imported.parts[0].shape.name == "capture"
     assert [(p.conversation.text, p.output) for p in imported.pairs] == [(PROMPT, SERVICE_TEXT)] * 6
     assert imported.pairs[0].conversation.system == INSTRUCTION
-    assert KEY not in "".join(file.read_text() for file in tmp_path.iterdir())
+    assert KEY not in "".join(file.read_text() for file in tmp_path.glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -100,6 +101,7 @@ def test_every_form_of_an_exchange_is_a_line_that_the_importer_reads(captured, t
     ("protocol", "finish"),
     [
         ("gemini", "MAX_TOKENS"),
+        ("gemini", "OTHER"),
         ("gemini", "SAFETY"),
         ("openai", "length"),
         ("openai", "content_filter"),
@@ -205,8 +207,33 @@ def test_personal_data_keys_and_the_names_of_users_are_not_written(captured, tmp
     assert written[0]["messages"][1]["text"] == "I am [EMAIL_1] and my key is [KEY_1]."
     assert written[0]["service"]["text"] == '{"category": "billing", "from": "[EMAIL_1]"}'
     assert written[0]["session"] == written[1]["session"] != written[2]["session"]
-    text = "".join(file.read_text() for file in tmp_path.iterdir())
+    guess = hashlib.blake2b(b"ada@example.org", digest_size=8).hexdigest()
+    assert guess not in [line["session"] for line in written]
+    text = "".join(file.read_text() for file in tmp_path.glob("*.jsonl"))
     assert not [each for each in ("example.org", secret, KEY, "ob@") if each in text]
+
+
+@pytest.mark.parametrize("protocol", ["gemini", "openai"])
+def test_mail_phone_and_iban_reach_neither_model_nor_disk_and_are_in_the_answer(
+    captured, tmp_path, protocol
+):
+    start, lines = captured
+    privacy = PrivacySettings(redact=True)
+    servers = start(privacy=privacy, base_url="http://no-such-service.invalid")
+    personal = ("ada@example.org", "+49 30 901820", "DE89 3704 0044 0532 0130 00")
+    hidden = "[EMAIL_1], [PHONE_1], [IBAN_1]"
+    answer = {"category": "billing", "from": hidden}
+    servers.model.behavior = fakes.model(json.dumps(answer))
+    text = servers.ask(protocol, stream=False, prompt=f"I am {', '.join(personal)}.")
+    assert json.loads(text) == {"category": "billing", "from": ", ".join(personal)}
+    asked = servers.model.received[-1].json["messages"][-1]["content"]
+    assert asked.endswith(f"I am {hidden}.")
+    (line,) = lines(1)
+    assert line["messages"][-1]["text"] == f"I am {hidden}."
+    assert json.loads(line["model"]["text"]) == answer
+    sent = json.dumps([request.json for request in servers.model.received])
+    written = "".join(file.read_text() for file in tmp_path.glob("*.jsonl"))
+    assert not [each for each in personal if each in sent + written]
 
 
 def test_keys_are_not_written_without_redaction_either(captured, tmp_path):
@@ -217,12 +244,15 @@ def test_keys_are_not_written_without_redaction_either(captured, tmp_path):
     assert text == "Is [KEY] valid? Write to ada@example.org."
 
 
-def test_when_the_disk_is_full_answers_continue_and_the_alarm_says_so(captured, monkeypatch):
+@pytest.mark.parametrize("failure", [FULL, ValueError("never seen before")])
+def test_when_the_disk_is_full_answers_continue_and_the_alarm_says_so(
+    captured, monkeypatch, failure
+):
     start, lines = captured
     servers = start()
 
     def write(file, data):
-        raise FULL
+        raise failure
 
     def metric(name):
         text = httpx.get(f"{servers.url}/understudy/metrics").text
@@ -255,7 +285,7 @@ def test_what_waits_is_written_before_the_gateway_stops(tmp_path):
         servers = stack.enter_context(harness())
         servers.start(servers.settings(capture=True), state_dir=tmp_path)
         servers.ask("gemini", stream=False)
-    (file,) = (tmp_path / "capture").iterdir()
+    (file,) = (tmp_path / "capture").glob("*.jsonl")
     assert len(file.read_text().splitlines()) == 1
 
 
@@ -268,8 +298,20 @@ def test_each_task_is_captured_where_its_own_commands_look_for_it(tmp_path):
         body = {**openai_request(system="Another."), "model": "gpt"}
         servers.post("/v1/chat/completions", body)
     for task, folder in folders.items():
-        (file,) = folder.iterdir()
+        (file,) = folder.glob("*.jsonl")
         assert [json.loads(line)["task"] for line in file.read_text().splitlines()] == [task]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_old_files_are_deleted_even_where_nothing_is_captured_now(tmp_path, enabled):
+    old, new = (tmp_path / f"{day}T000000Z-00000000.jsonl" for day in ("2020-01-01", "2999-01-01"))
+    old.touch()
+    new.touch()
+    with harness() as servers:
+        capture = {"enabled": enabled, "folder": str(tmp_path)}
+        servers.start(servers.settings(capture=capture))
+        servers.wait_until(lambda: not old.exists())
+    assert new.exists()
 
 
 def test_the_alarm_of_the_capture_lasts_until_all_folders_are_well(tmp_path):
@@ -295,5 +337,5 @@ def test_a_client_that_leaves_while_the_model_hangs_is_a_line_without_an_answer(
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{servers.url}{GEMINI_PATH}", json=gemini_request(), timeout=0.5)
     [line] = lines(1)  # what the walk of a canary takes for a client without patience
-    assert (line["served_by"], line["reason"]) == ("none", "client_left")
+    assert (line["served_by"], line["reason"]) == ("none", "model:client_left")
     assert (line["service"], line["model"]) == (None, None)

@@ -2,6 +2,7 @@ import datetime
 import errno
 import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from serving.capture import capture as capture_module
 from serving.capture import folder as folder_module
 from serving.capture.capture import Capture
+from serving.capture.expiry import Expiry
 from serving.capture.folder import CaptureFolder
 from serving.capture.settings import CaptureSettings
 from serving.settings import ServingSettings
@@ -23,6 +25,9 @@ class Calendar:
     def __call__(self):
         return self.now
 
+    def seconds(self):
+        return self.now.timestamp()
+
 
 def contents(path):
     return [file.read_text() for file in sorted(path.iterdir())]
@@ -30,7 +35,7 @@ def contents(path):
 
 def test_a_file_is_followed_by_another_at_its_limit_and_every_day(tmp_path):
     calendar = Calendar()
-    folder = CaptureFolder(tmp_path, max_file_bytes=8, retention_days=30, now=calendar)
+    folder = CaptureFolder(tmp_path, max_file_bytes=8, now=calendar)
     for line in (b"first\n", b"second\n", b"third\n"):
         folder.append(line)
     calendar.now += datetime.timedelta(minutes=2)
@@ -43,17 +48,66 @@ def test_old_files_are_deleted_and_those_of_others_kept(tmp_path):
     calendar = Calendar()
     others = tmp_path / "notes.jsonl"
     others.write_text("mine\n")
-    folder = CaptureFolder(tmp_path, max_file_bytes=1, retention_days=2, now=calendar)
+    (tmp_path / "2026-99-99T000000Z-00000000.jsonl").write_text("no date\n")
+    folder = CaptureFolder(tmp_path, max_file_bytes=1, now=calendar)
     for day in range(5):
         folder.append(f"day {day}\n".encode())
         calendar.now += datetime.timedelta(days=1)
     folder.close()
-    folder.prune()
-    assert sorted(contents(tmp_path)) == ["day 3\n", "day 4\n", "mine\n"]
+    Expiry([tmp_path], retention_days=2, now=calendar).delete_old()
+    assert sorted(contents(tmp_path)) == ["day 3\n", "day 4\n", "mine\n", "no date\n"]
+
+
+def test_no_line_outlives_its_days_though_requests_never_stop(tmp_path):
+    """A file of retention_days: 1 was once kept for 48 hours."""
+    calendar = Calendar()
+    calendar.now = START.replace(hour=0, minute=0)
+    folder = CaptureFolder(tmp_path, max_file_bytes=1000, now=calendar)
+    expiry = Expiry([tmp_path], 1, now=calendar, clock=calendar.seconds)
+    for hour in range(49):
+        folder.append(f"{hour}\n".encode())
+        expiry.look()
+        expiry._thread.join()
+        calendar.now += datetime.timedelta(hours=1)
+        lines = [int(line) for text in contents(tmp_path) for line in text.split()]
+        assert min(lines) >= hour - 24, lines
+        assert hour in lines
+
+
+def test_a_folder_that_hangs_is_looked_at_once(tmp_path, monkeypatch):
+    is_free, looked = threading.Event(), []
+
+    def hang(folder):
+        looked.append(folder)
+        is_free.wait(30)
+        return iter(())
+
+    monkeypatch.setattr(Path, "iterdir", hang)
+    now = [0.0]
+    expiry = Expiry([tmp_path], 1, clock=lambda: now[0])
+    for seconds in (0.0, 4000.0, 8000.0):
+        now[0] = seconds
+        expiry.look()
+    is_free.set()
+    expiry._thread.join()
+    assert looked == [tmp_path]
+
+
+def test_a_salt_is_made_once_and_read_by_its_owner_only(tmp_path):
+    first, second = (CaptureFolder(tmp_path / "capture", 1000) for _ in range(2))
+    assert first.salt() == second.salt() == CaptureFolder(tmp_path / "capture", 1).salt()
+    assert len(first.salt()) == 32
+    [file] = (tmp_path / "capture").iterdir()
+    assert (file.name, oct(file.stat().st_mode & 0o777)) == (".salt", "0o600")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".salt").touch()  # damaged: without a key the hash would have no salt
+    assert len(CaptureFolder(other, 1).salt()) == 32
+    assert CaptureFolder(other, 1).salt() != first.salt()
 
 
 def test_a_deleted_file_is_followed_by_another(tmp_path):
-    folder = CaptureFolder(tmp_path / "capture", max_file_bytes=1000, retention_days=2)
+    folder = CaptureFolder(tmp_path / "capture", max_file_bytes=1000)
     folder.append(b"lost\n")
     next((tmp_path / "capture").iterdir()).unlink()
     folder.append(b"kept\n")
@@ -68,7 +122,7 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half(tmp_path, monkeypat
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(file, data[: len(data) // 2])
 
-    folder = CaptureFolder(tmp_path, max_file_bytes=1000, retention_days=2)
+    folder = CaptureFolder(tmp_path, max_file_bytes=1000)
     folder.append(b"whole\n")
     monkeypatch.setattr(folder_module.os, "write", write)
     with pytest.raises(OSError, match="No space"):
@@ -81,7 +135,7 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half(tmp_path, monkeypat
 def test_what_cannot_be_written_in_time_is_dropped_and_counted(tmp_path, monkeypatch):
     is_free = threading.Event()
     monkeypatch.setattr(capture_module, "_size", lambda content: 1)
-    monkeypatch.setattr(capture_module.Capture, "_line", lambda self, each: f"{each.id}\n")
+    monkeypatch.setattr(capture_module.Capture, "_line", lambda self, each, salt: f"{each.id}\n")
     append = CaptureFolder.append
 
     def wait(self, lines):
@@ -101,7 +155,7 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(tmp_path, monkeyp
 
     capture_module.asyncio.run(fill())
     assert sum(dropped) == 2
-    assert "".join(contents(tmp_path)) == "0\n1\n2\n"
+    assert "".join(file.read_text() for file in tmp_path.glob("*.jsonl")) == "0\n1\n2\n"
 
 
 def test_capture_is_off_unless_it_is_set():
@@ -114,5 +168,5 @@ def test_what_an_earlier_gateway_left_is_deleted_without_a_request(tmp_path):
     old, new = (tmp_path / f"{day}T000000Z-00000000.jsonl" for day in ("2020-01-01", "2999-01-01"))
     old.touch()
     new.touch()
-    Capture(CaptureSettings(), tmp_path, lambda count: None, lambda problem: None)
+    Expiry([tmp_path], CaptureSettings().retention_days).delete_old()
     assert list(tmp_path.iterdir()) == [new]

@@ -1,5 +1,6 @@
 """Captured exchanges, and a preset whose judge is the scorer of JSON fields."""
 
+import contextlib
 import datetime
 import json
 import random
@@ -30,6 +31,11 @@ ROWS = tuple(
         ]
     )
 )
+
+
+def loading(preset):
+    """What commands load presets with, for this one."""
+    return lambda names, overrides: contextlib.nullcontext([preset])
 
 
 def exchange(number: int, *, prompt: str, service: str, model: str | None, **more) -> str:
@@ -104,3 +110,10 @@ def preset_of(tmp_path):
 def servers():
     with harness() as made:
         yield made
+
+
+@pytest.fixture
+def walk(preset_of):
+    from tests.serving.cutover.walking import Walk  # it writes exchanges of this module
+
+    return Walk(preset_of())

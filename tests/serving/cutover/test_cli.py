@@ -81,6 +81,26 @@ def test_serve_mode_changes_and_prints_the_mode_of_a_gateway(run, gateway):
     assert (status, "kept its mode: There is no mode 'canarry'" in printed) == (2, True)
 
 
+def test_each_mode_is_set_by_its_word_and_the_last_one_is_kept(run, gateway, tmp_path):
+    def start():
+        task = gateway.task(measures_confidence=True, min_confidence=-0.5)
+        settings = gateway.settings(capture=True)
+        gateway.restart(settings, [task], state_dir=tmp_path / "state")
+
+    def mode():
+        return httpx.get(f"{gateway.url}/understudy/status").json()["mode"]["mode"]
+
+    start()
+    assert mode() == "failover"
+    port = gateway.url.rpartition(":")[2]
+    for word in ("shadow", "cascade", "private", "model", "failover", "canary"):
+        status, printed = run("serve", "mode", word, "--port", port)
+        assert (status, f"The gateway's mode is {word}" in printed) == (0, True), printed
+        assert mode() == word
+    start()
+    assert mode() == "canary"
+
+
 def test_cutover_goes_back_by_the_command_line(run, gateway):
     run("serve", "mode", "canary", "--percent", "5", "--port", gateway.port)
     status, printed = run("cutover", "--back", "--port", gateway.port)
@@ -89,16 +109,24 @@ def test_cutover_goes_back_by_the_command_line(run, gateway):
     assert (mode["mode"], mode["set_by"]) == ("failover", "cutover")
 
 
+def test_cutover_back_leaves_the_mode_private(run, gateway):
+    run("serve", "mode", "private", "--port", gateway.port)
+    status, printed = run("cutover", "--back", "--port", gateway.port)
+    assert (status, "the mode stays private" in printed) == (0, True), printed
+    mode = httpx.get(f"{gateway.url}/understudy/status").json()["mode"]
+    assert (mode["mode"], mode["set_by"]) == ("private", "serve mode")
+
+
 def test_cutover_is_refused_by_a_gateway_that_captures_nothing(run, gateway):
     capture = ("--set", "serving.capture.enabled=true")
     status, printed = run("cutover", "--port", gateway.port, *capture)
-    assert (status, "the gateway captures none: start it with" in printed) == (2, True), printed
+    assert (status, "the gateway is not capturing: start it with" in printed) == (2, True), printed
 
 
-def test_watch_once_exits_with_status_1_at_an_alarm(run, gateway):
+def test_watch_once_exits_with_status_4_at_an_alarm(run, gateway):
     options = ("watch", "--once", "--port", gateway.port, "--set", "serving.watch.prompts=2")
     status, printed = run(*options)
-    assert (status, "As usual." in printed) == (0, True), printed
+    assert (status, "No drift." in printed) == (0, True), printed
     file = run.output / artifact_files.WATCH
     [look] = WatchReport.read(str(file)).looks
     assert (look.service.total, look.model.total, look.round) == (2, 2, 3)
@@ -106,8 +134,23 @@ def test_watch_once_exits_with_status_1_at_an_alarm(run, gateway):
     values["looks"][0]["service_versions"] = ["another model"]
     file.write_text(json.dumps(values))
     status, printed = run(*options)
-    assert (status, "answered with another model before" in printed) == (1, True), printed
+    assert (status, "answered with another model before" in printed) == (4, True), printed
     assert len(WatchReport.read(str(file)).looks) == 2
+
+
+def test_watch_checks_at_the_interval_of_the_preset(run, gateway, monkeypatch):
+    asked = []
+
+    def look_on(look, every_seconds, *, say):
+        asked.append(every_seconds)
+        look()
+        raise KeyboardInterrupt  # a person ends it
+
+    monkeypatch.setattr("serving.cutover.watch.look_on", look_on)
+    hours = ("--set", "serving.watch.every_hours=6", "--set", "serving.watch.prompts=2")
+    status, printed = run("watch", "--port", gateway.port, *hours)
+    assert (status, asked) == (0, [6 * 3600]), printed
+    assert "No drift." in printed
 
 
 def test_confidence_measures_with_the_settings_given_and_writes_its_report(run, monkeypatch):

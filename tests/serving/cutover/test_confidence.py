@@ -10,10 +10,12 @@ from core import artifact_files
 from core.errors import UserError
 from core.records import CoverageRow
 from core.reports.confidence import ConfidenceReport
-from serving.cutover.confidence import ask_holdout, make_report
+from judging.pairs import PairScore
+from serving.cutover.confidence import Answered, ask_holdout, make_report
 from serving.cutover.scoring import open_scorer
 from serving.model.threshold import known_threshold
 from tests.serving.gateway import fakes
+from tests.serving.gateway.harness import GEMINI_PATH, gemini_request
 
 WRONG = '{"category": "returns"}'
 
@@ -70,7 +72,10 @@ def test_the_threshold_leaves_out_what_is_wrong(servers, preset):
     assert len(report.rows) == 160  # the holdout, and nothing of the seeds
     assert (report.slots, slots["most"]) == (3, 3)
     assert (report.chosen.kept, report.chosen.threshold) == (120, pytest.approx(-0.001))
-    assert report.chosen.right.rate_percent == 100
+    right = report.chosen.right
+    # Wilson's interval of 120 in 120.
+    assert (right.rate_percent, right.low_percent, right.high_percent) == (100, 96.9, 100)
+    assert "Of the 120 surest of 160 answers 100 % are right (96.9 to 100 %)." in report.reason
     assert [point.kept for point in report.curve] == [120, 160]
     file = preset.output_dir / artifact_files.CONFIDENCE
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +94,46 @@ def test_the_threshold_leaves_out_what_is_wrong(servers, preset):
     assert "now serving.model.slots 4, not 3." in said[1]
     assert "now serving.confidence.right_percent 99.5, not 95." in said[2]
     assert all("Run `understudy confidence --preset triage.yaml` again." in each for each in said)
+
+
+def test_below_the_threshold_that_was_measured_an_answer_is_marked_or_the_services(servers, preset):
+    servers.model.behavior = unsure_where_wrong({})
+    file = preset.output_dir / artifact_files.CONFIDENCE
+    file.write_text(measured(servers, preset).to_json())
+    task = servers.task(slots=3, measures_confidence=True, output_schema=None, samples=())
+    threshold = known_threshold(preset, task.model_version, task.slots, print)
+    task = task.model_copy(update={"min_confidence": threshold})
+
+    def replies(mode):
+        servers.restart(servers.settings(mode=mode), [task])
+        return [
+            (reply.headers["x-understudy-served-by"], reply.headers.get("x-understudy-confidence"))
+            for prompt in ("Charged twice", "Charged twice?")
+            for reply in [servers.post(GEMINI_PATH, gemini_request(prompt))]
+        ]
+
+    assert replies("model") == [("model", None), ("model", "low")]
+    assert replies("cascade") == [("model", None), ("service", None)]
+
+
+def test_answers_that_cannot_be_scored_are_not_right(servers, preset):
+    task = servers.task()
+    answers = [
+        Answered(row, row.output, -0.1, 0.1) for row in preset.coverage if row.split == "holdout"
+    ]
+
+    class Scorer:
+        name = "judge"
+
+        def score(self, pairs):
+            unscored = PairScore(1.0, 0.0, False, False, "0 of 3 votes could be read.")
+            good = PairScore(1.0, 1.0, True, True, "")
+            return [unscored if n % 2 else good for n in range(len(pairs))]
+
+    report = make_report(preset, task, answers, Scorer())
+    assert (report.chosen, len(report.rows)) == (None, 160)
+    assert report.curve[-1].right.rate_percent == 50
+    assert "80 of 160 answers could not be scored and count as not covered." in report.reason
 
 
 def test_a_threshold_of_the_preset_comes_first(preset_of):

@@ -1,9 +1,12 @@
 """`understudy cutover` over a gateway between the stand-in and a scripted model, over real HTTP."""
 
 import argparse
-import contextlib
+import itertools
 import json
+import re
 import threading
+import time
+import types
 
 import httpx
 import pytest
@@ -16,6 +19,7 @@ from serving.running import RefusedError, RunningGateway
 from standin.application import serve as serve_service
 from standin.server import serve as serve_judge
 from task.task import Task
+from tests.serving.cutover.conftest import loading
 from tests.serving.gateway.fakes import openai_chunk
 from tests.serving.gateway.harness import harness
 
@@ -33,11 +37,15 @@ class Model:
         self._url = url
         self.is_bad = lambda: False
         self.layout = None
+        self.fails = False
         self.asked = 0
         self._known = {}
 
     async def __call__(self, request, reply):
         self.asked += 1
+        if self.fails:
+            await reply.whole(b"{}", 503)
+            return
         prompt = request.json["messages"][-1]["content"]
         if prompt not in self._known:
             body = {"systemInstruction": {"parts": [{"text": INSTRUCTION}]},
@@ -46,7 +54,7 @@ class Model:
                 answer = (await client.post(self._url + PATH, json=body)).json()
             self._known[prompt] = answer["candidates"][0]["content"]["parts"][0]["text"]
         text = self._known[prompt]
-        if self.asked % 2 and self.is_bad():
+        if self.is_bad() and self.asked % 2:
             text = json.dumps({**json.loads(text), "category": "something else"})
         text = json.dumps(json.loads(text), indent=self.layout)
         await reply.begin_chunks()
@@ -132,19 +140,15 @@ def run(service, preset_of, capsys, request):
         state = preset.output_dir / "serving"
         servers.start(preset.settings, [task], state_dir=state)
 
-        @contextlib.contextmanager
-        def load(names, overrides):
-            yield [preset]
-
-        def command(*, is_bad=lambda: False, back=False, steps="10,50", to=100.0):
-            model.is_bad = is_bad
+        def command(*, is_bad=lambda: False, fails=False, back=False, steps="10,50", to=100.0):
+            model.is_bad, model.fails = is_bad, fails
             traffic = Traffic(servers.url)
             arguments = argparse.Namespace(
                 preset="triage.yaml", overrides=[], to=to, steps=steps, back=back, every=0.05,
                 port=int(servers.url.rpartition(":")[2]),
             )  # fmt: skip
             try:
-                commands.cutover(arguments, load)
+                commands.cutover(arguments, loading(preset))
             finally:
                 traffic.stop()
                 command.said = capsys.readouterr().out
@@ -174,7 +178,7 @@ def test_a_good_model_gets_every_user_and_one_command_takes_them_back(run):
 
 
 def test_a_bad_model_goes_back_by_itself_at_the_first_step(run):
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match=r"^4$"):
         run(is_bad=lambda: True)
     report = CutoverReport.read(str(run.file))
     assert (report.status, report.step, run.mode()["mode"]) == (BACK, 0, "failover")
@@ -182,8 +186,16 @@ def test_a_bad_model_goes_back_by_itself_at_the_first_step(run):
     assert run.failed == 0
 
 
+def test_a_model_that_gives_no_answer_goes_back_and_the_service_covers_it(run):
+    with pytest.raises(SystemExit, match=r"^4$"):
+        run(fails=True, steps="50")
+    assert (CutoverReport.read(str(run.file)).status, run.mode()["mode"]) == (BACK, "failover")
+    assert "back to the service: the model failed at" in run.said
+    assert run.failed == 0
+
+
 def test_a_judge_sends_a_bad_model_back_too(run, judge):
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match=r"^4$"):
         run(is_bad=lambda: True)
     report = CutoverReport.read(str(run.file))
     assert (report.status, report.step, run.mode()["mode"]) == (BACK, 0, "failover")
@@ -202,11 +214,35 @@ def test_a_judge_lets_a_model_pass_that_says_the_same_in_another_form(run, judge
 
 @pytest.mark.slow
 def test_a_model_that_turns_bad_half_way_goes_back_from_there(run):
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match=r"^4$"):
         run(is_bad=lambda: run.percent() > 10)
     report = CutoverReport.read(str(run.file))
     assert (report.status, run.mode()["mode"]) == (BACK, "failover")
     assert [event.percent for event in report.events] == [10, 50, 0]
+
+
+@pytest.mark.slow
+def test_a_model_that_turns_slow_half_way_goes_back_from_there(run, monkeypatch):
+    """Its clock alone goes on while it answers: ten hours, which nobody waits for."""
+    added = itertools.count(step=36_000)
+    clock = types.SimpleNamespace(monotonic=lambda: time.monotonic() + clock.added, added=0)
+
+    def slow_down():
+        if run.percent() > 10:
+            clock.added = next(added)
+        return False  # what it says is right
+
+    monkeypatch.setattr("serving.gateway.asked.time", clock)
+    with pytest.raises(SystemExit, match=r"^4$"):
+        run(is_bad=slow_down)
+    report = CutoverReport.read(str(run.file))
+    assert (report.status, run.mode()["mode"]) == (BACK, "failover")
+    assert [event.percent for event in report.events] == [10, 50, 0]
+    assert re.search(
+        r"95 % of the model's answers within \d\d,\d{3},\d{3} ms, .* more than 1000 times",
+        report.events[-1].text,
+    )
+    assert run.failed == 0
 
 
 def test_a_damaged_walk_is_no_reason_not_to_go_back(preset_of, monkeypatch):
@@ -219,13 +255,9 @@ def test_a_damaged_walk_is_no_reason_not_to_go_back(preset_of, monkeypatch):
         commands.RunningGateway, "post", lambda gateway, name, values: asked.append(values) or {}
     )
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset]
-
     def command(**values):
         usual = {"preset": "p", "overrides": [], "to": 100.0, "steps": "1,5", "port": 9}
-        commands.cutover(argparse.Namespace(**usual, **values), load)
+        commands.cutover(argparse.Namespace(**usual, **values), loading(preset))
 
     with pytest.raises(UserError, match=r"cannot be read\. Go back \(understudy cutover --back\)"):
         command(back=False, every=1.0)
@@ -246,16 +278,12 @@ def test_without_capture_it_does_not_begin_and_still_goes_back(preset_of, monkey
         commands.RunningGateway, "post", lambda gateway, name, values: asked.append(values) or {}
     )
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset.model_copy(update={"settings": off})]
-
     def command(back):
         commands.cutover(
             argparse.Namespace(
                 preset="p", overrides=[], to=100.0, steps="1,5", back=back, every=1.0, port=9
             ),
-            load,
+            loading(preset.model_copy(update={"settings": off})),
         )
 
     with pytest.raises(UserError, match=r"captures none: set serving\.capture\.enabled=true"):
@@ -269,7 +297,7 @@ def test_a_gateway_without_capture_refuses_a_walk_and_no_canary_of_a_person(serv
     servers.start(servers.settings())
     gateway = RunningGateway(int(servers.url.rpartition(":")[2]))
     values = {"mode": "canary", "canary_percent": 5}
-    with pytest.raises(RefusedError, match=r"captures none: .*serving\.capture\.enabled=true"):
+    with pytest.raises(RefusedError, match=r"is not capturing: .*serving\.capture\.enabled=true"):
         gateway.post("mode", {**values, "set_by": "cutover"})
     assert gateway.status()["mode"]["mode"] == "failover"
     assert gateway.post("mode", values)["mode"] == "canary"
@@ -278,12 +306,8 @@ def test_a_gateway_without_capture_refuses_a_walk_and_no_canary_of_a_person(serv
 def test_without_a_gateway_it_says_so(preset_of):
     preset = preset_of()
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset]
-
     arguments = argparse.Namespace(
         preset="p", overrides=[], to=100.0, steps="1,5", back=False, every=1.0, port=9
     )
     with pytest.raises(UserError, match="No gateway answers on port 9"):
-        commands.cutover(arguments, load)
+        commands.cutover(arguments, loading(preset))

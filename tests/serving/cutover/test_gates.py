@@ -11,11 +11,13 @@ from core.captured import CapturedExchange
 from judging.anytime import ALPHA, quantile_high, quantile_low
 from judging.pairs import PairScore
 from serving.cutover.gates import Gates
+from serving.cutover.pairs import is_healthy
 from serving.mode_settings import CutoverSettings
 from tests.serving.cutover.conftest import exchange
 
 GOOD = PairScore(1.0, 1.0, True, True, "equal")
 BAD = PairScore(1.0, 0.0, False, True, "differs")
+UNSCORED = PairScore(1.0, 0.0, False, False, "0 of 3 votes could be read.")
 
 
 def read(lines):
@@ -26,17 +28,18 @@ def pairs(count, begin=0):
     return read(exchange(begin + n, prompt="p", service="s", model="m") for n in range(count))
 
 
-def left(count, begin, *, service=False, reason="client_left"):
-    """Clients that left before there was an answer, or whose deadline passed."""
-    gone = {"served_by": "none", "reason": reason, "model": None}
-    return read(
-        json.dumps(
-            json.loads(exchange(begin + n, prompt="p", service="s", model="m"))
-            | gone
-            | ({} if service else {"service": None})
-        )
-        for n in range(count)
-    )
+def ended(count, begin, reason, *, by="none", service=True, text=None):
+    """Requests that the model did not answer, by how they ended."""
+    lines = []
+    for n in range(count):
+        line = json.loads(exchange(begin + n, prompt="p", service="s", model=None))
+        part = line["service"] | {"text": text} if service else None
+        lines.append(json.dumps(line | {"served_by": by, "reason": reason, "service": part}))
+    return read(lines)
+
+
+def left(count, begin):
+    return ended(count, begin, "model:client_left", service=False)
 
 
 def canary(count, begin=0, *, failed=0, slow=0, milliseconds=90.0):
@@ -77,25 +80,13 @@ def decide(exchanges, wrong=(), percent=5.0, step_began=""):
             "1,700 ms.*800 ms.*2 times",
         ),
         (pairs(400) + canary(150, 1000, slow=12), (), "wait", "within 9,000 ms"),
-        (pairs(400) + canary(150, 1000) + left(40, 1150), (), "go back", "40 of 190 clients left"),
+        (pairs(400) + canary(150, 1000) + left(40, 1150), (), "go back", "40 of 190 callers"),
+        (pairs(400) + canary(150, 1000) + left(1, 1150), (), "go on", "1 of 151 callers waited"),
         (
-            pairs(400) + canary(110, 1000) + left(40, 1150, reason="deadline"),
-            (),
-            "go back",
-            "failed at 40 of 150",
-        ),
-        (
-            pairs(400) + canary(110, 1000) + left(40, 1150, service=True, reason="deadline"),
+            pairs(400) + ended(30, 900, "client_left") + canary(150, 1000) + left(9, 1150),
             (),
             "go on",
-            "failed at 0 of 110",
-        ),
-        (pairs(400) + canary(150, 1000) + left(1, 1150), (), "go on", "1 of 151 clients left"),
-        (
-            pairs(400) + left(30, 900, service=True) + canary(150, 1000) + left(9, 1150),
-            (),
-            "go on",
-            "9 of 159 clients left",
+            "9 of 159 callers waited",
         ),
     ],
     ids=[
@@ -108,8 +99,6 @@ def decide(exchanges, wrong=(), percent=5.0, step_began=""):
         "slow",
         "a few slow ones",
         "clients leave",
-        "deadlines at the model",
-        "deadlines at the service",
         "one leaves",
         "clients leave the service, too",
     ],
@@ -118,6 +107,90 @@ def test_a_step_is_gated_by_quality_errors_and_latency(exchanges, wrong, step, w
     gate = decide(exchanges, wrong)
     assert gate.step == step, gate.why
     assert re.search(why, gate.why)
+
+
+@pytest.mark.parametrize(("unscored", "step"), [(500, "go back"), (5, "go on"), (1000, "go back")])
+def test_pairs_that_cannot_be_scored_count_as_not_covered_and_are_said(unscored, step):
+    exchanges = pairs(1000) + canary(150, 2000)
+    scores = {e.id: GOOD for e in exchanges} | {f"e{n:05}": UNSCORED for n in range(unscored)}
+    gate = Gates(CutoverSettings(), 3.0, 4).decide(exchanges, "", scores, 5.0)
+    assert gate.step == step, gate.why
+    assert f"({unscored:,} pairs of the walk could not be scored and count as not" in gate.why
+    assert "1000 pairs" in gate.why
+
+
+@pytest.mark.parametrize(
+    ("reason", "options", "why"),
+    [
+        ("model_failed", {"by": "service", "text": "s"}, "failed at 100 of 250"),
+        ("model_failed:F11", {"by": "service", "text": "s"}, "failed at 100 of 250"),
+        ("model_failed:F13", {"by": "service"}, "failed at 100 of 250"),
+        ("model_failed:F8", {"by": "service"}, "failed at 100 of 250"),
+        ("model_failed:F6", {}, "failed at 100 of 250"),
+        ("model_failed:breaker:F6", {"service": False}, "failed at 100 of 250"),
+        ("model:gateway_failed", {"service": False}, "failed at 100 of 250"),
+        ("model:client_left", {"service": False}, "100 of 250 callers waited in vain"),
+        ("model_failed:client_left", {}, "100 of 250 callers waited in vain"),
+        ("model_failed:deadline", {}, "100 of 250 callers waited in vain"),
+    ],
+)
+def test_a_model_that_fails_or_hangs_is_found_however_its_requests_end(reason, options, why):
+    bad = ended(100, 2000, reason, **options)
+    gate = decide(pairs(400) + canary(150, 1000) + bad)
+    assert (gate.step, why in gate.why) == ("go back", True), gate.why
+    alone = decide(pairs(400) + bad)  # it answers nobody
+    assert alone.step == "go back", alone.why
+
+
+@pytest.mark.parametrize(
+    ("reason", "options"),
+    [
+        ("client_left", {}),
+        ("client_left", {"service": False}),  # of the model, while the service was out
+        ("deadline", {}),
+        ("deadline", {"service": False}),
+        ("F4", {"by": "model"}),
+        ("F6", {}),
+        ("breaker:F6", {"by": "model", "service": False}),
+        ("unmatched:too_long", {"by": "service", "text": "s"}),
+        ("gateway_stopped", {"service": False}),
+        ("gateway_failed", {}),
+    ],
+)
+def test_what_happens_to_requests_of_the_service_sends_no_model_back(reason, options):
+    gate = decide(pairs(400) + canary(150, 1000) + ended(100, 2000, reason, **options))
+    assert gate.step == "go on", gate.why
+    assert "failed at 0 of 150" in gate.why
+
+
+def test_copies_count_in_the_quality_and_in_no_error_or_latency():
+    """Nobody waits for a copy, which gives way to requests: how long it takes says nothing."""
+    slow = {"text": "m", "milliseconds": 900_000.0, "confidence": None, "round": 3}
+    lines = (exchange(n, prompt="p", service="s", model="m") for n in range(400))
+    copies = read(json.dumps(json.loads(line) | {"model": slow}) for line in lines)
+    assert decide([*copies, *canary(150, 1000)]).step == "go on"
+    gate = decide(copies)
+    assert (gate.step, "asked 0 of 100 requests" in gate.why) == ("wait", True)
+    assert decide([*copies, *canary(150, 1000, milliseconds=1700)]).step == "go back"
+
+
+def test_callers_too_impatient_for_both_send_no_model_back():
+    hopeless = ended(60, 600, "deadline") + ended(20, 2000, "model_failed:deadline")
+    gate = decide(pairs(400) + hopeless + canary(150, 1000))
+    assert gate.step == "go on", gate.why
+
+
+def test_callers_that_a_hanging_model_loses_do_not_pass_for_the_services():
+    gate = decide(pairs(150) + canary(150, 1000) + ended(300, 2000, "model_failed:client_left"))
+    assert gate.step == "go back"
+    assert "300 of 450 callers waited in vain where the model was asked, 0 of 150 at" in gate.why
+
+
+def test_a_faulty_answer_in_place_of_a_failed_model_is_no_answer_of_a_healthy_service():
+    [line] = ended(1, 0, "model_failed:F11", by="service", text="s")
+    assert not is_healthy(line)
+    [line] = ended(1, 0, "model_failed", by="service", text="s")
+    assert is_healthy(line)
 
 
 def test_a_model_that_turns_bad_is_found_by_the_pairs_of_the_step():

@@ -1,7 +1,6 @@
 """What the coverage dataset does not know of real traffic, and candidates for its rows."""
 
 import argparse
-import contextlib
 import json
 from typing import ClassVar
 
@@ -10,14 +9,17 @@ import pytest
 from core.candidates import CandidateRow
 from core.captured import CapturedExchange
 from core.conversation import chat_messages, user_turns
+from core.records import CoverageRow
 from core.reports.switch import SwitchReport
 from core.usage import Usage
 from judging.pairs import PairScore
+from reports.verdict_page.page import render_verdict
 from serving.cutover import commands
 from serving.cutover.nearest import CoverageMap
 from serving.cutover.traffic import candidates, unlike_traffic
-from serving.cutover.verdict import make_candidates, make_verdict
-from tests.serving.cutover.conftest import ROWS, exchange, shadow_lines
+from serving.cutover.verdict import make_candidates, make_verdict, verdict_text
+from task.coverage.known import KnownPrompts
+from tests.serving.cutover.conftest import ROWS, exchange, loading, shadow_lines
 
 STRANGE = [
     "Please cancel the newsletter subscription number {n}",
@@ -41,6 +43,35 @@ def test_unlike_requests_are_counted_and_clustered():
     assert "newsletter" in found.clusters[0].examples[0]
 
 
+def test_many_unlike_requests_are_clustered_from_a_part_and_keep_their_share():
+    line = json.loads(strange(1, 0)[0])
+    traffic = [CapturedExchange.from_json(json.dumps({**line, "id": f"e{n}"})) for n in range(6000)]
+    found = unlike_traffic(traffic, CoverageMap(ROWS))
+    assert (found.unlike_percent, found.clustered) == (100.0, 1500)
+    [cluster] = found.clusters
+    assert (cluster.requests, cluster.percent) == (6000, 100.0)
+
+
+def test_a_request_that_repeats_a_held_out_prompt_is_no_candidate(preset_of):
+    sealed = CoverageRow("t1", "Please cancel  the newsletter", "{}", "test")
+    lines = [
+        exchange(n, prompt=prompt, service="s", model="worse")
+        for n, prompt in enumerate(
+            [
+                "please cancel the newsletter",
+                "Please cancel the newsletter!",
+                ROWS[1].prompt,
+                f"{ROWS[1].prompt}, please",
+                ROWS[0].prompt,
+                f"{ROWS[0].prompt}, please",
+            ]
+        )
+    ]
+    preset = preset_of(lines).model_copy(update={"coverage": (*ROWS, sealed)})
+    rows = make_candidates(preset, make_verdict(preset, Judged()))
+    assert [row.prompt for row in rows] == [f"{ROWS[0].prompt}, please"]
+
+
 def talk(number, *, first, last):
     """A conversation of three turns."""
     values = json.loads(exchange(number, prompt=last, service='{"category": "x"}', model=None))
@@ -54,7 +85,7 @@ def test_a_conversation_is_compared_by_what_the_user_says_and_stays_one():
     strange_one = talk(2, first="¿Dónde compro", last="en Chile?")
     found = unlike_traffic([like, strange_one], CoverageMap(ROWS))
     assert (found.requests, found.unlike) == (2, 1)
-    [row] = candidates([like, strange_one], {}, found)
+    [row] = candidates([like, strange_one], {}, found, KnownPrompts(ROWS))
     assert chat_messages(row.prompt)[0] == {"role": "user", "content": "¿Dónde compro"}
     assert user_turns(row.prompt) == 2
 
@@ -70,7 +101,7 @@ def test_a_cluster_whose_most_typical_requests_the_model_answered_gives_a_candid
     traffic = [CapturedExchange.from_json(json.dumps(line)) for line in lines]
     found = unlike_traffic(traffic, CoverageMap(ROWS))
     assert [cluster.requests for cluster in found.clusters] == [15, 5]
-    rows = candidates(traffic, {}, found)
+    rows = candidates(traffic, {}, found, KnownPrompts(ROWS))
     assert len(rows) == 2
     assert not {row.id.removeprefix("traffic-") for row in rows} & set(typical)
 
@@ -79,7 +110,7 @@ def test_an_answer_that_was_passed_on_although_it_is_out_of_form_is_no_candidate
     lines = [json.loads(line) | {"reason": "F11"} for line in strange(20, 0)]
     traffic = [CapturedExchange.from_json(json.dumps(line)) for line in lines]
     found = unlike_traffic(traffic, CoverageMap(ROWS))
-    assert (found.unlike, candidates(traffic, {}, found)) == (20, [])
+    assert (found.unlike, candidates(traffic, {}, found, KnownPrompts(ROWS))) == (20, [])
 
 
 def test_only_the_last_week_counts():
@@ -95,11 +126,7 @@ def test_only_the_last_week_counts():
 def test_the_verdict_writes_the_candidates_that_label_asks_about(preset_of, capsys):
     preset = preset_of([*shadow_lines(50, 0.1), *strange(20, 5000)])
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset]
-
-    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
+    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), loading(preset))
     lines = (preset.output_dir / "candidates.jsonl").read_text().splitlines()
     rows = [CandidateRow.from_json(line) for line in lines]
     whys = [row.why for row in rows]
@@ -126,16 +153,12 @@ def test_the_loop_closes_in_modes_that_make_no_pairs(preset_of, capsys, mode, ch
     lines = [json.dumps(json.loads(line) | change) for line in shadow_lines(30, 0.1)]
     preset = preset_of([*lines, *strange(20, 5000)])
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset]
-
-    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
+    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), loading(preset))
     said = capsys.readouterr().out
     assert "40 % of the last week's requests are like none of your coverage prompts" in said
     rows = (preset.output_dir / "candidates.jsonl").read_text().splitlines()
     whys = [CandidateRow.from_json(row).why for row in rows]
-    unsure = 30 if mode == "cascade" else 0
+    unsure = 15 if mode == "cascade" else 0  # the other half repeat prompts of the holdout
     assert (whys.count("unlike"), whys.count("not covered")) == (2, unsure)
     written = SwitchReport.read(str(preset.output_dir / "verdict.json"))
     assert (written.overall, written.traffic.unlike) == (None, 20)
@@ -153,7 +176,7 @@ class Judged:
         "both wrong": PairScore(0.0, 0.0, False, True, ""),
         "both right, not covered": PairScore(1.0, 1.0, False, True, ""),
         "worse": PairScore(1.0, 0.0, False, True, ""),
-        "not scored": PairScore(0.0, 0.0, False, False, ""),
+        "not scored": PairScore(1.0, 0.0, False, False, "unreadable"),
     }
 
     def score(self, pairs):
@@ -184,12 +207,16 @@ def test_what_the_model_did_not_cover_failed_at_or_was_unsure_of_becomes_a_candi
     assert {(row.output, row.tags, row.why) for row in rows.values()} == {
         ("s", ("defect",), "not covered")
     }
-    assert [pair.id for pair in report.differing] == ["e00004"]
+    assert [pair.id for pair in report.differing] == ["e00005", "e00004"]
+    assert (report.unscored, report.overall.lost) == (1, 2)
+    unscored = "could not be scored and count as not covered"
+    assert f"1 of the pairs {unscored}." in verdict_text(report)
+    assert f"1 of these pairs {unscored}" in render_verdict(report)
 
 
 def test_however_many_are_not_covered_the_clusters_stay(preset_of):
     preset = preset_of([*strange(20, 0), *(
-        exchange(100 + n, prompt=f"{ROWS[n % 6].prompt} {n}", service="s", model="worse")
+        exchange(100 + n, prompt=f"{ROWS[n % 3 * 2].prompt} {n}", service="s", model="worse")
         for n in range(250)
     )])  # fmt: skip
     rows = make_candidates(preset, make_verdict(preset, Judged()))

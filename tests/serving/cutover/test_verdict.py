@@ -1,21 +1,23 @@
 """The verdict on captured pairs: what counts, what it says, and its page."""
 
 import argparse
-import contextlib
 import json
+import re
 
 import pytest
 
 from core.errors import UserError
 from core.reports.switch import NOT_YET, SAFE, WORSE, SwitchReport
+from reports import charts
 from reports.verdict_page.page import headline, render_verdict
+from reports.verdict_page.scale_chart import scale_spec
 from service_llm.settings import ServiceLLMSettings
 from serving.cutover import commands
 from serving.cutover.nearest import CoverageMap
 from serving.cutover.scoring import open_scorer
 from serving.cutover.verdict import NO_TAG, make_verdict, verdict_text
 from standin.server import serve as serve_judge
-from tests.serving.cutover.conftest import ROWS, exchange, shadow_lines
+from tests.serving.cutover.conftest import ROWS, exchange, loading, shadow_lines
 
 SINGLE = exchange(1, prompt="a", service="{}", model=None)
 
@@ -38,12 +40,8 @@ def test_a_model_that_answers_alike_is_safe_to_switch(preset_of):
 def test_a_model_that_errs_is_worse_and_the_pairs_are_shown(preset_of, monkeypatch, capsys):
     preset = preset_of(shadow_lines(400, wrong=0.15))
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset]
-
-    with pytest.raises(SystemExit, match="1"):
-        commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
+    with pytest.raises(SystemExit, match=r"^4$"):
+        commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), loading(preset))
     assert "round 3: worse." in capsys.readouterr().out
     report = SwitchReport.read(str(preset.output_dir / "verdict.json"))
     assert report.overall.state == WORSE
@@ -55,6 +53,31 @@ def test_a_model_that_errs_is_worse_and_the_pairs_are_shown(preset_of, monkeypat
     page = (preset.output_dir / "verdict.html").read_text()
     assert page.count("<article") == len(report.differing)
     assert "Worse: the model is more than 3 points worse" in page
+
+
+@pytest.mark.parametrize(
+    ("service", "state"),
+    [("```json\n{}\n```", SAFE), ("As JSON: {}", WORSE)],
+    ids=["fence", "prose"],
+)
+def test_a_code_fence_of_the_service_is_no_difference_and_what_no_scorer_reads_is_said(
+    preset_of, service, state
+):
+    lines = [json.loads(line) for line in shadow_lines(400, wrong=0.0)]
+    for line in lines:
+        line["service"]["text"] = service.replace("{}", line["service"]["text"])
+    report = verdict(preset_of([json.dumps(line) for line in lines]))
+    assert (report.overall.state, report.overall.pairs) == (state, 400)
+    assert report.unscored == (0 if state == SAFE else 400)
+    assert ("400 of the pairs could not be scored" in verdict_text(report)) == (state == WORSE)
+
+
+@pytest.mark.parametrize(("points", "state"), [(1, WORSE), (4, NOT_YET), (12, SAFE)])
+def test_the_margin_is_the_one_that_the_user_set(preset_of, points, state):
+    report = verdict(preset_of(shadow_lines(800, wrong=0.05), margin_points=points))
+    assert (report.overall.state, report.margin_points) == (state, points)
+    assert f"margin {points})" in verdict_text(report)
+    assert f"{points} points" in render_verdict(report)
 
 
 def test_few_pairs_say_not_yet_and_about_how_many_more(preset_of):
@@ -145,10 +168,10 @@ def test_pairs_of_another_round_and_with_another_service_model_do_not_count(pres
     report = verdict(preset_of([json.dumps(line) for line in lines]))
     assert (report.overall.pairs, report.other_rounds) == (10, 10)
     assert (report.since, report.differing) == (lines[20]["time"], ())
-    said = "answers with gemini-x-002; left out are its pairs with gemini-x-001 (10)."
+    said = "answers with gemini-x-002; its pairs with gemini-x-001 (10) are left out."
     assert said in verdict_text(report)
     page = render_verdict(report)
-    assert "gemini-x-002. Its pairs with other models do not count: gemini-x-001 (10)." in page
+    assert "gemini-x-002. Its pairs with other models are left out: gemini-x-001 (10)." in page
 
 
 def test_pairs_of_a_run_that_was_repeated_do_not_count_though_its_round_is_the_same(preset_of):
@@ -159,8 +182,8 @@ def test_pairs_of_a_run_that_was_repeated_do_not_count_though_its_round_is_the_s
     report = verdict(preset_of([json.dumps(line) for line in lines]))
     assert (report.overall.pairs, report.other_rounds) == (10, 20)
     assert (report.round, report.model_version) == (3, "triage/round-3@4ew")
-    assert "Left out are 20 pairs with other tuned models." in verdict_text(report)
-    assert "20 pairs with other tuned models do not count." in render_verdict(report)
+    assert "20 pairs with other tuned models are left out." in verdict_text(report)
+    assert "20 pairs with other tuned models are left out." in render_verdict(report)
 
 
 def test_answers_that_do_not_say_their_model_count_from_the_newest_one_on(preset_of):
@@ -190,14 +213,10 @@ def test_a_model_that_has_answered_nothing_yet_gets_no_verdict_from_the_one_befo
 ):
     preset = preset_of(shadow_lines(60, 0.0))
 
-    @contextlib.contextmanager
-    def load(names, overrides):
-        yield [preset]
-
     served = {"tasks": [{"name": "other", "version": "o"}, {"name": "triage", "version": "4ew"}]}
     monkeypatch.setattr(commands.RunningGateway, "status", lambda gateway: served)
-    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), load)
-    assert "Left out are 60 pairs with other tuned models." in capsys.readouterr().out
+    commands.verdict(argparse.Namespace(preset="triage.yaml", overrides=[]), loading(preset))
+    assert "60 pairs with other tuned models are left out." in capsys.readouterr().out
     report = SwitchReport.read(str(preset.output_dir / "verdict.json"))
     assert (report.overall, report.round, report.model_version) == (None, None, "4ew")
 
@@ -208,8 +227,8 @@ def test_a_model_without_pairs_gets_no_verdict_from_those_of_the_model_before(pr
     newer["model"]["model_version"] = "triage/round-3@4ew"
     report = verdict(preset_of([*shadow_lines(60, 0.0), json.dumps(newer)]))
     assert (report.overall, report.model_version) == (None, "triage/round-3@4ew")
-    assert "Left out are 60 pairs with other tuned models." in verdict_text(report)
-    assert "60 pairs with other tuned models do not count." in render_verdict(report)
+    assert "60 pairs with other tuned models are left out." in verdict_text(report)
+    assert "60 pairs with other tuned models are left out." in render_verdict(report)
 
 
 def test_a_line_that_a_crash_cut_off_and_a_copied_file_change_no_verdict(preset_of):
@@ -240,9 +259,34 @@ def test_near_is_measured_on_the_coverage_prompts_themselves():
     assert not nothing.is_near  # one prompt says nothing of how like prompts are to each other
 
 
+def test_the_interval_the_margin_and_no_difference_are_drawn_in_their_colors(preset_of):
+    found = verdict(preset_of(shadow_lines(400, wrong=0.15))).overall
+    for width in charts.WIDTHS.values():
+        drawing = charts.svg(scale_spec(found, 3, width))
+        strokes = re.findall(r'stroke="(var\(--\w+\))"', drawing)
+        assert {"var(--blue)", "var(--red)", "var(--soft)"} <= set(strokes)
+        for name in ("as good", "margin"):
+            assert f">{name}</text>" in drawing
+
+
+def test_where_no_chart_can_be_drawn_its_figures_are_text(preset_of, monkeypatch):
+    monkeypatch.setattr(charts, "can_draw", lambda: False)
+    report = verdict(preset_of(shadow_lines(400, wrong=0.15)))
+    page = render_verdict(report)
+    assert "<img" not in page
+    assert f"{report.overall.difference_points:+.1f} points, " in page
+    assert "margin 3 points." in page
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", [shadow_lines(400, wrong=0.15), [SINGLE]], ids=["pairs", "none"])
 def test_axe_finds_nothing_on_the_page(browser, preset_of, tmp_path, lines):
     file = tmp_path / "verdict.html"
     file.write_text(render_verdict(verdict(preset_of(lines))), "utf-8")
     assert browser.audit(file.as_uri()) == []
+    assert browser.complaints() == [], "the policy lets the drawing in"
+    sizes = browser.run("return [...document.images].map(i => i.complete && i.naturalWidth)")
+    assert len(sizes) == (len(lines) > 1)
+    assert all(sizes)
+    # An image has colors of its own; a drawing in the page is nothing without rules for it.
+    assert browser.run("return document.querySelectorAll('figure svg').length") == 0

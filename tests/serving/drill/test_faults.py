@@ -111,6 +111,18 @@ def test_a_refused_key_comes_with_each_of_its_statuses(service):
     assert replies[2].json()["error"]["details"][0]["reason"] == "API_KEY_INVALID"
 
 
+def test_the_ways_of_a_fault_take_turns_over_the_cells_of_a_drill(service):
+    async def work(proxy, client):
+        statuses = []
+        for fault in ("F8", "F6", "F8", "F6", "F8", "F8"):
+            await proxy.inject(fault)
+            statuses.append((await post(client)).status_code)
+            await proxy.clear()
+        return statuses
+
+    assert through(service, work) == [401, 503, 403, 500, 400, 401]
+
+
 def test_an_empty_answer_has_no_text_in_either_protocol(service):
     for reply in shown(service, "F10", times=3):
         assert reply.status_code == 200

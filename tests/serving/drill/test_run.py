@@ -4,8 +4,10 @@ import asyncio
 import json
 
 import pytest
+import yaml
 
 from core.errors import UserError
+from pipeline.serving import served_presets
 from service_llm.settings import ServiceLLMSettings
 from serving.drill.faults import FAULTS, STREAM_ONLY
 from serving.drill.options import DrillOptions
@@ -13,6 +15,8 @@ from serving.drill.record import DrillReport
 from serving.drill.run import run_drill
 from standin.application import serve
 from tests.serving.conftest import preset_of
+from tests.serving.pairs import PAIRS
+from tests.serving.test_serve import write_tiny_preset
 
 FAST = {
     "rate": 20.0,
@@ -48,10 +52,68 @@ def test_an_outage_loses_nothing_and_the_drill_is_written_down(run_folder, servi
     assert report.coverage.model.rate == 100
     written = (run_folder / "drill.json").read_text()
     assert DrillReport.model_validate_json(written) == report
-    assert json.loads(written)["schema_version"] == 1
+    assert_names(json.loads(written))
     page = (run_folder / "drill.html").read_text()
     assert "drill passed" in page
     assert "TOO FEW for the peak of 1000" in capsys.readouterr().out
+
+
+def assert_names(written):
+    """What scripts read of `drill.json`."""
+    assert written.keys() - {"peak_requests_per_second"} == {
+        "schema_version", "requests", "answered_by", "lost", "half_answers", "not_of_task",
+        "cells", "coverage", "sustained_requests_per_second",
+    }  # fmt: skip
+    assert written["schema_version"] == 1
+    assert written["peak_requests_per_second"] == 1000
+    assert written["sustained_requests_per_second"] > 0
+    assert written["answered_by"].keys() == {"service", "model"}
+    for cell in written["cells"]:
+        assert cell.keys() == {
+            "fault", "protocol", "stream", "requests", "lost", "half_answers",
+            "seconds_to_switch", "seconds_to_return",
+        }  # fmt: skip
+    assert written["coverage"].keys() == {"service", "model"}
+    for rate in written["coverage"].values():
+        assert rate.keys() == {"rate", "low", "high"}
+        assert 0 <= rate["low"] <= rate["rate"] <= rate["high"] <= 100
+
+
+def on_disk(folder, run_folder, service, *, contract):
+    """A preset and a coverage dataset as files, whose task has a contract, and where from."""
+    file = write_tiny_preset(
+        folder, run_folder, service.base_url,
+        first_byte_bounds={"min_seconds": 0.5}, between_bytes_seconds=0.5,
+    )  # fmt: skip
+    if contract == "schema":
+        values = yaml.safe_load(file.read_text())
+        values["task"]["output_schema"] = {**SCHEMA, "properties": {"category": {"type": "string"}}}
+        file.write_text(yaml.safe_dump(values))
+    if contract == "seeds":
+        rows = [
+            {"id": f"s{n}", "prompt": f"{prompt}, order {n}", "output": output, "split": "seed"}
+            for n, (prompt, output) in enumerate(PAIRS * 7)
+        ]
+        with (folder / "coverage" / "rows.jsonl").open("a") as added:
+            added.write("".join(f"\n{json.dumps(row)}" for row in rows))
+    return file
+
+
+@pytest.mark.parametrize(("contract", "streams"), [("schema", 2), ("seeds", 2), ("none", 0)])
+def test_a_preset_on_disk_is_rehearsed_with_the_contract_of_its_task(
+    run_folder, service, tmp_path, contract, streams
+):
+    file = on_disk(tmp_path, run_folder, service, contract=contract)
+    with served_presets([str(file)], []) as [preset]:
+        report = asyncio.run(run_drill(preset, DrillOptions(faults=("F11",), **FAST)))
+    cells = [(cell.fault, cell.protocol) for cell in report.cells]
+    assert cells == [("F11", "gemini"), ("F11", "openai")] * streams
+    assert (report.lost, report.half_answers, report.not_of_task) == (0, 0, 0)
+    for cell in report.cells:  # an answer out of form is replaced, and the next healthy one is not
+        assert None not in (cell.seconds_to_switch, cell.seconds_to_return), cell
+    assert json.loads((run_folder / "drill.json").read_text())["cells"] == [
+        cell.model_dump(mode="json") for cell in report.cells
+    ]
 
 
 def test_a_request_that_nobody_answers_is_lost_and_told(run_folder, service, capsys, monkeypatch):

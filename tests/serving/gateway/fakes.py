@@ -11,11 +11,9 @@ import struct
 import zlib
 from collections.abc import Awaitable, Callable
 
-from tests.published import refusal_of
+from tests.published import note, refusal_of
 
 CRLF = b"\r\n"
-# What fake servers received that no service publishes; `tests/serving/conftest.py` looks at it.
-not_published: list[str] = []
 
 
 @dataclasses.dataclass
@@ -164,8 +162,8 @@ class FakeServer:
         if request is None:
             return False
         self.received.append(request)
-        if self._is_service and (refusal := request.refusal()):
-            not_published.append(refusal)
+        if self._is_service:
+            note(request.refusal())
         left = asyncio.Event()
         reply = Reply(writer, left, is_last=request.header("connection") == "close")
 
@@ -209,6 +207,11 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
     else:
         body = await reader.readexactly(int(names.get("content-length", 0)))
     return Received(method, target, headers, bytes(body))
+
+
+async def unavailable(request: Received, reply: Reply) -> None:
+    """A service in an outage, in Google's form."""
+    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
 
 
 # ---- what a healthy service and model say ------------------------------------------------------
@@ -305,7 +308,7 @@ def count_words(texts: list[str]) -> int:
     return sum(len(text.split()) for text in texts) + 4
 
 
-def model(text: str, *, prompt_tokens: int | None = None) -> Behavior:
+def model(text: str, *, prompt_tokens: int | None = None, **usage_fields: object) -> Behavior:
     """A server of the tuned model that streams, as it is always asked to."""
 
     async def behave(request: Received, reply: Reply) -> None:
@@ -317,6 +320,7 @@ def model(text: str, *, prompt_tokens: int | None = None) -> Behavior:
             "prompt_tokens": counted if prompt_tokens is None else prompt_tokens,
             "completion_tokens": 3,
             "total_tokens": 99,
+            **usage_fields,
         }
         await reply.begin_chunks()
         for piece in pieces_of(text):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -31,6 +32,13 @@ SCHEMA = {
 PROMPT = "My kettle does not boil."
 KEY = "AIzaSy-a-key-that-must-not-leak"
 T = TypeVar("T")
+
+
+def unused_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Clock:

@@ -1,5 +1,6 @@
 """Alarms: at every change of state, on stderr, in the metrics and at the webhook."""
 
+import asyncio
 import io
 import types
 
@@ -7,6 +8,8 @@ import httpx
 import pytest
 
 from serving.gateway.alarms import Alarms
+from serving.gateway.upstream import open_session, proxy_for
+from serving.gateway.webhook import Webhook
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
@@ -16,10 +19,6 @@ from tests.serving.gateway.harness import (
     Clock,
     gemini_request,
 )
-
-
-async def unavailable(request, reply):
-    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
 
 
 async def thanks(request, reply):
@@ -38,7 +37,8 @@ def webhook(servers):
 def stderr(monkeypatch):
     """What alarms write to standard error; pytest's capture is not made for a server's threads."""
     stream = io.StringIO()
-    monkeypatch.setattr("serving.gateway.alarms.sys", types.SimpleNamespace(stderr=stream))
+    for module in ("alarms", "webhook"):
+        monkeypatch.setattr(f"serving.gateway.{module}.sys", types.SimpleNamespace(stderr=stream))
     return stream
 
 
@@ -49,7 +49,7 @@ def started(servers, url: str | None):
 
 def test_an_outage_is_told_once_and_its_end_too(servers, webhook, stderr):
     started(servers, webhook.url)
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     for _ in range(5):
         servers.ask("gemini", stream=False)
     assert 'understudy_alarm{name="service"} 1.0' in metrics(servers)
@@ -76,23 +76,156 @@ def test_a_webhook_that_does_not_answer_blocks_no_request(servers, webhook, hook
     async def silent(request, reply):
         await reply.stall()
 
-    webhook.behavior = {"silent": silent, "failing": unavailable, "gone": thanks}[hook]
+    webhook.behavior = {"silent": silent, "failing": fakes.unavailable, "gone": thanks}[hook]
     url = webhook.url
     if hook == "gone":
         servers.run(webhook.stop())
     started(servers, url)
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     for _ in range(4):
         assert servers.ask("gemini", stream=False) == MODEL_TEXT
+
+
+@pytest.fixture
+def hook(webhook, monkeypatch):
+    """Makes a webhook, and counts what it drops."""
+    monkeypatch.setattr("serving.gateway.webhook._RETRY_SECONDS", 0.0)
+
+    def make(session, url=webhook.url):
+        dropped = []
+        return Webhook(url, session, lambda: dropped.append(1)), dropped
+
+    return make
+
+
+async def posted(make, webhook, changes, is_over, **options):
+    """Post changes until a condition holds."""
+    session = open_session()
+    hook, dropped = make(lambda: session, **options)
+    posting = asyncio.create_task(hook.post_forever())
+    for change in changes:
+        hook.put({"alarm": change, "state": "raised", "text": "t", "time": "now"})
+    while not is_over(dropped):
+        await asyncio.sleep(0.01)
+    posting.cancel()
+    await session.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "times"), [(301, 1), (400, 1), (404, 1), (410, 1), (429, 3), (500, 3), (503, 3)]
+)
+def test_a_change_that_the_webhook_refuses_is_counted_and_said(
+    servers, webhook, hook, stderr, status, times
+):
+    async def refuses_the_first(request, reply):
+        await reply.whole(b"no", status if request.json["alarm"] == "first" else 200)
+
+    def is_over(dropped):
+        return dropped and [it.json["alarm"] for it in webhook.received][-1:] == ["second"]
+
+    webhook.behavior = refuses_the_first
+    servers.run(posted(hook, webhook, ["first", "second"], is_over))
+    assert [it.json["alarm"] for it in webhook.received] == ["first"] * times + ["second"]
+    told = f"serving.alert_url did not get alarm first raised: it answered {status}"
+    assert told in stderr.getvalue()
+    assert "alarm second" not in stderr.getvalue()
+
+
+_APPS_SCRIPT = "https://script.googleusercontent.com/macros/echo?user_content_key=a&lib=b"
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "is_taken"),
+    [
+        (302, _APPS_SCRIPT, True),
+        (302, "https://accounts.google.com/ServiceLogin", False),
+        (302, "", False),
+        (303, "/thanks", True),
+        (307, _APPS_SCRIPT, False),
+        (308, "https://h/new", False),
+    ],
+)
+def test_a_redirect_to_what_the_webhook_says_is_no_refusal(
+    servers, webhook, hook, stderr, status, location, is_taken
+):
+    async def redirects_the_first(request, reply):
+        is_first = request.json["alarm"] == "first"
+        headers = {"Location": location} if is_first else {}
+        await reply.whole(b"", status if is_first else 200, **headers)
+
+    def is_over(dropped):
+        return [it.json["alarm"] for it in webhook.received][-1:] == ["second"]
+
+    webhook.behavior = redirects_the_first
+    servers.run(posted(hook, webhook, ["first", "second"], is_over))
+    assert [it.json["alarm"] for it in webhook.received] == ["first", "second"]
+    assert ("did not get alarm first" in stderr.getvalue()) == (not is_taken)
+
+
+def test_a_webhook_that_cannot_be_reached_ends_no_posting_and_its_url_is_not_shown(
+    servers, webhook, hook, stderr
+):
+    def make(session):
+        def broken():
+            raise ValueError("http://h/secret")
+
+        return hook(broken, "http://h/secret")
+
+    servers.run(posted(make, webhook, ["a", "b"], lambda dropped: len(dropped) == 2))
+    told = stderr.getvalue()
+    assert "did not get alarm a raised: it cannot be reached (ValueError)" in told
+    assert "did not get alarm b raised" in told
+    assert "secret" not in told
+
+
+def test_changes_for_which_the_queue_has_no_room_are_counted_and_said(stderr, monkeypatch):
+    monkeypatch.setattr("serving.gateway.webhook._QUEUE", 2)
+    dropped = []
+    alarms = Alarms(
+        Webhook("http://h", lambda: None, lambda: dropped.append(1)), lambda name, is_raised: None
+    )
+    for number in range(5):
+        alarms.set(f"watch:{number}", True, "t")
+    assert len(dropped) == 3
+    assert "did not get alarm watch:4 raised: 2 changes wait already" in stderr.getvalue()
+
+
+def test_what_the_webhook_refuses_is_in_the_metrics(servers, webhook, stderr):
+    async def refuses(request, reply):
+        await reply.whole(b"no", 404)
+
+    webhook.behavior = refuses
+    started(servers, webhook.url)
+    assert "understudy_alerts_dropped_total 0.0" in metrics(servers)
+    servers.service.behavior = fakes.unavailable
+    for _ in range(2):
+        servers.ask("gemini", stream=False)
+    servers.wait_until(lambda: "understudy_alerts_dropped_total 1.0" in metrics(servers))
 
 
 def test_the_url_of_the_webhook_may_come_from_the_environment(servers, webhook, monkeypatch):
     monkeypatch.setenv("ALERT_URL", webhook.url)
     started(servers, "env:ALERT_URL")
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     for _ in range(2):
         servers.ask("gemini", stream=False)
     servers.wait_until(lambda: len(webhook.received) == 1)
+
+
+def test_a_webhook_elsewhere_is_reached_by_the_proxy_that_the_environment_names(
+    servers, webhook, monkeypatch
+):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setenv("http_proxy", webhook.url)
+    proxy_for.cache_clear()
+    started(servers, "http://hooks.invalid/services/a")
+    servers.service.behavior = fakes.unavailable
+    for _ in range(2):
+        servers.ask("gemini", stream=False)
+    servers.wait_until(lambda: webhook.received)
+    proxy_for.cache_clear()
+    assert webhook.received[0].target == "http://hooks.invalid/services/a"
 
 
 def test_a_retired_model_is_told_with_its_name(servers, stderr):
@@ -152,7 +285,7 @@ def test_names_of_models_that_callers_make_up_flood_nothing(servers, stderr):
 
 def alarms_of(clock=lambda: 0.0):
     changes = {}
-    return Alarms(None, lambda: None, changes.__setitem__, clock), changes
+    return Alarms(None, changes.__setitem__, clock), changes
 
 
 def names(alarms) -> list[str]:
@@ -188,7 +321,7 @@ def test_alarms_of_callers_that_no_request_meets_for_an_hour_are_cleared(stderr)
 
 
 def test_the_metric_of_an_alarm_that_callers_named_ends_with_it(servers, stderr, monkeypatch):
-    monkeypatch.setattr("serving.gateway.app._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("serving.gateway.jobs._LOOK_SECONDS", 0.01)
     started(servers, None)
     alarms = servers.app._gateway.alarms
     alarms.set("model:x", True, "gone")
@@ -200,7 +333,7 @@ def test_the_metric_of_an_alarm_that_callers_named_ends_with_it(servers, stderr,
 
 def test_a_tuned_model_that_fails_under_requests_is_told_and_its_return_too(servers, stderr):
     started(servers, None)
-    servers.service.behavior = servers.model.behavior = unavailable
+    servers.service.behavior = servers.model.behavior = fakes.unavailable
     for _ in range(3):
         assert servers.post(GEMINI_PATH, gemini_request()).status_code == 503
     assert 'understudy_breaker_open{backend="tuned_model:triage"} 1.0' in metrics(servers)

@@ -3,199 +3,15 @@
 import httpx
 import pytest
 
-from serving.gateway import faults
-from serving.gateway.breakers import Breaker, Breakers, Permit, Permits
-from serving.gateway.faults import Fault
-from serving.settings import BreakerSettings
+from service_llm.settings import ServiceLLMSettings
+from serving.gateway import upstream
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
     MODEL_TEXT,
     SERVICE_TEXT,
-    Clock,
-    NoJitter,
     gemini_request,
 )
-
-SETTINGS = BreakerSettings(
-    failures_to_open=3, wait_seconds=1, max_wait_seconds=4, retry_after_cap_seconds=60, jitter=0
-)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def breaker(clock):
-    return Breaker(SETTINGS, 3, clock, NoJitter())
-
-
-def permit(breaker: Breaker) -> Permit:
-    given = breaker.permit()
-    assert given is not None
-    return given
-
-
-def fail(breaker: Breaker, times: int = 1, wait: float | None = None) -> None:
-    for _ in range(times):
-        permit(breaker).failure("F6", wait)
-
-
-def test_failures_in_a_row_open_it(breaker):
-    fail(breaker, 2)
-    permit(breaker).success()
-    fail(breaker, 2)
-    assert breaker.state == "closed"
-    fail(breaker)
-    assert (breaker.state, breaker.reason) == ("open", "F6")
-    assert breaker.permit() is None
-
-
-def test_outcomes_that_say_nothing_do_not_count(breaker):
-    for _ in range(9):
-        permit(breaker).release()
-    assert breaker.state == "closed"
-
-
-def test_one_probe_at_a_time_then_as_many_as_have_succeeded_and_one_more(breaker, clock):
-    fail(breaker, 3)
-    clock.now += 1
-    first = permit(breaker)
-    assert breaker.permit() is None
-    first.success()
-    second, third = permit(breaker), permit(breaker)
-    assert breaker.permit() is None
-    for probe in (second, third):
-        probe.success()
-    for _ in range(2):
-        assert breaker.state == "ramp"
-        permit(breaker).success()
-    assert breaker.state == "closed"
-    assert all(breaker.permit() for _ in range(100))
-
-
-def test_a_probe_that_says_nothing_makes_room_for_the_next(breaker, clock):
-    fail(breaker, 3)
-    clock.now += 1
-    permit(breaker).release()
-    assert breaker.permit() is not None
-
-
-def test_the_wait_doubles_up_to_its_bound_and_starts_anew_after_a_return(breaker, clock):
-    fail(breaker, 3)
-    waits = []
-    for _ in range(4):
-        waits.append(breaker.seconds_left())
-        clock.now += breaker.seconds_left()
-        fail(breaker)
-    assert waits == [1, 2, 4, 4]
-    clock.now += 4
-    for _ in range(5):
-        permit(breaker).success()
-    fail(breaker, 3)
-    assert breaker.seconds_left() == 1
-
-
-def test_a_wait_that_is_asked_for_opens_at_once_and_is_kept_up_to_the_cap(breaker, clock):
-    fail(breaker, wait=7)
-    assert breaker.seconds_left() == 7
-    clock.now += 7
-    fail(breaker, wait=3600)
-    assert breaker.seconds_left() == 60
-
-
-def test_jitter_never_shortens_a_wait_that_is_asked_for(clock):
-    settings = SETTINGS.model_copy(update={"jitter": 0.5})
-    waits = set()
-    for _ in range(20):
-        breaker = Breaker(settings, 3, clock)
-        fail(breaker, wait=10)
-        waits.add(breaker.seconds_left())
-    assert min(waits) >= 10
-    assert len(waits) > 1
-
-
-def test_requests_that_left_before_the_state_changed_say_nothing_about_it(breaker, clock):
-    late = [permit(breaker) for _ in range(6)]
-    fail(breaker, 3)
-    late[0].failure("F6")
-    late[1].success()
-    assert breaker.seconds_left() == 1
-    clock.now += 1
-    probe = permit(breaker)
-    late[2].success()
-    late[3].failure("F6")
-    assert breaker.state == "ramp"
-    assert breaker.permit() is None
-    probe.success()
-    assert breaker.state == "ramp"
-
-
-def permits(breakers: Breakers, key: str = "k", model: str = "m") -> Permits:
-    given = breakers.permits(key, model)
-    assert isinstance(given, Permits)
-    return given
-
-
-@pytest.fixture
-def breakers(clock):
-    return Breakers(SETTINGS, clock=clock, rng=NoJitter())
-
-
-@pytest.mark.parametrize("fault", [Fault.QUOTA, Fault.KEY, Fault.RETIRED])
-def test_faults_of_a_key_count_for_that_key_and_model_alone(breakers, fault):
-    permits(breakers).settle(faults.failure(fault, "no"))
-    assert breakers.permits("k", "m") is breakers.of_key("k", "m")
-    assert breakers.service.state == "closed"
-    permits(breakers, key="other")
-    permits(breakers, model="other")
-
-
-@pytest.mark.parametrize(
-    "fault", [Fault.CONNECTION, Fault.DNS, Fault.TLS, Fault.SERVER, Fault.STALL, Fault.CUT_LATE]
-)
-def test_faults_of_the_backend_count_for_all(breakers, fault):
-    for _ in range(3):
-        permits(breakers).settle(faults.failure(fault, "no"))
-    assert breakers.permits("other", "other") is breakers.service
-
-
-@pytest.mark.parametrize("fault", [Fault.EMPTY, Fault.CONTRACT])
-def test_faults_of_one_answer_count_for_nobody(breakers, fault):
-    for _ in range(9):
-        permits(breakers).settle(faults.failure(fault, "no"))
-    permits(breakers)
-
-
-def test_a_probe_of_the_service_is_not_wasted_on_a_key_that_waits(breakers, clock):
-    permits(breakers).settle(faults.failure(Fault.QUOTA, "no", 30))
-    for _ in range(3):
-        permits(breakers, key="other").settle(faults.failure(Fault.SERVER, "no"))
-    clock.now += 1
-    assert breakers.permits("k", "m") is breakers.of_key("k", "m")
-    permits(breakers, key="other")
-
-
-def test_the_breakers_of_many_keys_are_bounded_and_the_open_ones_kept(breakers):
-    permits(breakers, key="bad").settle(faults.failure(Fault.KEY, "no"))
-    for number in range(5000):
-        permits(breakers, key=str(number)).settle(None)
-    assert len(list(breakers.all())) <= 4097
-    assert breakers.permits("bad", "m") is breakers.of_key("bad", "m")
-
-
-def test_a_breaker_that_is_forgotten_is_said_to_be_closed(clock):
-    states = {}
-    breakers = Breakers(SETTINGS, lambda name, it: states.update({name: it.state}), clock)
-    for number in range(4100):
-        permits(breakers, key=f"{number:08}").settle(faults.failure(Fault.KEY, "no"))
-    closed = [name for name, state in states.items() if state == "closed"]
-    assert closed == [f"key:{number:08}/m" for number in range(4)]
-
-
-# ---- in the gateway ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -209,16 +25,12 @@ def strict(servers):
     return servers
 
 
-async def unavailable(request, reply):
-    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
-
-
 def reasons(servers) -> list[str]:
     return [str(exchange.reason) for exchange in servers.exchanges]
 
 
 def test_an_open_breaker_spares_the_service_and_real_requests_probe_it(strict):
-    strict.service.behavior = unavailable
+    strict.service.behavior = fakes.unavailable
     for _ in range(6):
         assert strict.ask("gemini", stream=False) == MODEL_TEXT
     strict.took(6)
@@ -266,14 +78,105 @@ def test_the_wait_that_a_quota_asks_for_is_kept_for_its_key_only(strict, place):
     assert len(strict.service.received) == 3
 
 
+def located(servers, monkeypatch, fails):
+    """A gateway on Vertex AI whose europe-west4 fails; asks it, and says who answered and why.
+
+    Both locations are the fake service; `localhost` stands for the host of the one that fails.
+    """
+    away = servers.service.url.replace("127.0.0.1", "localhost")
+    places = {"us-central1": servers.service.url, "europe-west4": away}
+    monkeypatch.setattr(upstream, "_vertex_host", places.__getitem__)
+
+    async def one_of_two(request, reply):
+        is_away = "europe-west4" in request.target
+        await (fails if is_away else fakes.healthy(SERVICE_TEXT))(request, reply)
+
+    servers.service.behavior = one_of_two
+    service = ServiceLLMSettings(
+        provider="gemini", model="gemini-x", vertex_project="p", vertex_location="us-central1"
+    )
+    breakers = {"failures_to_open": 3, "wait_seconds": 10, "jitter": 0}
+    settings = servers.settings(breakers=breakers)
+    servers.start(settings.model_copy(update={"service": service}))
+
+    def ask(location):
+        path = f"/v1/projects/p/locations/{location}/publishers/google/models/gemini-x"
+        reply = servers.post(f"{path}:generateContent", gemini_request())
+        return reply.headers["x-understudy-served-by"], reply.headers["x-understudy-reason"]
+
+    return ask
+
+
+def test_an_outage_of_a_location_of_vertex_ai_is_none_of_another(servers, monkeypatch):
+    ask = located(servers, monkeypatch, fakes.unavailable)
+    there = [ask("europe-west4") for _ in range(5)]
+    assert there == [("model", "F6")] * 3 + [("model", "breaker:F6")] * 2
+    assert ask("us-central1") == ("service", "ok")
+    told = metrics(servers)
+    assert 'backend="service"} 1.0' not in told
+    assert 'understudy_breaker_open{backend="service:localhost"} 1.0' in told
+    page = httpx.get(f"{servers.url}/understudy/").text
+    assert "The tuned model answers: the service in localhost fails (F6)" in page
+    assert "service:localhost</strong>" in page  # the alarm
+    servers.service.behavior = fakes.healthy(SERVICE_TEXT)
+    servers.clock.now += 10
+    for _ in range(5):
+        assert ask("europe-west4") == ("service", "ok")
+    servers.wait_until(lambda: "service:localhost" not in metrics(servers))
+    assert httpx.get(f"{servers.url}/understudy/status").json()["alarms"] == []
+
+
+def test_a_model_that_one_location_has_not_is_told_with_that_location(servers, monkeypatch):
+    async def not_found(request, reply):
+        await reply.whole(b'{"error": {"code": 404, "status": "NOT_FOUND"}}', 404)
+
+    ask = located(servers, monkeypatch, not_found)
+    assert ask("europe-west4") == ("model", "F9")
+    assert ask("us-central1") == ("service", "ok")
+    [alarm] = httpx.get(f"{servers.url}/understudy/status").json()["alarms"]
+    assert alarm["name"] == "model:gemini-x:localhost"
+
+
 def test_what_is_not_of_the_task_still_reaches_the_service(strict):
-    strict.service.behavior = unavailable
+    strict.service.behavior = fakes.unavailable
     for _ in range(3):
         strict.ask("gemini", stream=False)
     strict.took(3)
     strict.service.behavior = fakes.healthy(SERVICE_TEXT)
     answer = strict.post(GEMINI_PATH, gemini_request(system="Write a poem."))
     assert answer.headers["x-understudy-served-by"] == "service"
+
+
+def test_requests_of_no_task_alone_open_the_breaker_and_close_it_again(strict):
+    def ask():
+        body = gemini_request(system="Write a poem.")
+        return strict.post(GEMINI_PATH, body).headers["x-understudy-served-by"]
+
+    strict.service.behavior = fakes.unavailable
+    assert [ask() for _ in range(3)] == ["none"] * 3
+    assert 'alarm{name="service"} 1.0' in metrics(strict)
+    strict.service.behavior = fakes.healthy(SERVICE_TEXT)
+    strict.clock.now += 10
+    assert [ask() for _ in range(3)] == ["service"] * 3
+    strict.wait_until(lambda: 'open{backend="service"} 0.0' in metrics(strict))
+    assert 'alarm{name="service"} 0.0' in metrics(strict)
+
+
+def test_a_probe_of_no_task_whose_client_leaves_makes_room_for_the_next(strict):
+    async def silent(request, reply):
+        await reply.stall()
+
+    strict.service.behavior = fakes.unavailable
+    for _ in range(3):
+        strict.ask("gemini", stream=False)
+    strict.service.behavior = silent
+    strict.clock.now += 10
+    body = gemini_request(system="Write a poem.")
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(strict.url + GEMINI_PATH, json=body, timeout=0.2)
+    strict.took(4)
+    strict.service.behavior = fakes.healthy(SERVICE_TEXT)
+    assert strict.ask("gemini", stream=False) == SERVICE_TEXT
 
 
 def test_a_callers_own_deadline_counts_for_nobody(strict):

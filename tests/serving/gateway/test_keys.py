@@ -1,33 +1,25 @@
 """Keys: covered only where they worked before; kept as salted hashes; the gateway's own."""
 
 import asyncio
-import socket
+import concurrent.futures
+import errno
+import json
+import os
+import threading
+from pathlib import Path
 
 import httpx
 import pytest
 
-from core.errors import UserError
-from serving.gateway.app import create_app
 from serving.gateway.keys import KnownKeys, credential
-from serving.settings import ServingSettings
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
     MODEL_TEXT,
     SERVICE_TEXT,
     gemini_request,
-    openai_request,
 )
-
-DENIED = b'{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}'
-
-
-async def denied(request, reply):
-    await reply.whole(DENIED, 403)
-
-
-async def denied_inside(request, reply):
-    await reply.whole(DENIED)
+from tests.serving.gateway.refused import DENIED, denied, denied_inside
 
 
 @pytest.mark.parametrize(
@@ -45,14 +37,27 @@ def test_the_key_of_a_request(headers, query, key):
     assert credential(headers, query).value == key
 
 
+def look(keys: KnownKeys) -> None:
+    """What a gateway does once a second."""
+    if (found := keys.look()) is not None:
+        keys.take_up(found)
+
+
+def succeed(keys: KnownKeys, *hashed: str) -> None:
+    for each in hashed:
+        keys.record_success(each)
+    look(keys)
+
+
 def test_hashes_are_salted_and_kept_over_restarts(tmp_path):
     first = KnownKeys(tmp_path)
     hashed = first.hash(b"secret")
-    first.record_success(hashed)
+    succeed(first, hashed)
     assert KnownKeys(tmp_path).has_succeeded(hashed)
     assert KnownKeys(tmp_path).hash(b"secret") == hashed
     assert KnownKeys().hash(b"secret") != hashed
-    [file] = tmp_path.iterdir()
+    file = tmp_path / "keys.json"
+    assert {each.name for each in tmp_path.iterdir()} == {"keys.json", "keys.lock"}
     assert "secret" not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
 
@@ -61,15 +66,149 @@ def test_hashes_are_salted_and_kept_over_restarts(tmp_path):
 def test_a_damaged_file_of_hashes_is_begun_again(tmp_path, damage):
     (tmp_path / "keys.json").write_text(damage)
     keys = KnownKeys(tmp_path)
-    keys.record_success(keys.hash(b"secret"))
+    succeed(keys, keys.hash(b"secret"))
     assert KnownKeys(tmp_path).has_succeeded(keys.hash(b"secret"))
 
 
 def test_a_disk_that_is_full_keeps_the_hashes_in_memory(tmp_path):
     (tmp_path / "file").touch()
     keys = KnownKeys(tmp_path / "file" / "folder")
-    keys.record_success("hash")
+    succeed(keys, "hash")
     assert keys.has_succeeded("hash")
+    assert "keys.json' cannot be read and written (" in keys.problem
+    (tmp_path / "file").unlink()
+    look(keys)
+    assert keys.problem == ""
+    assert KnownKeys(tmp_path / "file" / "folder").has_succeeded("hash")
+
+
+@pytest.mark.parametrize("fails", ["stat", "read_bytes"])
+@pytest.mark.parametrize("is_started", [True, False])
+def test_a_file_that_cannot_be_read_for_a_while_keeps_what_others_wrote(
+    tmp_path, monkeypatch, fails, is_started
+):
+    other = KnownKeys(tmp_path)
+    succeed(other, "theirs")
+    keys = KnownKeys(tmp_path) if is_started else None
+
+    def stale(path, **options):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, fails, stale)
+        keys = keys or KnownKeys(tmp_path)
+        succeed(keys, "ours")
+        assert keys.has_succeeded("ours")
+        assert "Stale file handle" in keys.problem
+    look(keys)
+    assert keys.has_succeeded("theirs")
+    succeed(keys, "ours")
+    look(other)
+    assert all(other.has_succeeded(each) for each in ("theirs", "ours"))
+    assert keys.hash(b"a key") == other.hash(b"a key")
+
+
+def test_a_key_that_worked_before_the_file_could_be_read_is_not_forgotten(tmp_path, monkeypatch):
+    other = KnownKeys(tmp_path)
+    succeed(other, other.hash(b"theirs"))
+
+    def stale(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", stale)
+        keys = KnownKeys(tmp_path)
+        succeed(keys, keys.hash(b"ours"))
+    look(keys)
+    assert not keys.has_succeeded(keys.hash(b"a stranger's"))
+    assert keys.has_succeeded(keys.hash(b"ours"))
+    for _ in range(2):
+        look(keys)
+        look(other)
+    assert other.has_succeeded(other.hash(b"ours"))
+    assert keys.has_succeeded(keys.hash(b"theirs"))
+
+
+def test_a_file_that_was_begun_again_is_begun_again_by_every_gateway(tmp_path):
+    one = KnownKeys(tmp_path)
+    succeed(one, "before")
+    (tmp_path / "keys.json").unlink()
+    other = KnownKeys(tmp_path)
+    look(one)
+    assert one.hash(b"a key") == other.hash(b"a key")
+    assert not one.has_succeeded("before")
+    succeed(one, "ours")
+    succeed(other, "theirs")
+    restarted = KnownKeys(tmp_path)
+    assert all(restarted.has_succeeded(each) for each in ("ours", "theirs"))
+
+
+def test_gateways_that_write_at_the_same_moment_lose_no_key(tmp_path):
+    gateways = [KnownKeys(tmp_path) for _ in range(4)]
+    assert len({each.hash(b"a key") for each in gateways}) == 1
+    begin = threading.Barrier(len(gateways))
+
+    def write(number):
+        begin.wait()
+        for turn in range(25):
+            succeed(gateways[number], f"{number}/{turn}")
+
+    with concurrent.futures.ThreadPoolExecutor(len(gateways)) as threads:
+        list(threads.map(write, range(len(gateways))))
+    known = KnownKeys(tmp_path)
+    assert all(known.has_succeeded(f"{i}/{turn}") for i in range(4) for turn in range(25))
+
+
+def test_no_answer_waits_for_the_folder_of_the_keys_and_the_alarm_says_that_it_fails(
+    servers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("serving.gateway.jobs._LOOK_SECONDS", 0.01)
+    servers.start(state_dir=tmp_path)
+    answers = threading.Event()
+    write = os.open
+
+    def hang(path, *arguments):
+        if "keys." in str(path):
+            answers.wait(30)
+            raise OSError(errno.EIO, "Input/output error")
+        return write(path, *arguments)
+
+    monkeypatch.setattr("serving.gateway.keys.os.open", hang)
+    try:
+        assert servers.ask("gemini", stream=False) == SERVICE_TEXT
+        servers.key = "another"
+        assert servers.ask("gemini", stream=False) == SERVICE_TEXT
+        servers.service.behavior = denied
+        assert servers.ask("gemini", stream=False) == MODEL_TEXT
+    finally:
+        answers.set()
+    metric = 'understudy_alarm{name="keys"}'
+    servers.wait_until(lambda: f"{metric} 1.0" in metrics(servers))
+    monkeypatch.setattr("serving.gateway.keys.os.open", write)
+    servers.wait_until(lambda: f"{metric} 0.0" in metrics(servers))
+
+
+def metrics(servers) -> str:
+    return httpx.get(f"{servers.url}/understudy/metrics").text
+
+
+def test_a_new_key_is_written_before_the_next_look(servers, tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.gateway.jobs._LOOK_SECONDS", 3600)
+    servers.start(state_dir=tmp_path)
+    file = tmp_path / "keys.json"
+    for number in (1, 2):
+        servers.key = f"key {number}"
+        assert servers.ask("gemini", stream=False) == SERVICE_TEXT
+        servers.wait_until(lambda count=number: len(json.loads(file.read_text())["keys"]) == count)
+
+
+def test_a_key_that_succeeded_just_before_the_end_is_kept(servers, tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.gateway.jobs._LOOK_SECONDS", 3600)
+    servers.start(state_dir=tmp_path)
+    assert servers.ask("gemini", stream=False) == SERVICE_TEXT
+    servers.service.behavior = denied
+    servers.restart(state_dir=tmp_path)
+    assert servers.ask("gemini", stream=False) == MODEL_TEXT
 
 
 @pytest.mark.parametrize("behavior", [denied, denied_inside])
@@ -105,120 +244,6 @@ def test_the_alarm_of_a_key_ends_when_it_works_again(servers, capfd):
     assert "cleared: the service accepts the key again" in capfd.readouterr().err
 
 
-# ---- tokens that change every hour ---------------------------------------------------------------
-
-VERTEX_PATH = "/v1/projects/{}/locations/europe-west4/publishers/google/models/gemini-x"
-OWN_KEY = "open sesame"
-
-
-@pytest.fixture
-def with_own_key(servers, monkeypatch):
-    """A gateway with a key of its own on this machine, whose service refuses most tokens."""
-    monkeypatch.setenv("GATEWAY_KEY", OWN_KEY)
-    healthy = fakes.healthy(SERVICE_TEXT)
-    servers.good_tokens = {"first"}
-
-    async def behave(request, reply):
-        is_good = request.header("authorization").removeprefix("Bearer ") in servers.good_tokens
-        await (healthy if is_good else denied)(request, reply)
-
-    servers.service.behavior = behave
-    return servers.start(servers.settings(key_env="GATEWAY_KEY"))
-
-
-def ask_vertex(servers, token, *, own_key=OWN_KEY, project="shop", openai=False):
-    path = f"{VERTEX_PATH.format(project)}:generateContent"
-    body = gemini_request()
-    if openai:
-        path = f"/v1/projects/{project}/locations/global/endpoints/openapi/chat/completions"
-        body = openai_request()
-    headers = {"authorization": f"Bearer {token}"}
-    if own_key:
-        headers["x-understudy-key"] = own_key
-    answer = httpx.post(servers.url + path, json=body, headers=headers)
-    return answer.headers["x-understudy-served-by"]
-
-
-@pytest.mark.parametrize("openai", [False, True])
-def test_a_new_token_is_covered_where_its_caller_brings_the_gateways_key(
-    with_own_key, openai, capfd
-):
-    servers = with_own_key
-    assert ask_vertex(servers, "first") == "service"
-    servers.good_tokens.clear()
-    assert ask_vertex(servers, "second", openai=openai) == "model"
-    assert "alarm project:shop raised" in capfd.readouterr().err
-    assert "x-understudy-key" not in str(servers.service.received[-1].headers)
-
-
-@pytest.mark.parametrize(
-    "stranger",
-    [
-        {"own_key": ""},
-        {"own_key": "guessed"},
-        {"project": "another"},
-        {"project": "shop%2F..%2Fshop"},
-        {"project": "SHOP"},
-    ],
-)
-def test_a_project_in_a_path_proves_nothing(with_own_key, stranger):
-    servers = with_own_key
-    assert ask_vertex(servers, "first") == "service"
-    servers.good_tokens.clear()
-    for token in ("second", "third"):
-        assert ask_vertex(servers, token, **stranger) == "service"
-    assert servers.model.received == []
-
-
-def test_the_gateways_key_alone_covers_no_project_that_never_worked(with_own_key):
-    with_own_key.good_tokens.clear()
-    assert ask_vertex(with_own_key, "first") == "service"
-    assert with_own_key.model.received == []
-
-
-def test_an_api_key_is_not_covered_for_a_project(with_own_key):
-    assert ask_vertex(with_own_key, "first") == "service"
-    with_own_key.good_tokens.clear()
-    url = with_own_key.url + VERTEX_PATH.format("shop") + ":generateContent"
-    headers = {"x-goog-api-key": "new", "x-understudy-key": OWN_KEY}
-    answer = httpx.post(url, json=gemini_request(), headers=headers)
-    assert answer.headers["x-understudy-served-by"] == "service"
-
-
-def test_a_project_that_worked_is_known_after_a_restart(with_own_key, tmp_path):
-    servers = with_own_key
-    settings = servers.settings(key_env="GATEWAY_KEY")
-    servers.restart(settings, state_dir=tmp_path)
-    assert ask_vertex(servers, "first") == "service"
-    servers.good_tokens.clear()
-    servers.restart(settings, state_dir=tmp_path)
-    assert ask_vertex(servers, "second") == "model"
-    assert "shop" not in (tmp_path / "keys.json").read_text()
-
-
-def test_an_outage_in_which_no_new_token_is_covered_raises_the_alarm(with_own_key, capfd):
-    servers = with_own_key
-    assert ask_vertex(servers, "first", own_key="") == "service"
-    servers.good_tokens.clear()
-    assert ask_vertex(servers, "second", own_key="") == "service"
-    assert "alarm" not in capfd.readouterr().err  # one caller's token may be wrong
-    servers.clock.now += 61
-    assert ask_vertex(servers, "third", own_key="") == "service"
-    assert "its caller is not covered: send the gateway's own key" in capfd.readouterr().err
-
-
-def test_one_callers_wrong_token_raises_the_alarm_once(with_own_key, capfd):
-    servers = with_own_key
-    for _ in range(3):
-        assert ask_vertex(servers, "first") == "service"
-        assert ask_vertex(servers, "wrong") == "model"
-    assert capfd.readouterr().err.count("alarm project:shop") == 1
-    servers.clock.now += 61
-    assert ask_vertex(servers, "first") == "service"
-    servers.took(7)
-    assert "alarm project:shop cleared" in capfd.readouterr().err
-
-
 def test_a_deadline_of_no_time_gets_nobody_past_the_services_refusal(servers):
     async def slow_refusal(request, reply):
         await asyncio.sleep(0.3)
@@ -235,9 +260,9 @@ def test_a_deadline_of_no_time_gets_nobody_past_the_services_refusal(servers):
 def test_gateways_of_one_folder_share_the_salt_and_lose_no_key(tmp_path):
     first, second = KnownKeys(tmp_path), KnownKeys(tmp_path)
     assert first.hash(b"key") == second.hash(b"key")
-    first.record_success("a")
-    second.record_success("b")
-    first.record_success("c")
+    succeed(first, "a")
+    succeed(second, "b")
+    succeed(first, "c")
     restarted = KnownKeys(tmp_path)
     assert all(restarted.has_succeeded(hashed) for hashed in "abc")
 
@@ -251,84 +276,13 @@ def test_the_key_that_was_unused_for_longest_is_forgotten_first(monkeypatch):
     assert not keys.has_succeeded("token 1")
 
 
-# ---- the gateway's own key ---------------------------------------------------------------------
-
-
-def own_address() -> str:
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has loopback alone")
-        return probe.getsockname()[0]
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "gateway.internal"])
-def test_others_may_reach_the_gateway_only_with_a_key(host):
-    with pytest.raises(ValueError, match="there is no key_env"):
-        ServingSettings(host=host)
-    assert ServingSettings(host=host, key_env="GATEWAY_KEY").key_env == "GATEWAY_KEY"
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost", "::ffff:127.0.0.1"])
-def test_this_machine_needs_no_key(host):
-    assert ServingSettings(host=host).is_local
-
-
-def test_a_key_that_is_not_set_is_said_at_the_start(servers, monkeypatch):
-    monkeypatch.delenv("GATEWAY_KEY", raising=False)
-    with pytest.raises(UserError, match="GATEWAY_KEY, which is not set"):
-        create_app(servers.settings(key_env="GATEWAY_KEY"), [servers.task()])
-
-
-def test_strangers_are_turned_away_and_the_key_stays_here(servers, monkeypatch):
-    monkeypatch.setenv("GATEWAY_KEY", "open sesame")
-    servers.start(servers.settings(host="0.0.0.0", key_env="GATEWAY_KEY"), is_ready=False)
-    for url in (servers.url, servers.url.replace("127.0.0.1", own_address())):
-        for path in (GEMINI_PATH, "/v1beta/models", "/understudy/metrics", "/understudy/"):
-            answer = httpx.post(url + path, json=gemini_request())
-            assert answer.status_code == 401, path
-            assert "x-understudy-key" in answer.json()["error"]["message"]
-        assert servers.service.received == []
-        headers = {"x-understudy-key": "open sesame"}
-        answer = httpx.post(url + GEMINI_PATH, json=gemini_request(), headers=headers)
-        assert answer.status_code == 200
-        assert not servers.service.received[0].header("x-understudy-key")
-        servers.forget()
-
-
-def test_without_a_key_only_this_machine_is_let_in(servers):
-    servers.start()
-    app = servers.app
-    sent = []
-
-    async def ask() -> None:
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/understudy/",
-            "query_string": b"",
-            "headers": [],
-            "client": ("10.0.0.9", 1234),
-        }
-
-        async def send(message):
-            sent.append(message)
-
-        await app(scope, None, send)
-
-    servers.run(ask())
-    assert sent[0]["status"] == 401
-
-
 def test_gateways_of_one_folder_know_each_others_keys(tmp_path):
     one, other = KnownKeys(tmp_path), KnownKeys(tmp_path)
     key = one.hash(b"a key")
-    other.record_success(other.hash(b"another key"))
-    one.record_success(key)
+    succeed(other, other.hash(b"another key"))
+    succeed(one, key)
     assert not other.has_succeeded(key)
-    other.refresh()
+    look(other)
     assert other.has_succeeded(key)
     assert other.has_succeeded(other.hash(b"another key"))
-    assert not other.is_outdated()
+    assert other.look() is None

@@ -56,10 +56,6 @@ def test_a_request_that_leaves_the_queue_makes_room_in_it():
     asyncio.run(run())
 
 
-async def unavailable(request, reply):
-    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
-
-
 async def silent(request, reply):
     await reply.stall()
 
@@ -84,7 +80,7 @@ def at_once(servers, number: int) -> list[tuple[int, dict]]:
 
 
 def test_two_thousand_requests_at_once_are_all_answered(servers):
-    servers.start()
+    servers.start(servers.settings(first_byte_seconds=60.0))  # the machine is slow, not the service
     answers = at_once(servers, 2000)
     assert {status for status, _ in answers} == {200}
     assert {headers["x-understudy-served-by"] for _, headers in answers} == {"service"}
@@ -94,7 +90,7 @@ def test_two_thousand_requests_at_once_are_all_answered(servers):
 def test_what_the_model_has_no_room_for_gets_503_with_a_time(servers):
     model = {"slots": 2, "queue_length": 10, "queue_seconds": 60, "keep_warm_seconds": 0}
     servers.start(servers.settings(model=model), [servers.task(slots=2)])
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     answers = at_once(servers, 100)
     served = [headers for status, headers in answers if status == 200]
     turned_away = [headers for status, headers in answers if status == 503]
@@ -153,7 +149,7 @@ def test_clients_that_leave_early_leave_nothing_behind(servers, number, path, wa
     if waits_for == "service":
         servers.service.behavior = silent
     else:
-        servers.service.behavior, servers.model.behavior = unavailable, silent
+        servers.service.behavior, servers.model.behavior = fakes.unavailable, silent
     leave_early(servers, number, path)
     servers.wait_until(lambda: len(servers.exchanges) == number + 1)
     assert {it.reason for it in servers.exchanges[1:]} <= {"client_left"}

@@ -26,11 +26,8 @@ CHAT = "/v1/chat/completions"
 def down(servers):
     """A gateway whose service answers nothing but 503."""
 
-    async def unavailable(request, reply):
-        await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
-
     servers.start()
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     return servers
 
 
@@ -60,6 +57,38 @@ def test_a_limit_of_tokens_is_always_sent(down, body, max_tokens):
     asked = down.model.received[0].json
     assert asked["max_tokens"] == max_tokens
     assert (asked["model"], asked["temperature"]) == ("tuned", 0)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [b'{"choices": [null]}', b'{"choices": [{"delta": {"content": 1}}]}', b'{"choices": 7}',
+     b'{"choices": [{"logprobs": {"content": [{}]}}]}'],
+)  # fmt: skip
+def test_an_answer_that_is_none_of_the_protocol_is_a_failure_of_the_server(down, chunk):
+    async def odd(request, reply):
+        await reply.begin_chunks()
+        await reply.chunk(b"data: " + chunk + b"\n\n")
+        await reply.chunk(fakes.openai_chunk(None, "stop"))
+        await reply.end_chunks()
+
+    down.model.behavior = odd
+    assert "The tuned model's answer cannot be read" in refused(down, gemini_request())
+
+
+def test_nobody_waits_for_the_search_for_personal_data(down, monkeypatch):
+    where = []
+
+    def search(messages, privacy):
+        where.append(threading.current_thread().name)
+        return hidden(messages, privacy)
+
+    monkeypatch.setattr("serving.gateway.local_model.hidden", search)
+    task = down.task(privacy=PrivacySettings(redact=True))
+    down.restart(tasks=[task])
+    down.post(GEMINI_PATH, gemini_request("I am ada@example.org"))
+    assert "[EMAIL_1]" in down.model.received[-1].json["messages"][-1]["content"]
+    assert where
+    assert all(name.startswith("searching_") for name in where)
 
 
 def test_a_server_that_closes_the_connections_it_has_kept_loses_no_request(down):
@@ -182,6 +211,14 @@ def test_an_answer_that_breaks_the_inferred_form_is_not_given(servers):
     assert "it is not yes" in refused(servers, gemini_request())
 
 
+@pytest.mark.parametrize("count", ["12", 3.5, -1, None, [4], True, {}])
+@pytest.mark.parametrize("field", ["prompt_tokens", "completion_tokens"])
+@pytest.mark.parametrize("protocol", ["gemini", "openai"])
+def test_a_usage_that_is_none_costs_no_answer(down, protocol, field, count):
+    down.model.behavior = fakes.model(MODEL_TEXT, **{field: count})
+    assert down.ask(protocol, stream=False) == MODEL_TEXT
+
+
 def test_an_engine_that_cuts_prompts_is_an_error(down):
     """ollama#17889."""
     down.model.behavior = fakes.model(MODEL_TEXT, prompt_tokens=20)
@@ -302,10 +339,7 @@ def test_nobody_waits_while_another_server_counts_tokens(servers):
         counted.wait(60)
         return fakes.count_words([message.text for message in messages])
 
-    async def unavailable(request, reply):
-        await reply.whole(b"{}", 503)
-
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     servers.start(tasks=[servers.task(count_tokens=count)], is_ready=False)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(servers.ask, "gemini", stream=False)

@@ -1,20 +1,14 @@
 """Modes: who answers while the service is well, over real HTTP."""
 
 import json
-import os
 import random
-import re
-import shutil
-import sys
 
 import httpx
 import pytest
 
 from core.errors import UserError
-from serving.commands import _mode
 from serving.gateway.kept_mode import ModeState
-from serving.gateway.modes import Modes, in_canary
-from serving.running import RefusedError, RunningGateway
+from serving.gateway.plan import in_canary
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
@@ -27,10 +21,6 @@ from tests.serving.gateway.harness import (
 )
 
 CHAT = "/v1/chat/completions"
-
-
-async def unavailable(request, reply):
-    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
 
 
 def served(reply: httpx.Response) -> tuple[str, str]:
@@ -46,7 +36,7 @@ def test_in_model_mode_the_tuned_model_answers_and_the_service_covers_it(servers
     servers.start(servers.settings(mode="model"))
     assert servers.ask(protocol, stream=True) == MODEL_TEXT
     assert servers.service.received == []
-    servers.model.behavior = unavailable
+    servers.model.behavior = fakes.unavailable
     assert servers.ask(protocol, stream=False) == SERVICE_TEXT
     assert [(e.served_by, e.reason) for e in servers.took(2)] == [
         ("model", "mode:model"),
@@ -56,7 +46,7 @@ def test_in_model_mode_the_tuned_model_answers_and_the_service_covers_it(servers
 
 def test_with_the_service_off_nothing_goes_to_it(servers):
     servers.start(servers.settings(mode="model", model_failover="off"))
-    servers.model.behavior = unavailable
+    servers.model.behavior = fakes.unavailable
     failed = servers.post(GEMINI_PATH, gemini_request())
     assert failed.status_code == 503
     assert "tuned model's server answered 503" in failed.text
@@ -94,12 +84,30 @@ def test_a_canary_is_sticky_and_grows(servers):
 def test_a_canary_whose_model_fails_is_answered_by_the_service(servers, protocol, stream):
     servers.start(servers.settings(mode="canary", canary_percent=100))
     assert servers.ask(protocol, stream=stream) == MODEL_TEXT
-    servers.model.behavior = unavailable
+    servers.model.behavior = fakes.unavailable
     assert servers.ask(protocol, stream=stream) == SERVICE_TEXT
     assert [(e.served_by, e.reason) for e in servers.took(2)] == [
         ("model", "canary"),
         ("service", "model_failed"),
     ]
+
+
+@pytest.mark.parametrize("protocol", ["gemini", "openai"])
+@pytest.mark.parametrize("is_open", [False, True], ids=["service fails", "its breaker is open"])
+def test_a_model_that_fails_first_is_the_reason_where_the_service_fails_too(
+    servers, protocol, is_open
+):
+    breakers = {"failures_to_open": 1 if is_open else 1000, "jitter": 0}
+    servers.start(servers.settings(mode="canary", canary_percent=100, breakers=breakers))
+    servers.model.behavior = servers.service.behavior = fakes.unavailable
+    path, body = {
+        "gemini": (GEMINI_PATH, gemini_request()),
+        "openai": (CHAT, openai_request()),
+    }[protocol]
+    for _ in range(2):
+        assert served(servers.post(path, body)) == ("none", "model_failed:F6")
+    assert change(servers, "failover").status_code == 200
+    assert "model_failed" not in served(servers.post(path, body))[1]
 
 
 @pytest.mark.parametrize("mode", ["canary", "cascade", "model"])
@@ -158,7 +166,7 @@ def test_a_cascade_gives_unsure_requests_to_the_service(servers):
     for protocol in ("gemini", "openai"):  # no piece of an unsure answer is streamed
         assert servers.ask(protocol, stream=True) == SERVICE_TEXT
     # An unsure answer is better than none, and is asked for once.
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     servers.forget()
     reply = servers.post(GEMINI_PATH, gemini_request())
     assert served(reply) == ("model", "F6")
@@ -166,178 +174,19 @@ def test_a_cascade_gives_unsure_requests_to_the_service(servers):
     assert len(servers.model.received) == 1
 
 
-def test_the_mode_is_kept_over_restarts(servers, tmp_path):
-    servers.start(state_dir=tmp_path)
-    port = int(servers.url.rpartition(":")[2])
-    gateway = RunningGateway(port)
-    assert gateway.status()["mode"]["mode"] == "failover"
-    assert gateway.post("mode", {"mode": "canary", "canary_percent": 12.5})["mode"] == "canary"
-    for mode, problem in (
-        ("quick", "choose one of failover, shadow"),
-        ("shadow", "serving.capture"),
-    ):
-        with pytest.raises(RefusedError, match=problem):
-            gateway.post("mode", {"mode": mode})
-    with pytest.raises(RefusedError, match="run `understudy confidence`"):
-        gateway.post("mode", {"mode": "cascade"})
-    text = httpx.get(f"{servers.url}/understudy/metrics").text
-    assert 'understudy_mode{mode="canary"} 1.0' in text
-    assert "12.5 % of the users" in httpx.get(f"{servers.url}/understudy/").text
-    servers.restart(state_dir=tmp_path)
-    status = httpx.get(f"{servers.url}/understudy/status").json()["mode"]
-    assert (status["mode"], status["canary_percent"]) == ("canary", 12.5)
-
-
-def full_disk(folder):
-    (folder / f"mode.{os.getpid()}.part").symlink_to("/dev/full")
-
-
-def no_folder(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.touch()
-
-
-@pytest.mark.parametrize("breaks", [full_disk, no_folder])
-def test_the_way_back_to_the_service_needs_no_disk(servers, tmp_path, breaks):
-    state = tmp_path / "state"
-    settings = servers.settings(mode="canary", canary_percent=100)
-    servers.start(settings, state_dir=state)
-    assert change(servers, "canary", canary_percent=100).json()["warning"] == ""
-    for mode in ("canary", "private"):  # nobody is told that these hold
-        breaks(state)
-        refused = change(servers, mode, canary_percent=50)
-        assert (refused.status_code, "cannot be written" in refused.text) == (409, True)
-    assert served(servers.post(GEMINI_PATH, gemini_request())) == ("model", "canary")
-
-    breaks(state)
-    port = int(servers.url.rpartition(":")[2])
-    said = _mode(RunningGateway(port), "failover", None)
-    assert re.search(r"mode is failover, .* Warning: .*state.*until the gateway restarts", said)
-    assert served(servers.post(GEMINI_PATH, gemini_request())) == ("service", "ok")
-    [alarm] = httpx.get(f"{servers.url}/understudy/status").json()["alarms"]
-    assert (alarm["name"], "until the gateway restarts" in alarm["text"]) == ("mode", True)
-
-    if state.is_file():
-        state.unlink()
-    assert change(servers, "failover").json()["warning"] == ""
-    assert httpx.get(f"{servers.url}/understudy/status").json()["alarms"] == []
-
-
-def modes_of(servers, folder, **settings) -> Modes:
-    return Modes(servers.settings(**settings), lambda: [servers.task()], folder)
-
-
-def test_gateways_of_one_folder_have_one_mode(servers, tmp_path):
-    one, other = (modes_of(servers, tmp_path) for _ in range(2))
-    seen = []
-    other.watch(lambda state: seen.append(state.mode))
-    for mode, percent in (("canary", 25), ("canary", 100), ("failover", 0)):
-        one.change(mode, percent)
-        assert other.is_outdated()
-        other.refresh()
-        assert (other.current, other.is_outdated()) == (one.current, False)
-    assert seen == ["failover", "canary", "canary", "failover"]
-    assert not one.is_outdated()
-
-
-def test_a_gateway_follows_the_mode_that_another_one_has_set(servers, tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.gateway.app._LOOK_SECONDS", 0.01)
-    servers.start(state_dir=tmp_path)
-    another = modes_of(servers, tmp_path)
-    another.change("canary", 100)
-    servers.wait_until(
-        lambda: served(servers.post(GEMINI_PATH, gemini_request())) == ("model", "canary")
-    )
-
-
-def test_what_another_gateway_has_set_counts_at_once_where_the_mode_is_changed(servers, tmp_path):
-    servers.start(state_dir=tmp_path)
-    modes_of(servers, tmp_path).change("canary", 25)
-    refused = change(
-        servers, "canary", canary_percent=100, expected={"mode": "canary", "canary_percent": 5}
-    )
-    assert (refused.status_code, "The mode is canary (25 %)" in refused.text) == (409, True)
-
-
-def test_a_mode_that_this_gateway_cannot_use_is_a_warning(servers, tmp_path):
-    one = modes_of(servers, tmp_path, mode="canary")
-    modes_of(servers, tmp_path, capture=True).change("shadow")
-    one.refresh()
-    assert one.current.mode == "canary"
-    assert "serving.capture to true. This gateway stays in the mode canary" in one.warning
-
-
-@pytest.mark.parametrize(("mode", "then"), [("canary", "failover"), ("private", "private")])
-def test_without_its_file_a_gateway_goes_back_but_never_out_of_private(
-    servers, tmp_path, mode, then
-):
-    one, other = (modes_of(servers, tmp_path) for _ in range(2))
-    one.change(mode)
-    other.refresh()
-    (tmp_path / "mode.json").unlink()
-    other.refresh()
-    assert other.current.mode == then
-
-
-def test_the_way_back_that_could_not_be_written_is_not_undone_by_the_file(servers, tmp_path):
-    one = modes_of(servers, tmp_path, mode="canary")
-    one.change("canary", 100)
-    full_disk(tmp_path)
-    one.change("failover")
-    one.refresh()
-    assert (one.current.mode, bool(one.warning)) == ("failover", True)
-
-
-@pytest.mark.parametrize(
-    ("edited", "mode"),
-    [
-        ({}, "canary of 25 %"),
-        ({"canary_percent": 10}, "canary of 25 %"),
-        ({"mode": "private"}, "private"),
-        ({"mode": "canary", "canary_percent": 10}, "canary of 10 %"),
-    ],
-)
-def test_an_edited_preset_is_the_later_word(servers, tmp_path, edited, mode):
-    modes_of(servers, tmp_path).change("canary", 25)
-    again = modes_of(servers, tmp_path, **edited)
-    assert (str(again.current), again.warning) == (mode, "")
-    assert again.said.startswith(f"The mode is {mode}, ")
-
-
-def test_the_mode_says_who_has_set_it(servers, tmp_path):
-    modes = modes_of(servers, tmp_path)
-    assert modes.said == "The mode is failover, the preset's."
-    state = modes.change("canary", 25)
-    said = f"canary of 25 %, set by serve mode at {state.since}; the preset's is failover."
-    assert modes_of(servers, tmp_path).said == f"The mode is {said}"
-
-
-def test_a_kept_mode_that_cannot_be_used_any_more_starts_in_failover(servers, tmp_path):
-    """As a cascade whose threshold belonged to the model before."""
-    sure = servers.task(measures_confidence=True, min_confidence=-0.2)
-    Modes(servers.settings(), lambda: [sure], tmp_path).change("cascade")
-    servers.start(state_dir=tmp_path)
-    status = httpx.get(f"{servers.url}/understudy/status").json()
-    assert status["mode"]["mode"] == "failover"
-    [alarm] = status["alarms"]
-    assert (alarm["name"], "failover, not cascade" in alarm["text"]) == ("mode", True)
-    assert Modes(servers.settings(), lambda: [sure], tmp_path).current.mode == "cascade"
-
-
-def test_private_that_cannot_be_used_any_more_is_no_other_mode(servers, tmp_path, monkeypatch):
-    modes_of(servers, tmp_path).change("private")
-    monkeypatch.setitem(sys.modules, "phonenumbers", None)
-    with pytest.raises(UserError, match="'private' needs the package phonenumbers"):
-        modes_of(servers, tmp_path)
-
-
-def test_on_a_full_disk_the_presets_mode_is_kept_by_no_file(servers, tmp_path):
-    servers.start(state_dir=tmp_path)
-    assert change(servers, "canary", canary_percent=100).status_code == 200
-    full_disk(tmp_path)
-    assert change(servers, "failover").json()["warning"] == ""
-    servers.restart(state_dir=tmp_path)
-    assert httpx.get(f"{servers.url}/understudy/status").json()["mode"]["mode"] == "failover"
+@pytest.mark.parametrize("mode", ["model", "canary"])
+@pytest.mark.parametrize("protocol", ["gemini", "openai"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_unsure_answer_is_marked_in_every_form(servers, mode, protocol, stream):
+    task = servers.task(measures_confidence=True, min_confidence=-0.2)
+    servers.start(servers.settings(mode=mode, canary_percent=100), [task])
+    paths = {"gemini": f"{GEMINI_STREAM_PATH}?alt=sse" if stream else GEMINI_PATH, "openai": CHAT}
+    body = gemini_request() if protocol == "gemini" else openai_request(stream=stream)
+    for log, mark in ((-1.0, "low"), (-0.1, None)):
+        servers.model.behavior = sure(log)
+        reply = servers.post(paths[protocol], body)
+        assert (reply.status_code, reply.headers["x-understudy-served-by"]) == (200, "model")
+        assert reply.headers.get("x-understudy-confidence") == mark
 
 
 def test_a_walk_of_one_task_moves_no_users_of_another(servers, tmp_path):
@@ -397,6 +246,21 @@ def test_axe_finds_nothing_on_the_live_page_with_an_alarm_and_requests(servers, 
     assert browser.audit(f"{servers.url}/understudy/") == []
 
 
+@pytest.mark.slow
+def test_the_live_page_shows_new_requests_without_being_loaded_again(servers, browser):
+    servers.start()
+    browser.open(f"{servers.url}/understudy/", 390)
+    assert browser.overflow() == 0
+    browser.run("window.kept = true; document.querySelector('[tabindex]').scrollLeft = 0")
+    rows = "document.querySelectorAll('[aria-label=\"Latest requests\"] td.service').length"
+    assert browser.run(f"return {rows}") == 0
+    for asked in (1, 2):
+        servers.ask("gemini", stream=False)
+        browser.wait_for(f"{rows} === {asked}")
+    assert browser.run("return window.kept"), "what the reader did on the page stays"
+    assert browser.complaints() == []
+
+
 async def hang(request, reply):
     await reply.stall()
 
@@ -439,6 +303,6 @@ def test_impatient_callers_open_no_breaker(servers):
     servers.model.behavior = hang
     for _ in range(4):
         reply = servers.post(GEMINI_PATH, gemini_request(), x_server_timeout="0.3")
-        assert served(reply) in [("service", "model_failed"), ("none", "deadline")]
+        assert served(reply) in [("service", "model_failed"), ("none", "model_failed:deadline")]
     alarm = 'understudy_alarm{name="tuned_model:triage"} 1.0'
     assert alarm not in httpx.get(f"{servers.url}/understudy/metrics").text

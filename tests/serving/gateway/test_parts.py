@@ -7,7 +7,9 @@ import zlib
 import brotli
 import pytest
 import zstandard
-from hypothesis import given
+from google import genai
+from google.auth.credentials import AnonymousCredentials
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.errors import UserError
@@ -18,8 +20,8 @@ from serving.gateway.protocols import recognize
 from serving.gateway.protocols.base import StreamForm
 from serving.gateway.streams import splitter
 from serving.gateway.unpacking import Unpacker, UnpackError
-from serving.gateway.upstream import Upstream, proxy_for
-from serving.settings import ServingSettings, resolved
+from serving.gateway.upstream import Upstream, name_of, proxy_for
+from serving.settings import ServingSettings
 
 BODIES = [
     {"text": 'a "quoted" text, \\ and {brackets} [here]'},
@@ -59,6 +61,7 @@ def test_events_are_found_however_they_are_cut(sizes, end):
 
 
 @given(st.lists(st.integers(1, 40), max_size=60))
+@example([1] * 200)  # a backslash that another escapes comes alone
 def test_elements_of_an_array_are_found_however_they_are_cut(sizes):
     found, data = [], array()
     elements = splitter(StreamForm.ARRAY)
@@ -143,6 +146,14 @@ def where(path: str, *, query: bytes = b"", is_openai_client: bool = False, **se
         ("/v1beta/models/x:generateContent", f"{STUDIO}/v1beta/models/x:generateContent"),
         (VERTEX.format("global"), "https://aiplatform.googleapis.com"),
         (VERTEX.format("europe-west4"), "https://europe-west4-aiplatform.googleapis.com"),
+        (
+            VERTEX.format("us"),
+            "https://aiplatform.us.rep.googleapis.com/v1/projects/p/locations/us",
+        ),
+        (
+            VERTEX.format("eu"),
+            "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu",
+        ),
         ("/v1/publishers/google/models/x:generateContent", "https://aiplatform.googleapis.com/v1"),
         # A location that is no name of a region is not made a host.
         (VERTEX.format("evil.example%2F"), f"{STUDIO}/v1/projects"),
@@ -150,6 +161,59 @@ def where(path: str, *, query: bytes = b"", is_openai_client: bool = False, **se
 )
 def test_paths_of_google_go_to_their_own_hosts(path, target):
     assert where(path, api_key_env="K").startswith(target)
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "backend"),
+    [
+        ({}, "/v1beta/models/x:generateContent", "service"),
+        ({}, "/v1/chat/completions", "service"),
+        ({}, "/v1/projects/p/locations/us-central1/x", "service:us-central1"),
+        ({}, "/v1/projects/p/locations/global/x", "service:global"),
+        ({}, "/v1beta1/publishers/google/models/x:generateContent", "service:global"),
+        ({"vertex_project": "p"}, "/v1/projects/p/locations/global/x", "service"),
+        ({"vertex_project": "p"}, "/v1/chat/completions", "service"),
+        (
+            {"vertex_project": "p", "vertex_location": "europe-west4"},
+            "/v1/projects/p/locations/europe-west4/x",
+            "service",
+        ),
+        ({"vertex_project": "p", "vertex_location": "eu"}, VERTEX.format("eu"), "service"),
+        ({"vertex_project": "p", "vertex_location": "eu"}, VERTEX.format("us"), "service:us"),
+        ({"vertex_project": "p"}, "/v1beta/models/x:generateContent", "service:ai-studio"),
+        ({}, VERTEX.format("northamerica-northeast2"), "service:northamerica-northeast2"),
+        ({}, VERTEX.format("made-up"), "service:no-such-location"),
+        ({}, VERTEX.format("us-central1-"), "service:no-such-location"),
+        ({"base_url": "http://127.0.0.1:1"}, "/v1/projects/p/locations/us-central1/x", "service"),
+        ({"provider": "openai", "base_url": "http://h/v1"}, "/v1/chat/completions", "service"),
+    ],
+)
+def test_each_location_of_vertex_ai_is_a_backend_of_its_own(service, path, backend):
+    given = {"provider": "gemini", "model": "m", "api_key_env": "K", **service}
+    upstream = Upstream(ServiceLLMSettings(**given))
+    assert upstream.backend(upstream.url(path, b"", is_openai_client=True)) == backend
+
+
+@pytest.mark.parametrize("location", ["global", "us", "eu", "us-central1"])
+def test_google_genai_takes_a_location_of_vertex_ai_to_the_same_host(location):
+    client = genai.Client(
+        vertexai=True, project="p", location=location, credentials=AnonymousCredentials()
+    )
+    own = client._api_client._http_options.base_url
+    assert where(VERTEX.format(location), api_key_env="K").startswith(own)
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [
+        ("service", "the service"),
+        ("service:europe-west4", "the service in europe-west4"),
+        ("service:ai-studio", "Google AI Studio"),
+        ("service:no-such-location", "a location that Vertex AI does not have"),
+    ],
+)
+def test_a_backend_is_named_as_one_says_it(backend, name):
+    assert name_of(backend) == name
 
 
 @pytest.mark.parametrize(
@@ -222,6 +286,29 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_hosts_without(monkeypatc
     proxy_for.cache_clear()
 
 
+def test_the_proxy_is_read_by_the_rule_of_the_service_llm(monkeypatch):
+    """Python's own reading knows no networks, nor IPv6 in brackets."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.internal:3128")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "[::1],10.0.0.0/8")
+    proxy_for.cache_clear()
+    assert proxy_for("https", "::1") is None
+    assert proxy_for("https", "10.1.2.3") is None
+    assert proxy_for("https", "11.1.2.3") == "http://proxy.internal:3128"
+    proxy_for.cache_clear()
+
+
+def test_a_proxy_that_cannot_be_used_is_said_at_the_start(monkeypatch):
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:secret@proxy.internal:1080")
+    proxy_for.cache_clear()
+    with pytest.raises(UserError, match=r"ALL_PROXY names a socks5:// proxy") as error:
+        where("/", base_url="https://service.example")
+    proxy_for.cache_clear()
+    assert "secret" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -277,6 +364,10 @@ def test_a_message_of_the_service_is_not_quoted_because_it_may_hold_a_key():
         ({"first_byte_seconds": float("nan")}, "above 0, or auto"),
         ({"first_byte_bounds": {"min_seconds": 50}}, "must not decrease"),
         ({"alert_url": "hooks.example"}, "alert_url"),
+        ({"alert_url": "http://[hooks.example/a"}, "no webhook can have this address"),
+        ({"alert_url": "https:///services/a"}, "no webhook can have this address"),
+        ({"alert_url": "https://hooks.example:port/a"}, "no webhook can have this address"),
+        ({"alert_url": f"https://{'a' * 64}.example/a"}, "no webhook can have this address"),
         ({"hold_kib": -1}, "hold_kib"),
         ({"key_env": "not a name"}, "key_env"),
     ],
@@ -284,14 +375,6 @@ def test_a_message_of_the_service_is_not_quoted_because_it_may_hold_a_key():
 def test_settings_that_cannot_be_are_refused(values, why):
     with pytest.raises(ValueError, match=why.replace("{", "\\{")):
         ServingSettings(**values)
-
-
-def test_a_url_of_the_environment_has_to_be_there(monkeypatch):
-    monkeypatch.delenv("ALERT_URL", raising=False)
-    with pytest.raises(UserError, match="ALERT_URL is not set"):
-        resolved("env:ALERT_URL")
-    assert resolved("https://h") == "https://h"
-    assert resolved(None) is None
 
 
 def test_every_setting_is_described():

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from core.errors import UserError
-from serving.chosen_round import read_chosen_round
+from serving.chosen_round import keep_chosen_round, read_chosen_round
 from tests.serving.gateway import fakes
 from tests.serving.gateway.harness import GEMINI_PATH, MODEL_TEXT, Harness, gemini_request
 
@@ -34,15 +34,11 @@ class Host:
         self.retired += [task.base_url for task in tasks]
 
 
-async def unavailable(request, reply):
-    await reply.whole(b'{"error": {"code": 503, "status": "UNAVAILABLE"}}', 503)
-
-
 @pytest.fixture
 def host(servers):
     made = Host(servers)
     servers.start(host=made)
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     yield made
     servers.run(made.other.stop())
 
@@ -83,6 +79,16 @@ def test_a_model_that_breaks_the_contract_is_not_taken_up(servers, host):
     answer = reload(servers, 4)
     assert answer.status_code == 409
     assert "round-4@beef is not taken up" in answer.json()["error"]
+    assert host.retired == [f"{host.other.url}/v1"]
+    assert servers.ask("gemini", stream=False) == MODEL_TEXT
+
+
+def test_a_model_that_cannot_be_verified_for_any_reason_is_stopped(servers, host, monkeypatch):
+    async def fails(served):
+        raise RuntimeError("nobody has seen this before")
+
+    monkeypatch.setattr("serving.gateway.reload.verify", fails)
+    assert reload(servers, 4).status_code == 500
     assert host.retired == [f"{host.other.url}/v1"]
     assert servers.ask("gemini", stream=False) == MODEL_TEXT
 
@@ -177,7 +183,7 @@ def test_an_idle_model_is_kept_warm(servers):
 
 def test_the_page_shows_who_answers_and_the_alarms(servers):
     servers.start(servers.settings(breakers={"failures_to_open": 1, "jitter": 0}))
-    servers.service.behavior = unavailable
+    servers.service.behavior = fakes.unavailable
     servers.ask("gemini", stream=False)
     servers.took(1)
     text = httpx.get(f"{servers.url}/understudy/").text
@@ -190,6 +196,29 @@ def status(servers: Harness) -> dict:
     return httpx.get(f"{servers.url}/understudy/status").json()
 
 
+def test_the_alarm_of_a_round_ends_when_a_disk_that_hung_has_kept_it(
+    servers, tmp_path, monkeypatch
+):
+    host = Host(servers)
+    servers.start(host=host, state_dir=tmp_path)
+    answers = threading.Event()
+
+    def hang(folder, round):
+        answers.wait(30)
+        keep_chosen_round(folder, round)
+
+    monkeypatch.setattr("serving.gateway.reload.keep_chosen_round", hang)
+    monkeypatch.setattr("serving.gateway.reload._KEEP_SECONDS", 0.01)
+    try:
+        assert reload(servers, 4).status_code == 200
+        assert servers.app._gateway.alarms.is_raised("round")
+    finally:
+        answers.set()
+    servers.wait_until(lambda: not servers.app._gateway.alarms.is_raised("round"))
+    assert read_chosen_round(tmp_path) == 4
+    servers.run(host.other.stop())
+
+
 def test_a_request_that_waits_for_the_service_keeps_its_model(servers, host):
     entered, fail = threading.Event(), threading.Event()
 
@@ -197,7 +226,7 @@ def test_a_request_that_waits_for_the_service_keeps_its_model(servers, host):
         entered.set()
         while not fail.is_set():
             await asyncio.sleep(0.01)
-        await unavailable(request, reply)
+        await fakes.unavailable(request, reply)
 
     servers.service.behavior = slow_failure
     texts: list[str] = []
@@ -219,7 +248,7 @@ def test_another_model_clears_the_alarm_of_the_one_before(servers):
     host = Host(servers)
     breakers = {"failures_to_open": 2, "jitter": 0}
     servers.start(servers.settings(breakers=breakers), host=host)
-    servers.service.behavior = servers.model.behavior = unavailable
+    servers.service.behavior = servers.model.behavior = fakes.unavailable
     for _ in range(3):
         assert servers.post(GEMINI_PATH, gemini_request()).status_code == 503
     alarm = 'understudy_alarm{name="tuned_model:triage"}'

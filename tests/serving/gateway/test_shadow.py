@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from serving.gateway.breakers import Breaker
+from serving.gateway.breaker import Breaker
 from serving.gateway.exchange import Content, Exchange, ServiceAnswer
 from serving.gateway.local_model import LocalModel
 from serving.gateway.protocols.base import ModelAnswer
@@ -62,6 +62,11 @@ def test_pairs_are_captured_and_the_copy_counts_nowhere(shadow, protocol):
     assert len(servers.model.received) == 1
     status = httpx.get(f"{servers.url}/understudy/status").json()
     assert status["answered_by"] == {"service": 1}
+    text = httpx.get(f"{servers.url}/understudy/metrics").text
+    for name in ("understudy_requests_total{", "understudy_request_seconds_count{"):
+        [counted] = [found for found in text.splitlines() if found.startswith(name)]
+        assert 'served_by="service"' in counted
+        assert counted.endswith(" 1.0")
 
 
 def test_an_answer_that_breaks_the_contract_is_a_pair_too(shadow):
@@ -136,7 +141,7 @@ def copies(
         texts = []
         for _ in range(number):
             assert shadow.offer(exchange(text))
-            answer = (await done.get()).content.model
+            answer = (await asyncio.wait_for(done.get(), 30)).content.model
             texts.append(answer.answer.text if answer else None)
         running.cancel()
         return texts, len(dropped)
@@ -168,6 +173,16 @@ def test_a_copy_that_is_not_asked_is_dropped_and_no_wrong_answer():
     assert copies(model) == ([None], 1)
     probe.success()
     assert copies(model) == (["a"], 0)
+
+
+def test_copies_continue_after_any_failure(capsys):
+    async def once(ask, messages):
+        model._generate = answers
+        raise RuntimeError("a fault of its own")
+
+    model = local_model(once)
+    assert copies(model, 2) == ([None, "a"], 1)
+    assert "a request was not copied: RuntimeError" in capsys.readouterr().err
 
 
 def test_a_prompt_beyond_the_context_is_no_pair():

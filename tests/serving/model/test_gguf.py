@@ -23,7 +23,7 @@ def test_a_damaged_file_is_refused(run_folder):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r"model\.gguf' is not as it was written"):
+    with pytest.raises(UserError, match=r"model\.gguf' differs from what was written"):
         find_gguf(kept, run_folder)
 
 

@@ -128,7 +128,7 @@ def test_a_missing_folder_is_named(tmp_path, path):
 def test_a_folder_without_data_files_says_what_it_found(folder):
     folder.bytes("rows.xlsx", b"")
     message = refusal(folder.path)
-    assert "holds no *.jsonl or *.csv file" in message
+    assert "contains no *.jsonl or *.csv file" in message
     assert "rows.xlsx" in message
 
 
@@ -301,7 +301,7 @@ def test_a_handful_of_rows_that_hashes_put_in_one_split_is_balanced(folder):
 def test_a_damaged_file_of_splits_is_named(folder, pair, content):
     folder.jsonl("a.jsonl", *pair)
     folder.bytes("splits.csv", content)
-    with pytest.raises(UserError, match=r"splits\.csv.*delete it"):
+    with pytest.raises(UserError, match=r"splits\.csv.*restore it"):
         read_coverage(folder.path)
 
 
@@ -339,3 +339,45 @@ def test_a_row_that_a_run_may_have_judged_cannot_be_named_test(folder):
     folder.jsonl("a.jsonl", rows[0] | {"split": "test"}, *rows[1:])
     with pytest.raises(UserError, match=f"splits.csv says that it was {first.split}"):
         read_coverage(folder.path)
+
+
+NAMED = [
+    {"id": str(n), "prompt": f"row {n}", "output": "x", "split": ("seed", "holdout")[n % 2]}
+    for n in range(160)
+]
+
+
+def test_rows_that_named_their_split_are_no_test_rows_after_a_run(folder):
+    folder.jsonl("a.jsonl", *NAMED)
+    assert persist_splits(folder.path, remember_named=True) == 0
+    without = [{key: row[key] for key in ("id", "prompt", "output")} for row in NAMED]
+    folder.jsonl("a.jsonl", *without)
+    persist_splits(folder.path)
+    assert splits_of(folder) == {row["id"]: row["split"] for row in NAMED}
+    folder.jsonl("a.jsonl", *NAMED[:-1], NAMED[-1] | {"split": "test"})
+    with pytest.raises(UserError, match=r"splits\.csv says that it was holdout"):
+        read_coverage(folder.path)
+
+
+def test_a_test_row_that_a_run_has_as_holdout_is_none_again(folder):
+    rows = [row | {"split": "test"} if row["id"] == "0" else row for row in NAMED]
+    folder.jsonl("a.jsonl", *rows)
+    persist_splits(folder.path, remember_named=True)
+    folder.jsonl("a.jsonl", rows[0] | {"split": "holdout"}, *rows[1:])
+    persist_splits(folder.path, remember_named=True)
+    folder.jsonl("a.jsonl", *rows)
+    with pytest.raises(UserError, match="row '0' names the split test"):
+        read_coverage(folder.path)
+
+
+def test_a_dataset_whose_rows_name_their_split_need_not_be_writable(folder, monkeypatch):
+    folder.jsonl("a.jsonl", *NAMED)
+
+    def refuse(*_):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr("task.coverage.reader.write_splits", refuse)
+    assert persist_splits(folder.path, remember_named=True) == 0
+    folder.jsonl("b.jsonl", {"prompt": "new", "output": "x"})
+    with pytest.raises(PermissionError):
+        persist_splits(folder.path, remember_named=True)

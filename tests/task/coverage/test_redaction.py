@@ -18,6 +18,14 @@ def test_prompt_and_output_are_redacted_together_and_the_rest_stays():
     assert redacted_rows(rows, ON) == redacted
 
 
+def test_a_tag_that_names_a_person_is_redacted_for_itself():
+    tags = ("team:ada@example.org", "by ada@example.org", "team:bob@example.org", "en")
+    told = CoverageRow("a", "I am bob@example.org", "x", "seed", tags)
+    (found,) = redacted_rows([told], ON)
+    assert found.tags == ("team:[EMAIL_1]", "by [EMAIL_1]", "en")
+    assert found.prompt == "I am [EMAIL_1]"
+
+
 def test_nothing_is_changed_unless_asked_for():
     rows = [row("a", "I am ada@example.org")]
     assert redacted_rows(rows, PrivacySettings()) == rows

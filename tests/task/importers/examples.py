@@ -92,6 +92,10 @@ ROWS = {
         {"prompt": q, "output": a, "id": f"r{n}", "tags": ["en"]} for n, (q, a) in enumerate(CHATS)
     ],
     "alpaca": [{"instruction": SYSTEM, "input": q, "output": a} for q, a in CHATS],
+    "dolly": [
+        {"instruction": q, "context": "", "response": a, "category": "classification"}
+        for q, a in CHATS
+    ],
     "sharegpt": [
         {
             "system": SYSTEM,
@@ -106,6 +110,10 @@ ROWS = {
             "preferred_output": [{"role": "assistant", "content": a}],
             "non_preferred_output": [{"role": "assistant", "content": "no idea"}],
         }
+        for q, a in CHATS
+    ],
+    "preference": [
+        {"prompt": asked(q), "chosen": [{"role": "assistant", "content": a}], "rejected": "no"}
         for q, a in CHATS
     ],
     "gemini-tuning": [

@@ -1,3 +1,6 @@
+import itertools
+from collections import Counter
+
 import pytest
 
 from core.conversation import Conversation, Message, chat_messages
@@ -86,9 +89,17 @@ def test_ids_that_repeat_are_replaced():
     assert ids[2] == "2"
 
 
-def test_a_foreign_split_is_named():
+def test_a_foreign_split_beside_ours_is_named():
     with pytest.raises(UserError, match="'train'"):
-        make_dataset([pair("a", split="train"), pair("b")])
+        make_dataset([pair("a", split="train"), pair("b", split="seed"), pair("c")])
+
+
+def test_splits_of_another_project_are_ignored_and_that_is_said():
+    names = ("train", "validation", "test")
+    made = make_dataset([pair(f"p{n}", split=names[n % 3]) for n in range(12)])
+    assert Counter(row.split for row in made.rows) == {"seed": 6, "holdout": 6}
+    (note,) = made.notes
+    assert note.startswith("The column split (test, train, validation) was ignored")
 
 
 def test_one_prompt_is_too_few():
@@ -150,3 +161,19 @@ def test_a_sample_is_picked_by_the_embedding_model_that_is_given():
     assert len(asked) == 40
     assert sum(int(row.prompt.split()[2]) < 20 for row in made.rows) == 5
     assert any(note.endswith("by embeddings.") for note in made.notes)
+
+
+def test_the_rest_keeps_the_ids_of_the_log():
+    words = ("lamp", "kettle", "parcel", "refund", "invoice", "account")
+    pairs = [
+        pair(f"{one} and {other} broke on day {n}", id=f"call-{n}" if n else "call-1")
+        for n, (one, other) in enumerate(itertools.permutations(words, 2))
+    ]
+    made = make_dataset(pairs, size=4)
+    own = {p.conversation.prompt: p.id for p in pairs}
+    rest = [row for row in made.rest if own[row.prompt] != "call-1"]
+    assert len(rest) >= 24
+    assert all(row.id == own[row.prompt] for row in rest)
+    assert len({row.id for row in made.rest}) == len(made.rest), (
+        "one that is there twice is not used"
+    )

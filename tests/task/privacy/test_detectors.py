@@ -105,7 +105,7 @@ def test_regions_of_phone_numbers_can_be_set():
     text = "Ring 020 7946 0958"
     assert find(text)[0].kind == "PHONE"
     assert find(text, PrivacySettings(phone_regions=("DE",))) == []
-    with pytest.raises(ValueError, match="'UK' is no region"):
+    with pytest.raises(ValueError, match="'UK' is not a region"):
         PrivacySettings(phone_regions=("UK",))
 
 

@@ -15,8 +15,8 @@ from core.records import CoverageRow
 SOURCE = "The cupboard hinge snapped off while my toddler was swinging on it"
 PARAPHRASE = "A small child dangling from our kitchen closet's door broke its metal joint"
 RELATED = "How do I oil a cupboard hinge that squeaks"
-TEST = re.compile(r'<test_message_(\d+) key="[0-9a-f]{16}">\n(.*?)\n<', re.DOTALL)
-CANDIDATE = re.compile(r'<candidate key="[0-9a-f]{16}">\n(.*?)\n<', re.DOTALL)
+TEST = re.compile(r"<test_message_(\d+) [a-z]{6}>\n(.*?)\n<", re.DOTALL)
+CANDIDATE = re.compile(r"<candidate [a-z]{6}>\n(.*?)\n<", re.DOTALL)
 
 
 def scripted(request):
@@ -66,6 +66,19 @@ def test_the_rows_nearest_by_embedding_are_shown_and_no_others(
     _, dropped = LeakJudge(judge, builder, coverage, embed).apply(candidates(PARAPHRASE))
     assert [d.nearest_id for d in dropped] == ["held"]
     assert [text for _, text in TEST.findall(judge.requests[0].prompt)] == [SOURCE]
+
+
+def test_coverage_prompts_are_embedded_once_for_all_batches(make_service, make_builder, coverage):
+    embedded = []
+
+    def embed(texts):
+        embedded.extend(texts)
+        return np.ones((len(texts), 2))
+
+    judge = LeakJudge(make_service(scripted), make_builder(), coverage, embed)
+    for prompt in ("one", "two"):
+        judge.apply(candidates(prompt))
+    assert embedded.count(SOURCE) == 1
 
 
 @pytest.mark.parametrize("reply", ["refused", {"reason": "", "same_as": 9}], ids=["error", "none"])

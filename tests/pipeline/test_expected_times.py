@@ -1,0 +1,86 @@
+"""What the terminal says remains: from the last run, else from the estimate."""
+
+from pathlib import Path
+
+import pytest
+
+from core.records import CoverageRow
+from core.reports.loop import ComponentRun, RoundArtifacts
+from pipeline import expected_times, lengths, machine_time
+from pipeline.config import load_config
+from pipeline.expected_times import expected_seconds
+from pipeline.lengths import with_limits
+from task.coverage.reader import read_coverage
+from tests.nodes import NODES
+from tests.records import loop_summary, training_record
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine_time, "_operations_per_second", lambda: 2e11)
+    monkeypatch.setattr(machine_time, "_computes_in_bfloat16", lambda config: True)
+    return load_config("offline", [f"output_dir={tmp_path}"], environ={})
+
+
+def test_before_the_first_run_every_component_has_an_estimate(config):
+    rows = read_coverage(config.coverage_dir)
+    seconds = expected_seconds(config, rows)
+    assert set(seconds) == set(NODES)
+    assert max(seconds, key=seconds.get) == "Trainer"
+    assert 240 < sum(seconds.values()) < 1200, "a round of the demo takes about eight minutes"
+    smoke = load_config("smoke", [f"output_dir={config.output_dir}"], environ={})
+    assert sum(expected_seconds(smoke, rows).values()) < 90
+
+
+def test_the_tokens_of_the_rows_are_counted_once(config):
+    rows = read_coverage(config.coverage_dir)
+    filled = with_limits(config, rows, download=True)
+    counted = lengths._measure.cache_info().misses
+    assert expected_seconds(filled, rows)
+    assert lengths._measure.cache_info().misses == counted
+
+
+def test_an_estimate_that_fails_ends_no_run(config, monkeypatch, caplog):
+    def fail(*_):
+        raise ZeroDivisionError("no rows")
+
+    monkeypatch.setattr(expected_times, "machine_speed", fail)
+    assert expected_seconds(config, read_coverage(config.coverage_dir)) == {}
+    assert "ZeroDivisionError: no rows" in caplog.text
+
+
+def test_of_many_rows_no_requests_are_built_before_a_run(config, monkeypatch):
+    rows = [CoverageRow(f"r{n}", f"What is {n}?", "much", "seed") for n in range(20_000)]
+    built = []
+    monkeypatch.setattr(expected_times, "estimate_round", lambda *_: built.append(1))
+    assert expected_seconds(config, rows) == {}
+    assert built == []
+
+
+def test_a_model_whose_speed_is_unknown_has_none(config):
+    training = config.training.model_copy(update={"preset": "/models/ours"})
+    unknown = config.model_copy(update={"training": training})
+    assert expected_seconds(unknown, read_coverage(config.coverage_dir)) == {}
+
+
+def test_the_last_run_of_the_same_model_says_it(config, tmp_path):
+    artifacts = [RoundArtifacts(synthetic="", model="", exports="", pushed="", report="")] * 2
+    record = training_record(preset=config.training.preset)
+    summary = loop_summary(artifacts, 1, training=record)
+    took = [(("Trainer", 100.0), ("BaseResponseGen", 50.0)), (("Trainer", 200.0),)]
+    took[1] += (("BaseResponseGen", 0.1),)  # from the cache
+    rounds = tuple(
+        entry.model_copy(
+            update={
+                "components": tuple(
+                    ComponentRun(node=node, seconds=seconds, cached=seconds < 1)
+                    for node, seconds in nodes
+                )
+            }
+        )
+        for entry, nodes in zip(summary.rounds, took, strict=True)
+    )
+    text = summary.model_copy(update={"rounds": rounds}).to_json()
+    Path(tmp_path, "summary.json").write_text(text, encoding="utf-8")
+    rows = read_coverage(config.coverage_dir)
+    assert expected_seconds(config, rows) == {"Trainer": 200.0, "BaseResponseGen": 50.0}

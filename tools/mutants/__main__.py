@@ -1,0 +1,185 @@
+"""Plants the drawn faults one after the other: `python -m tools.mutants`; see the package."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.mutants.nearest_tests import Tests
+from tools.mutants.plan import (
+    FOLDER,
+    ROOT,
+    Mutant,
+    Outcome,
+    Result,
+    add_result,
+    changed_modules,
+    read_baselines,
+    read_plan,
+    read_results,
+    write_baselines,
+)
+
+# The nearest files of tests run first; where none of them notices, those after them do, too. These
+# are seconds of the processor.
+_NEAREST_SECONDS, _MAX_SECONDS, _MAX_FILES = 5.0, 20.0, 24
+_LONGEST_FILE_SECONDS = 15.0
+# These are of the clock, where others may use the machine.
+_MIN_LIMIT_SECONDS, _TIMES_LONGER, _LONGEST_BASELINE_SECONDS = 60.0, 15, 240.0
+
+
+class Runner:
+    """Runs tests on a copy of the repository, in which one file at a time is another.
+
+    Args:
+        tree: Folder of the copy; it is made again.
+    """
+
+    def __init__(self, tree: Path) -> None:
+        _copy_repository(tree)
+        self._tree = tree
+        self._tests = Tests(tree)
+        self._usual = read_baselines()
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tools.mutants.server"],
+            cwd=tree,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self._written = 0
+
+    def close(self) -> None:
+        """End the process that runs the tests."""
+        if self._server.stdin:
+            self._server.stdin.close()
+        self._server.wait()
+
+    def try_mutant(self, mutant: Mutant) -> Result:
+        """Plant a fault, run the tests, and take it out again."""
+        begin = time.monotonic()
+        outcome: Outcome = "not tested"
+        count = 0
+        for files, usual in self._groups(mutant.path):
+            count += len(files)
+            file = self._tree / mutant.path
+            whole = file.read_bytes()
+            try:
+                self._write(file, mutant.source.encode())
+                limit = max(_MIN_LIMIT_SECONDS, _TIMES_LONGER * usual)
+                status, _ = self._run(files, limit)
+            finally:
+                self._write(file, whole)
+            outcome = "survived" if status == 0 else "killed"
+            if status is None:
+                outcome = "killed by time"
+            if outcome != "survived":
+                break
+        return Result(mutant.number, outcome, count, round(time.monotonic() - begin, 1))
+
+    def _groups(self, module: str) -> Iterator[tuple[list[str], float]]:
+        """Yield files of tests that run together, and their seconds without a fault."""
+        files: list[str] = []
+        seconds = total = 0.0
+        for file in self._tests.nearest(module)[:_MAX_FILES]:
+            usual = self._baseline(file)
+            if usual is None:
+                continue
+            files.append(file)
+            seconds += usual
+            total += usual
+            if seconds > _NEAREST_SECONDS:
+                yield files, seconds
+                files, seconds = [], 0.0
+            if total > _MAX_SECONDS:
+                break
+        if files:
+            yield files, seconds
+
+    def _baseline(self, file: str) -> float | None:
+        """Return how long tests take without a fault; None where they fail, or take too long."""
+        if file not in self._usual:
+            status, seconds = self._run([file], _LONGEST_BASELINE_SECONDS)
+            is_fit = status == 0 and seconds <= _LONGEST_FILE_SECONDS
+            self._usual[file] = seconds if is_fit else None
+            write_baselines(self._usual)
+            if not is_fit:
+                _say(f"left out, with status {status} after {seconds} s: {file}")
+        return self._usual[file]
+
+    def _run(self, files: list[str], seconds: float) -> tuple[int | None, float]:
+        """Return pytest's exit status, None where time was up, and the processor's seconds."""
+        assert self._server.stdin
+        assert self._server.stdout
+        self._server.stdin.write(json.dumps({"tests": files, "seconds": seconds}) + "\n")
+        answer = json.loads(self._server.stdout.readline())
+        return answer["status"], answer["seconds"]
+
+    def _write(self, file: Path, data: bytes) -> None:
+        file.write_bytes(data)
+        # Byte code is known by its source's time and size: every version has another time.
+        self._written += 1
+        os.utime(file, (self._written, self._written))
+
+
+def _copy_repository(tree: Path) -> None:
+    shutil.rmtree(tree, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+    # Converted models are shared; what else tests keep there names the folder that it was made in.
+    (ROOT / ".cache" / "presets").mkdir(parents=True, exist_ok=True)
+    (tree / ".cache").mkdir()
+    (tree / ".cache" / "presets").symlink_to(ROOT / ".cache" / "presets")
+    (tree / ".venv").symlink_to(Path(sys.prefix))
+
+
+def main() -> None:
+    """Try every mutant of the plan that has no result yet.
+
+    Raises:
+        SystemExit: Modules have changed since the plan was drawn.
+    """
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after that many")
+    end = time.monotonic() + 60 * parser.parse_args().minutes
+    mutants, done = read_plan(), read_results()
+    if changed := changed_modules(mutants):
+        raise SystemExit(
+            f"Changed since the faults were drawn: {', '.join(changed)}. Remove "
+            f"{FOLDER.relative_to(ROOT)} to draw again; results of the old modules go with it."
+        )
+    left = [mutant for mutant in mutants if mutant.number not in done]
+    runner = Runner(FOLDER / "tree")
+    try:
+        for mutant in left:
+            if time.monotonic() > end:
+                break
+            result = runner.try_mutant(mutant)
+            add_result(result)
+            place = f"{mutant.path}:{mutant.line}"
+            _say(f"{mutant.number:3} {result.outcome:14} {result.seconds:5.1f} s  {place}")
+    finally:
+        runner.close()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
