@@ -4,8 +4,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from task.json_cells import is_json_cells, split_json_cells
 from task.text_files import NOT_UTF8, UNDECODABLE, Record, RowError, UnfinishedError
@@ -118,7 +117,7 @@ def _read_json_cells(text: str, name: str) -> Iterator[Record]:
             yield Record(f"{name}, line {number}", _json_cells(columns, line.strip()))
 
 
-def _json_cells(columns: list[str], line: str) -> dict[str, Any] | RowError:
+def _json_cells(columns: list[str], line: str) -> dict[str, object] | RowError:
     # A cell may be an object, in which `_cells` looks for no byte.
     if UNDECODABLE.search(line):
         return RowError(NOT_UTF8)
@@ -126,7 +125,7 @@ def _json_cells(columns: list[str], line: str) -> dict[str, Any] | RowError:
     return _cells(columns, cells) if cells else RowError("not CSV with JSON in its cells")
 
 
-def _cells(header: list[str], cells: list[Any]) -> dict[str, Any] | RowError:
+def _cells(header: list[str], cells: Sequence[object]) -> dict[str, object] | RowError:
     width = len(header)
     blank = [not str(cell).strip() for cell in cells]
     if any(isinstance(cell, str) and UNDECODABLE.search(cell) for cell in cells):

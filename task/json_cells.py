@@ -32,7 +32,7 @@ def is_json_cells(text: str) -> bool:
     return bool(rows) and all(row.startswith('"') and row.endswith('"') for row in rows)
 
 
-def split_json_cells(line: str) -> list[Any] | None:
+def split_json_cells(line: str) -> list[object] | None:
     r"""Read the cells of a line: objects and lists as themselves, all else as text.
 
     Args:

@@ -4,7 +4,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _MAX_ZEROS = 0.05  # of the bytes of a text that is not UTF-16; of Western UTF-16 half are
 _MAX_ACCENTED = 0.3  # of the letters; French has 0.04, Chinese or Russian read as Western 0.6
@@ -48,7 +48,7 @@ class Record(NamedTuple):
     """
 
     place: str
-    fields: dict[str, Any] | RowError
+    fields: dict[str, object] | RowError
 
 
 class Decoded(NamedTuple):
@@ -193,7 +193,7 @@ def _after_space(text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _fields(value: object, *, is_damaged: bool) -> dict[str, Any] | RowError:
+def _fields(value: object, *, is_damaged: bool) -> dict[str, object] | RowError:
     if _is_conversation(value):
         value = {"messages": value}
     if not isinstance(value, dict):
@@ -215,7 +215,7 @@ def _is_conversation(value: object) -> bool:
     )
 
 
-def _object(line: str) -> dict[str, Any] | RowError:
+def _object(line: str) -> dict[str, object] | RowError:
     if UNDECODABLE.search(line):
         return RowError(NOT_UTF8)
     try:
@@ -235,7 +235,7 @@ def _no_object(value: object) -> RowError:
     return RowError(f"a JSON object is expected, found {repr(value)[:60]}")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]

@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from task.coverage.problems import BadRowError, shown
 
@@ -29,7 +29,7 @@ class Record(NamedTuple):
     """
 
     line: int
-    fields: dict[str, Any] | BadRowError
+    fields: dict[str, object] | BadRowError
 
 
 def parse_jsonl(data: bytes) -> Iterator[Record]:
@@ -72,7 +72,7 @@ def _is_undecodable(text: str) -> bool:
     return _UNDECODABLE.search(text) is not None
 
 
-def _json_object(line: str) -> dict[str, Any] | BadRowError:
+def _json_object(line: str) -> dict[str, object] | BadRowError:
     if _is_undecodable(line):
         return BadRowError(_NOT_UTF8)
     try:
@@ -88,7 +88,7 @@ def _json_object(line: str) -> dict[str, Any] | BadRowError:
     return value
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
@@ -108,16 +108,17 @@ def _check_header(header: list[str]) -> None:
         )
 
 
-def _csv_fields(header: list[str], cells: list[str]) -> dict[str, Any] | BadRowError:
+def _csv_fields(header: list[str], cells: list[str]) -> dict[str, object] | BadRowError:
     if len(cells) != len(header):
         return BadRowError(f"{len(cells)} cells, but the first line names {len(header)} columns")
     if any(_is_undecodable(cell) for cell in cells):
         return BadRowError(_NOT_UTF8)
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         name: cell
         for name, cell in zip(header, cells, strict=True)
         if cell.strip() or name in _REQUIRED_COLUMNS
     }
     if "tags" in fields:
-        fields["tags"] = [tag.strip() for tag in fields["tags"].split(";") if tag.strip()]
+        tags = str(fields["tags"]).split(";")
+        fields["tags"] = [tag.strip() for tag in tags if tag.strip()]
     return fields

@@ -1,7 +1,7 @@
 """From a record's fields to a coverage row; rules that span rows are left to `reader`."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.conversation import JOINED, Conversation, Message, Role, joined_parts
 from core.records import COVERAGE_SPLITS, CoverageRow
@@ -36,7 +36,7 @@ class CheckedRow(NamedTuple):
     has_split: bool
 
 
-def check_row(fields: dict[str, Any], holdout_percent: int) -> CheckedRow:
+def check_row(fields: dict[str, object], holdout_percent: int) -> CheckedRow:
     """Return the coverage row that a record describes.
 
     Args:
@@ -65,7 +65,7 @@ def check_row(fields: dict[str, Any], holdout_percent: int) -> CheckedRow:
     return CheckedRow(row, system, "split" in fields)
 
 
-def _check_answer(fields: dict[str, Any]) -> None:
+def _check_answer(fields: dict[str, object]) -> None:
     """Refuse right answers without the one that is the output."""
     listed = fields.get("messages")
     last = listed[-1] if isinstance(listed, list) and listed else None
@@ -76,7 +76,7 @@ def _check_answer(fields: dict[str, Any]) -> None:
         )
 
 
-def _references(fields: dict[str, Any], output: str) -> tuple[str, ...]:
+def _references(fields: dict[str, object], output: str) -> tuple[str, ...]:
     """Return the right answers besides the output."""
     given = fields.get("references", [])
     if not isinstance(given, list) or not all(isinstance(r, str) and r.strip() for r in given):
@@ -87,14 +87,14 @@ def _references(fields: dict[str, Any], output: str) -> tuple[str, ...]:
     return tuple(reference for reference in others if reference != output)
 
 
-def _only(fields: dict[str, Any], known: Collection[str], what: str) -> None:
+def _only(fields: dict[str, object], known: Collection[str], what: str) -> None:
     unknown = sorted(set(fields) - set(known))
     if unknown:
         names = ", ".join(sorted(known))
         raise BadRowError(f"unknown field {shown(unknown[0])}; {what} may have: {names}")
 
 
-def _text(fields: dict[str, Any], name: str) -> str:
+def _text(fields: dict[str, object], name: str) -> str:
     if name not in fields:
         raise BadRowError(f"{name} is missing")
     value = fields[name]
@@ -115,7 +115,7 @@ def _writable(value: str, name: str) -> str:
     return value
 
 
-def _id(fields: dict[str, Any], prompt: str) -> str:
+def _id(fields: dict[str, object], prompt: str) -> str:
     if "id" not in fields:
         return stable_id(prompt)
     value = fields["id"]
@@ -124,14 +124,14 @@ def _id(fields: dict[str, Any], prompt: str) -> str:
     return _text(fields, "id").strip()
 
 
-def _tags(fields: dict[str, Any]) -> tuple[str, ...]:
+def _tags(fields: dict[str, object]) -> tuple[str, ...]:
     tags = fields.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() for tag in tags):
         raise BadRowError(f"tags must be a list of non-empty strings, found {shown(tags)}")
     return tuple(dict.fromkeys(_writable(tag.strip(), "a tag") for tag in tags))
 
 
-def _exchange(fields: dict[str, Any]) -> tuple[str | None, str, str]:
+def _exchange(fields: dict[str, object]) -> tuple[str | None, str, str]:
     """System message, prompt and output of a chat; messages of one role in a row are joined."""
     listed = fields["messages"]
     if not isinstance(listed, list):
@@ -161,7 +161,7 @@ def _exchange(fields: dict[str, Any]) -> tuple[str | None, str, str]:
     return conversation.system, conversation.prompt, output or messages[-1].text
 
 
-def _message(value: Any, number: int) -> Message:
+def _message(value: object, number: int) -> Message:
     if not isinstance(value, dict):
         raise BadRowError(f"message {number} must be an object, found {shown(value)}")
     # Clients write what a message does not have as null, or as an empty list.
@@ -185,7 +185,7 @@ def _message(value: Any, number: int) -> Message:
     return Message(role=_ROLES[role], text=text)
 
 
-def _text_parts(parts: list[Any]) -> list[str]:
+def _text_parts(parts: list[object]) -> list[str]:
     texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
     for part, text in zip(parts, texts, strict=True):
         if not isinstance(text, str):

@@ -20,7 +20,7 @@ class JsonStyle:
     indent: int | str | None
     ensure_ascii: bool
 
-    def write(self, value: Any) -> str:
+    def write(self, value: object) -> str:
         """Write a value in this style, keys in their own order."""
         return json.dumps(
             value,
@@ -30,7 +30,7 @@ class JsonStyle:
         )
 
 
-def infer_style(outputs: Sequence[str], values: Sequence[Any]) -> JsonStyle | None:
+def infer_style(outputs: Sequence[str], values: Sequence[object]) -> JsonStyle | None:
     """Find the style that most outputs are written in, or None.
 
     Args:
@@ -61,7 +61,7 @@ def loads(text: str) -> Any:
         raise ValueError("nested too deep") from None
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     keys = Counter(key for key, _ in pairs)
     repeated = [key for key, count in keys.items() if count > 1]
     if repeated:
@@ -77,11 +77,11 @@ Path = tuple[str, ...]
 PATH_OF_ITEM = "[]"  # in a path: any item of a list
 
 
-def key_orders(values: Sequence[Any]) -> dict[Path, tuple[str, ...]]:
+def key_orders(values: Sequence[object]) -> dict[Path, tuple[str, ...]]:
     """Return the keys of the objects in values by their path, where all have the same ones."""
     found: defaultdict[Path, set[tuple[str, ...]]] = defaultdict(set)
 
-    def collect(value: Any, path: Path) -> None:
+    def collect(value: object, path: Path) -> None:
         if isinstance(value, dict):
             found[path].add(tuple(value))
             for key, item in value.items():
@@ -95,7 +95,7 @@ def key_orders(values: Sequence[Any]) -> dict[Path, tuple[str, ...]]:
     return {path: next(iter(orders)) for path, orders in found.items() if len(orders) == 1}
 
 
-def texts_in(value: Any) -> list[str]:
+def texts_in(value: object) -> list[str]:
     """List all texts inside a JSON value, in their order."""
     if isinstance(value, str):
         return [value]

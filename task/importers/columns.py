@@ -47,25 +47,25 @@ def rows_of_columns(fields: Fields) -> list[Fields] | None:
         >>> rows_of_columns({"prompt": {"0": "a", "1": "b"}, "output": {"0": "c", "1": "d"}})
         [{'prompt': 'a', 'output': 'c'}, {'prompt': 'b', 'output': 'd'}]
     """
-    columns = list(fields.values())
-    if len(columns) < 2 or not all(columns):
-        return None
-    if all(isinstance(column, Mapping) for column in columns):
-        labels = list(columns[0])
-        is_table = all(label.isdecimal() for label in labels)
-        if not is_table or any(list(column) != labels for column in columns):
-            return None
-        columns = [list(column.values()) for column in columns]
-    elif not all(isinstance(column, list) for column in columns) or any(
-        # Lists of objects are the messages of one row.
-        isinstance(value, Mapping | list)
-        for column in columns
-        for value in column
-    ):
-        return None
-    if len({len(column) for column in columns}) > 1:
+    columns = _columns(list(fields.values()))
+    if len(columns) < 2 or not all(columns) or len({len(column) for column in columns}) > 1:
         return None
     return [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _columns(values: list[object]) -> list[list[object]]:
+    """Return the columns of a table: lists, or objects with the same row numbers; else none."""
+    labelled = [value for value in values if isinstance(value, Mapping)]
+    if labelled and len(labelled) == len(values):
+        labels = list(labelled[0])
+        is_table = all(label.isdecimal() for label in labels)
+        if not is_table or any(list(column) != labels for column in labelled):
+            return []
+        return [list(column.values()) for column in labelled]
+    listed = [value for value in values if isinstance(value, list)]
+    # Lists of objects are the messages of one row.
+    is_nested = any(isinstance(value, Mapping | list) for column in listed for value in column)
+    return listed if len(listed) == len(values) and not is_nested else []
 
 
 def other_columns(rows: Sequence[Fields], shape: Shape) -> Columns:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.conversation import Message, Role, joined_parts
 from task.importers.finishes import refuse_unfinished
-from task.importers.values import parsed, plain
+from task.importers.values import items_of, mapping, parsed, plain
 from task.messages import Exchange, exchange
 
 _ROLES: Mapping[str, Role] = {
@@ -72,17 +72,19 @@ def message(value: object) -> Message:
     raise ValueError(f"a message of {role_name} has no text")
 
 
-def _langchain(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _langchain(value: Mapping[str, object]) -> Mapping[str, object]:
     """Return the fields of a LangChain message in any of its serialized forms."""
-    if isinstance(value.get("kwargs"), Mapping):
-        kind = str((value.get("id") or [""])[-1]).removesuffix("Chunk").removesuffix("Message")
-        return {"role": kind.lower(), **_without_empty_calls(value["kwargs"])}
-    if isinstance(value.get("data"), Mapping) and "type" in value:
-        return {"role": value["type"], **_without_empty_calls(value["data"])}
+    kwargs, data = value.get("kwargs"), value.get("data")
+    if isinstance(kwargs, Mapping):
+        *_, class_name = ["", *items_of(value.get("id"))]
+        kind = str(class_name).removesuffix("Chunk").removesuffix("Message")
+        return {"role": kind.lower(), **_without_empty_calls(kwargs)}
+    if isinstance(data, Mapping) and "type" in value:
+        return {"role": value["type"], **_without_empty_calls(data)}
     return value
 
 
-def _without_empty_calls(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _without_empty_calls(fields: Mapping[str, object]) -> dict[str, object]:
     return {key: field for key, field in fields.items() if key not in ("type", "id", "example")}
 
 
@@ -165,7 +167,7 @@ def request(value: object) -> list[Message]:
     return [*start, Message(role="user", text=plain(value))]
 
 
-def _refuse_empty(value: Mapping[str, Any]) -> None:
+def _refuse_empty(value: Mapping[str, object]) -> None:
     """Refuse a body that has no messages, and nothing in their place.
 
     Raises:
@@ -177,7 +179,7 @@ def _refuse_empty(value: Mapping[str, Any]) -> None:
         raise ValueError(f"the request has no prompt ({listed} is {value[listed]!r})")
 
 
-def _system_instruction(value: Mapping[str, Any]) -> Any:
+def _system_instruction(value: Mapping[str, object]) -> Any:
     config = value.get("config") or {}
     return (
         value.get("systemInstruction")
@@ -186,7 +188,7 @@ def _system_instruction(value: Mapping[str, Any]) -> Any:
     )
 
 
-def _listed(value: object) -> list[Any]:
+def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
@@ -221,7 +223,7 @@ def response(value: object) -> str:
     return plain(value)
 
 
-def _last_answer(items: list[Any]) -> str:
+def _last_answer(items: list[Mapping[str, object]]) -> str:
     last = items[-1]
     refuse_unfinished(last)
     if last.get("type") in _THOUGHTS and len(items) > 1:
@@ -237,27 +239,26 @@ def _is_message(value: object) -> bool:
     return isinstance(value, Mapping) and any(key in value for key in ("role", "from", "kwargs"))
 
 
-def _candidates(value: Mapping[str, Any]) -> Iterator[str]:
+def _candidates(value: Mapping[str, object]) -> Iterator[str]:
     """Return the answers in a response body, in the spellings of the APIs."""
     if value.get("error"):
         raise ValueError(f"the call failed: {repr(value['error'])[:60]}")
     feedback = value.get("promptFeedback")
     if isinstance(feedback, Mapping) and feedback.get("blockReason"):
         raise ValueError(f"the service refused the prompt ({feedback['blockReason']})")
-    for choice in value.get("choices") or ():
-        if isinstance(choice, Mapping) and "message" in choice:
-            refuse_unfinished(choice)
-            yield message({"role": "assistant", **choice["message"]}).text
-        elif isinstance(choice, Mapping) and isinstance(choice.get("text"), str):
-            refuse_unfinished(choice)
-            yield choice["text"]
-    for candidate in value.get("candidates") or ():
+    for choice in map(mapping, items_of(value.get("choices"))):
+        refuse_unfinished(choice)
+        if "message" in choice:
+            yield message({"role": "assistant", **mapping(choice["message"])}).text
+        elif isinstance(choice.get("text"), str):
+            yield str(choice["text"])
+    for candidate in map(mapping, items_of(value.get("candidates"))):
         refuse_unfinished(candidate)
-        yield message({"role": "model", **candidate.get("content", {})}).text
-    for generation in value.get("generations") or ():
-        first = generation[0] if isinstance(generation, list) else generation
+        yield message({"role": "model", **mapping(candidate.get("content"))}).text
+    for generation in items_of(value.get("generations")):
+        first = mapping(generation[0] if isinstance(generation, list) else generation)
         refuse_unfinished(first)
-        yield message(first["message"]).text if first.get("message") else first["text"]
+        yield message(first["message"]).text if first.get("message") else text_of(first["text"])
     if _is_message(value):
         yield message(value).text
     for key in ("output", "messages", "message"):

@@ -6,6 +6,7 @@ from task.importers.columns import rows_of_columns
 from task.importers.registry import SHAPES
 from task.importers.shape import Fields
 from task.importers.traces import has_spans, spans
+from task.importers.values import items_of
 from task.text_files import Record, RowError
 
 # Where files and APIs put a list of rows inside one object.
@@ -47,9 +48,9 @@ def unwrapped(record: Record, *, is_only: bool) -> Iterator[Record]:
         yield record
         return
     for number, row in enumerate(rows, start=1):
-        if "row_idx" in row and isinstance(row.get("row"), dict):  # of the Hub's dataset viewer
-            row = row["row"]  # noqa: PLW2901
-        yield Record(f"{record.place}, row {number}", dict(row))
+        inner = row.get("row") if "row_idx" in row else None  # of the Hub's dataset viewer
+        fields = inner if isinstance(inner, dict) else row
+        yield Record(f"{record.place}, row {number}", dict(fields))
 
 
 def _rows(fields: Fields, *, is_only: bool) -> list[Fields] | None:
@@ -60,8 +61,8 @@ def _rows(fields: Fields, *, is_only: bool) -> list[Fields] | None:
     if any(shape.matches(fields) for shape in SHAPES.values()):
         return None
     for name in _ENVELOPES:
-        if _is_rows(fields.get(name)) and _is_envelope(fields, [name]):
-            return list(fields[name])
+        if (rows := _rows_in(fields.get(name))) and _is_envelope(fields, [name]):
+            return rows
     return _known_rows(fields) if is_only else None
 
 
@@ -75,8 +76,8 @@ def _known_rows(fields: Fields) -> list[Fields] | None:
     for name, value in fields.items():
         if name in _TURNS:
             return None
-        if _is_rows(value):
-            inner += value
+        if rows := _rows_in(value):
+            inner += rows
         elif isinstance(value, dict):
             inner.append(value)
         else:
@@ -88,8 +89,11 @@ def _known_rows(fields: Fields) -> list[Fields] | None:
     return inner if next(known, None) else None
 
 
-def _is_rows(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+def _rows_in(value: object) -> list[Fields]:
+    """Return the objects of a list; none where it holds anything else."""
+    items = items_of(value)
+    rows: list[Fields] = [item for item in items if isinstance(item, dict)]
+    return rows if len(rows) == len(items) else []
 
 
 def _is_envelope(fields: Fields, names: list[str]) -> bool:
@@ -103,7 +107,7 @@ def _is_envelope(fields: Fields, names: list[str]) -> bool:
 
 def _is_text_of_row(name: str, value: object) -> bool:
     name = name.strip().lower()
-    if not value or isinstance(value, Mapping | bool | int | float) or _is_rows(value):
+    if not value or isinstance(value, Mapping | bool | int | float) or _rows_in(value):
         return name in _OF_ROWS and bool(value)
     if name in _ABOUT:
         return False

@@ -1,7 +1,6 @@
 """Why an answer ended, in the words of every API and log."""
 
 from collections.abc import Mapping
-from typing import Any
 
 # Where the APIs and their logs say why an answer ended, and how they say that tokens ran out.
 _FINISHES = ("finish_reason", "finishReason", "finish_reasons", "stop_reason", "done_reason")
@@ -13,7 +12,7 @@ _REFUSED = {
 }
 
 
-def refuse_unfinished(fields: Mapping[str, Any]) -> None:
+def refuse_unfinished(fields: Mapping[str, object]) -> None:
     """Refuse an answer that ends where its tokens ran out, or where the service refused to go on.
 
     No model should learn to stop there.

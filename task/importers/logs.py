@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from task.importers.content import exchange_of, messages, request, response
 from task.importers.pairs import pair
@@ -89,7 +88,7 @@ def _read_litellm(fields: Fields) -> Pair:
     )
 
 
-def _litellm_body(fields: Fields) -> Mapping[str, Any]:
+def _litellm_body(fields: Fields) -> Mapping[str, object]:
     """Return what was asked: spend logs have it in the body of the request, other logs next to it.
 
     Raises:

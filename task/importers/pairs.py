@@ -90,7 +90,7 @@ def pair(fields: Fields, found: Exchange, **changes: Any) -> Pair:
     refuse_unfinished(fields)
     if found.answer.lstrip().startswith("data: {"):
         raise ValueError("the answer is a stream of events; export the whole text that they give")
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "id": optional_text(fields, "id"),
         "split": optional_text(fields, "split"),
         "session": optional_text(fields, "session", "session_id"),

@@ -3,14 +3,13 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import pydantic
 
 from core.conversation import Conversation
 from task.importers.values import parsed_list
 
-Fields = Mapping[str, Any]
+Fields = Mapping[str, object]
 _CUT_OFF = re.compile(r"""\s*\[\s*["']""")  # a list of texts that cannot be read begins so
 
 

@@ -15,7 +15,7 @@ from task.importers.content import (
 from task.importers.finishes import refuse_unfinished
 from task.importers.pairs import pair
 from task.importers.shape import Fields, Pair, Shape, SkippedError, has, optional_text, tags_of
-from task.importers.values import mapping, parsed_list
+from task.importers.values import items_of, mapping, parsed_list
 from task.text_files import RowError
 
 _LANGFUSE_ONLY = ("traceId", "trace_id", "traceName", "trace_name", "sessionId", "traceTags")
@@ -129,7 +129,7 @@ def _first(fields: Fields, name: str, key: str) -> bool:
     return isinstance(first, Mapping) and key in first
 
 
-def _attributes(listed: object) -> dict[str, Any]:
+def _attributes(listed: object) -> dict[str, object]:
     """Return the attributes of a span as plain values, from OTLP's list or an object."""
     if isinstance(listed, Mapping):
         return dict(listed)
@@ -150,10 +150,10 @@ def _any_value(value: object) -> Any:
     return next(iter(value.values()), None)
 
 
-def _span_attributes(fields: Fields) -> dict[str, Any]:
+def _span_attributes(fields: Fields) -> dict[str, object]:
     """Attributes of a span and of the events that newer conventions put the messages into."""
     found = _attributes(fields.get("attributes"))
-    for event in fields.get("events") or ():
+    for event in items_of(fields.get("events")):
         if isinstance(event, Mapping) and str(event.get("name", "")).startswith("gen_ai"):
             found = _attributes(event.get("attributes")) | found
     return found
@@ -221,9 +221,9 @@ def _of_events(fields: Fields) -> tuple[list[Message], str]:
     return asked, answer
 
 
-def _numbered(found: Mapping[str, Any]) -> tuple[list[Message], str]:
+def _numbered(found: Mapping[str, object]) -> tuple[list[Message], str]:
     """Messages in OpenLLMetry's older attributes: `gen_ai.prompt.0.content`."""
-    parts: dict[tuple[str, int], dict[str, Any]] = {}
+    parts: dict[tuple[str, int], dict[str, object]] = {}
     for key, value in found.items():
         if match := _NUMBERED.fullmatch(key):
             parts.setdefault((match[1], int(match[2])), {})[match[3]] = value

@@ -22,11 +22,16 @@ def parsed(value: object) -> object:
     return inner if is_message else value
 
 
-def mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, object]:
     """Read an object, or the text of one; empty where it is none."""
     if isinstance(value, str):
         value = _literal(value)
     return value if isinstance(value, Mapping) else {}
+
+
+def items_of(value: object) -> list[object]:
+    """Return the items of a list; none where it is none."""
+    return value if isinstance(value, list) else []
 
 
 def parsed_list(value: object) -> Any:
