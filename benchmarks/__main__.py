@@ -28,6 +28,7 @@ BENCHMARKS = {
     "memory": 10,
     "notebook_times": 10,
     "long_report": 2,
+    "interrupts": 10,
     "generation": 15,
     "output_head": 1,
     "training": 15,
@@ -45,6 +46,8 @@ BENCHMARKS = {
     "defaults": 900,
 }
 _LONG_MINUTES = 30
+# Names of several: `limits` measures what has a goal in seconds, which no test asserts.
+GROUPS = {"limits": ("own_data", "long_report", "interrupts", "serve_start", "journal")}
 _HEADER = """# Benchmark results
 
 Written by `make bench`. Every section says on which machine and day, and with which versions.
@@ -74,10 +77,11 @@ def sections(text: str) -> dict[str, str]:
 def main() -> None:
     """Run the named benchmarks and write the file after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    names = parser.parse_args().names
+    known_names = ", ".join([*BENCHMARKS, *GROUPS])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=known_names)
+    names = [each for name in parser.parse_args().names for each in GROUPS.get(name, [name])]
     if unknown := sorted(set(names) - set(BENCHMARKS)):
-        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {known_names}")
     for name in names or [n for n, minutes in BENCHMARKS.items() if minutes <= _LONG_MINUTES]:
         print(f"{name} (about {BENCHMARKS[name]} min)", flush=True)
         known = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}

@@ -22,6 +22,16 @@ def test_a_section_is_replaced_and_the_others_stay(tmp_path, monkeypatch):
     assert found == {"dedup": "## dedup\n\nsecond\n", "quota": "## quota\n\nfirst\n"}
 
 
+def test_a_group_runs_its_benchmarks(tmp_path, monkeypatch):
+    results = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(runner, "RESULTS", results)
+    monkeypatch.setattr(runner, "run", lambda name: f"## {name}\n\nfirst\n")
+    monkeypatch.setattr("sys.argv", ["benchmarks", "limits"])
+    runner.main()
+    found = runner.sections(results.read_text(encoding="utf-8"))
+    assert sorted(found) == sorted(runner.GROUPS["limits"])
+
+
 def test_a_misspelled_name_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["benchmarks", "qouta"])
     with pytest.raises(SystemExit):
