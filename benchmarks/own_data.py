@@ -23,7 +23,8 @@ from benchmarks.valid_outputs import valid_outputs
 from pipeline.check import check_task
 from pipeline.config import load_config
 from pipeline.estimate import estimate_text
-from task.coverage.reader import persist_splits, read_coverage
+from task.coverage.persisted import persist_splits
+from task.coverage.reader import read_coverage
 from task.importers import read_pairs
 from task.sampling import sample
 from task.splits import SplitRow, assign_splits

@@ -29,7 +29,8 @@ from pipeline.terminal import WIDTH
 from service_llm.secrets import check_environment
 from service_llm.served import shutdown_warning
 from service_llm.terms import terms_line
-from task.coverage.reader import persist_splits, read_dataset
+from task.coverage.persisted import persist_splits
+from task.coverage.reader import read_dataset
 from task.coverage.redaction import redacted_rows
 from task.form import describe_fields, infer_form, what_labels_lack
 

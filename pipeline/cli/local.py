@@ -34,7 +34,8 @@ from pipeline.rows import dropped_text, kept_text, synthetic_uri
 from pipeline.scaffold import PairsSource, create_task
 from pipeline.terminal import wrapped
 from reports.run_page.started import StartedRun
-from task.coverage.reader import persist_splits, read_coverage
+from task.coverage.persisted import persist_splits
+from task.coverage.reader import read_coverage
 from task.coverage.redaction import redacted_rows
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from pipeline.config import Config, load_config
 from pipeline.lengths import with_limits
 from pipeline.local.output_dir import read_summary
 from reports import wording
-from task.coverage.reader import persist_splits, read_coverage
+from task.coverage.persisted import persist_splits
+from task.coverage.reader import read_coverage
 from task.coverage.redaction import redacted_rows
 
 if TYPE_CHECKING:

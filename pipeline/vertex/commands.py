@@ -17,6 +17,7 @@ from pipeline.vertex.preflight import check_cloud, check_config
 from pipeline.vertex.settings import VertexSettings
 from pipeline.vertex.state import LoopState, StateFile, loop_folder
 from pipeline.vertex.status import describe_result, describe_status
+from task.coverage.persisted import remember_splits
 
 Say = Callable[[str], None]
 
@@ -52,6 +53,7 @@ def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], 
     with explained(vertex):
         cloud = _checked_cloud(vertex)
         template, name = _compile_and_upload(config, cloud, say)
+        _remember_splits(changed)
         labels = _labels(config, "submit")
         job = cloud.jobs(vertex).submit(template, name, values, labels)
     return f"Started {job.name}\n{job.console_url}"
@@ -82,6 +84,7 @@ def schedule(
     with explained(vertex):
         cloud = _checked_cloud(vertex)
         template, name = _compile_and_upload(config, cloud, say)
+        _remember_splits(changed)
         resource = cloud.jobs(vertex).schedule(
             template,
             name,
@@ -130,6 +133,7 @@ def run(
         state = start_or_resume(file, config, _compiled)
         jobs = cloud.jobs(vertex)
         _check_failures(state, jobs, max_failures)
+        _remember_splits(config)
         say(f"Loop {file.folder}")
         rounds = VertexLoop(file, state, jobs, cloud.bucket, say)
         try:
@@ -179,6 +183,11 @@ def _check_failures(state: LoopState, jobs: Jobs, limit: int | None) -> None:
             f"cause that the logs show, and run once without --max-failures."
             + (f" Logs: {failed.console_url}" if failed else "")
         )
+
+
+def _remember_splits(config: Config) -> None:
+    if "://" not in config.coverage_dir:  # the image holds the same files
+        remember_splits(config.coverage_dir)
 
 
 def default_cloud() -> Cloud:

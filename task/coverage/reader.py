@@ -4,11 +4,9 @@ Nothing is spent here: a runner calls `read_coverage` before the pipeline starts
 inside it.
 """
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from core.errors import UserError
@@ -17,14 +15,8 @@ from task.coverage.parsing import parse_csv, parse_jsonl
 from task.coverage.problems import BadRowError, Problem, dataset_error, shown
 from task.coverage.rows import check_row
 from task.coverage.same_prompts import Located, merge_same_prompts
-from task.coverage.split_file import SPLITS_FILE, read_splits, write_splits
-from task.splits import (
-    DEFAULT_HOLDOUT_PERCENT,
-    SplitRow,
-    assign_splits,
-    normalized,
-    share_of_test,
-)
+from task.coverage.split_file import SPLITS_FILE, read_splits
+from task.splits import DEFAULT_HOLDOUT_PERCENT, normalized
 
 # Logged exchanges for training; see `logged`. Its name ends like those of the dataset's files, so
 # their fingerprint notices it.
@@ -92,7 +84,7 @@ def read_dataset(
     """Return the rows of all `*.jsonl` and `*.csv` files of a folder, by file name and line.
 
     Rows of the same prompt are merged into one with several right answers. A row's split is the one
-    it names, else the one that `persist_splits` gave it, else the one that a hash of its id gives.
+    it names, else the one in `splits.csv`, else the one that a hash of its id gives.
     Other files, hidden files and folders inside it are ignored.
 
     Args:
@@ -108,8 +100,8 @@ def read_dataset(
             number and reason.
     """
     files = files or LocalFiles()
-    persisted = _persisted_splits(folder, files)
-    located, count = _read_located(folder, holdout_percent, files, persisted)
+    persisted = persisted_splits(folder, files)
+    located, count = read_located(folder, holdout_percent, files, persisted)
     _check_test_rows(located, persisted)
     rows = [
         item.checked.row
@@ -123,63 +115,7 @@ def read_dataset(
     return Dataset(rows, merged=count - len(rows))
 
 
-def persist_splits(
-    folder: str,
-    *,
-    holdout_percent: int = DEFAULT_HOLDOUT_PERCENT,
-    test_percent: int | None = None,
-    remember_named: bool = False,
-) -> int:
-    """Assign rows that name no split one, balanced over tags, and keep it in `splits.csv`.
-
-    Rows that were assigned before stay where they are. Where all rows name their split, nothing is
-    assigned.
-
-    Args:
-        folder: A local folder.
-        holdout_percent: Share of `holdout` in each stratum, without its test rows, 1 to 99.
-        test_percent: Share of `test`; None for the automatic one, see `share_of_test`.
-        remember_named: Whether to keep the splits that rows name, too, since a run is about to
-            judge them: none that was seed or holdout becomes a test row later. A folder that cannot
-            be written, and of which all rows name their split, is left as it is.
-
-    Returns:
-        How many rows were assigned now.
-
-    Raises:
-        UserError: The folder cannot be used; see `read_coverage`.
-    """
-    files = LocalFiles()
-    persisted = _persisted_splits(folder, files)
-    located, _ = _read_located(folder, holdout_percent, files, persisted)
-    named = {i.checked.row.id: i.checked.row.split for i in located if i.checked.has_split}
-    rows = [SplitRow(item.checked.row.id, item.checked.row.tags) for item in located]
-    known = persisted | named
-    splits = assign_splits(
-        rows,
-        known,
-        holdout_percent=holdout_percent,
-        test_percent=share_of_test(len(rows), test_percent),
-    )
-    new = {row_id: split for row_id, split in splits.items() if row_id not in known}
-    judged = _newly_judged(named, persisted) if remember_named else {}
-    if new or judged:
-        # Only what a run cannot do without is worth an error in a folder that is read-only.
-        with contextlib.nullcontext() if new else contextlib.suppress(OSError):
-            write_splits(Path(folder, SPLITS_FILE), persisted | new | judged)
-    return len(new)
-
-
-def _newly_judged(named: Mapping[str, str], persisted: Mapping[str, str]) -> dict[str, str]:
-    """Return the named splits that the file lacks, or that a row left the test split for."""
-    return {
-        row_id: split
-        for row_id, split in named.items()
-        if persisted.get(row_id, TEST_SPLIT) == TEST_SPLIT and persisted.get(row_id) != split
-    }
-
-
-def _read_located(
+def read_located(
     folder: str, holdout_percent: int, files: Files, persisted: Mapping[str, str]
 ) -> tuple[list[Located], int]:
     """Return a row for each prompt and the number of rows; UserError where one is not valid."""
@@ -200,7 +136,8 @@ def _read_located(
     return merged, len(located)
 
 
-def _persisted_splits(folder: str, files: Files) -> dict[str, str]:
+def persisted_splits(folder: str, files: Files) -> dict[str, str]:
+    """Return what `splits.csv` says, by the ids of rows; nothing where there is none."""
     if not folder or not files.isdir(folder) or SPLITS_FILE not in files.listdir(folder):
         return {}
     path = os.path.join(folder, SPLITS_FILE)

@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 import kubeflow_runner
+from task.coverage.split_file import SPLITS_FILE, read_splits
 from tests.kubeflow_commands.jobs import SECRET
 
 # The name of the value, and the number of it that the client sends.
@@ -65,6 +67,28 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
     assert f"/pipelines/runs/{job_id}?project=team" in told
     assert SECRET in json.dumps(job)
     assert "hf_of_this_shell" not in json.dumps(job), "a secret's value is never in a job"
+
+
+@pytest.mark.parametrize(
+    "command", [["submit"], ["schedule", "--cron=0 3 * * 1"], ["run", "--detach"]]
+)
+def test_splits_of_rows_in_the_image_are_remembered_when_a_job_judges_them(
+    run, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/coverage/mine")
+    folder.mkdir(parents=True)
+    rows = [
+        {"prompt": f"row {n}", "output": "x", "split": ("seed", "holdout")[n % 2]}
+        for n in range(16)
+    ]
+    (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    values = {"coverage_dir": str(folder), "vertex__enable_caching": "false"}
+    assert run("compile", "--output=job.json", **values)[0] == 0
+    assert not (folder / SPLITS_FILE).exists(), "nothing judges a job that is compiled only"
+    status, _, errors = run(*command, **values)
+    assert status == 0, errors
+    assert len(read_splits((folder / SPLITS_FILE).read_bytes(), SPLITS_FILE)) == 16
 
 
 def test_a_job_carries_the_teams_key_and_its_way_into_the_network(run, cloud):

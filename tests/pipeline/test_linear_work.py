@@ -19,7 +19,7 @@ from pipeline import lengths
 from pipeline.check import check_task
 from pipeline.config import load_config
 from pipeline.estimate import estimate_text
-from task.coverage.reader import persist_splits
+from task.coverage.persisted import persist_splits
 from task.duplicates import find_duplicates
 
 FEW, MANY = 500, 2_000

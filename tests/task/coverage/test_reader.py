@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.records import LOOP_SPLITS
-from task.coverage.reader import persist_splits, read_coverage, read_dataset
+from task.coverage.persisted import persist_splits, remember_splits
+from task.coverage.reader import read_coverage, read_dataset
 from task.splits import normalized, split_of
 
 
@@ -370,13 +371,33 @@ def test_a_test_row_that_a_run_has_as_holdout_is_none_again(folder):
         read_coverage(folder.path)
 
 
+def test_rows_that_another_machine_judges_are_no_test_rows_later(folder):
+    """There they are as they are here: the rows of no file have the split of their hash."""
+    plain = [{key: row[key] for key in ("id", "prompt", "output")} for row in NAMED]
+    folder.jsonl("a.jsonl", *NAMED[:80], *plain[80:])
+    judged = splits_of(folder)
+    remember_splits(folder.path)
+    folder.jsonl("a.jsonl", *plain)
+    persist_splits(folder.path, test_percent=40)
+    assert splits_of(folder) == judged
+
+
+def test_a_folder_that_cannot_be_written_is_judged_all_the_same(folder, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("read-only")
+
+    folder.jsonl("a.jsonl", *NAMED)
+    monkeypatch.setattr("task.coverage.persisted.write_splits", refuse)
+    remember_splits(folder.path)
+
+
 def test_a_dataset_whose_rows_name_their_split_need_not_be_writable(folder, monkeypatch):
     folder.jsonl("a.jsonl", *NAMED)
 
     def refuse(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr("task.coverage.reader.write_splits", refuse)
+    monkeypatch.setattr("task.coverage.persisted.write_splits", refuse)
     assert persist_splits(folder.path, remember_named=True) == 0
     folder.jsonl("b.jsonl", {"prompt": "new", "output": "x"})
     with pytest.raises(PermissionError):
