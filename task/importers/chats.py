@@ -5,7 +5,7 @@ from typing import Any
 
 from core.conversation import Message
 from task.importers.content import exchange_of, message, request
-from task.importers.pairs import answers_of, pair
+from task.importers.pairs import pair, right_answers
 from task.importers.shape import Fields, Pair, Shape, SkippedError, has
 from task.importers.values import mapping, parsed_list
 from task.messages import exchange
@@ -39,7 +39,7 @@ def _read_openai(fields: Fields) -> Pair:
     if is_answered:
         # What a model said; what it should have said is the reference.
         asked = asked[:-1]
-    answer, *others = answers_of(fields[given[0]])
+    answer, *others = right_answers(fields[given[0]])
     return pair(fields, exchange_of(asked, answer), references=tuple(others))
 
 

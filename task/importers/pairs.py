@@ -58,7 +58,7 @@ def answer_text(value: object) -> str:
     return response(value) if is_messages else _text(value)
 
 
-def answers_of(value: object) -> list[str]:
+def right_answers(value: object) -> list[str]:
     """Read the right answers of a prompt: a list of texts has several, all else is one.
 
     Raises:
@@ -120,7 +120,7 @@ def field_pair(prompt: str, output: str) -> Shape:
             asked = [Message(role="system", text=system), *asked]
         if output.strip().lower() != _SEVERAL:
             return pair(fields, exchange_of(asked, answer_text(fields[output])))
-        answer, *others = answers_of(fields[output])
+        answer, *others = right_answers(fields[output])
         return pair(fields, exchange_of(asked, answer), references=tuple(others))
 
     return Shape(

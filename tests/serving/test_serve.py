@@ -258,6 +258,7 @@ def test_another_round_is_taken_up_without_a_lost_request_and_back(start, run_fo
     assert versions == {"tiny_triage/round-1", "tiny_triage/round-2"}
 
 
+@pytest.mark.unpublished
 def test_a_drill_ends_with_status_1_where_a_request_is_lost(write_preset, service):
     # Nobody answers: the service is gone, and the model's answers break the contract's schema.
     preset = write_preset(match="template", template="A {prompt} B")

@@ -181,6 +181,7 @@ def test_replies_that_go_wrong_bring_no_invalid_row(run, faults):
     assert bool(unread) == ("safety" in faults)
 
 
+@pytest.mark.unpublished
 def test_a_row_that_the_service_refuses_is_set_aside_with_its_reason(run, monkeypatch):
     refused = []
 

@@ -116,6 +116,7 @@ def test_a_preset_on_disk_is_rehearsed_with_the_contract_of_its_task(
     ]
 
 
+@pytest.mark.unpublished
 def test_a_request_that_nobody_answers_is_lost_and_told(run_folder, service, capsys, monkeypatch):
     monkeypatch.setattr("serving.drill.cell._RETURN_SECONDS", 0.5)
     preset = served(run_folder, service)
