@@ -7,19 +7,21 @@ rank. Every measurement is a process of its own. A block measures each variant o
 that is drawn again each time; a variant is compared with the unchanged program of its block, and
 the interval is that of Student's distribution over the logarithms of the blocks' ratios.
 
-Measurements are kept in `.cache/benchmarks/ablation.jsonl`: an interrupted benchmark goes on where
-it was. Other code in `models`, other versions or another machine start over; so does `--fresh`.
+Measurements are kept in `benchmarks/ablation_measured.jsonl`: a benchmark that was interrupted, or
+stopped by `--minutes`, goes on where it was, also on another machine of the same kind. A block
+that was begun before the machine was started anew is measured again as a whole. Other code in
+`models`, other versions or another kind of processor start over; so does `--fresh`.
 """
 
 import argparse
 import hashlib
 import json
 import math
-import platform
 import random
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +37,7 @@ from core.optimizations import (
 )
 
 BLOCKS = 7
-KEPT = Path(shared.CACHE_DIR) / "benchmarks" / "ablation.jsonl"
+KEPT = Path(__file__).with_name("ablation_measured.jsonl")
 DTYPES = ("float32", "bfloat16")
 WORKS: dict[str, type[LoadingOptimizations]] = {
     "training": TrainingOptimizations,
@@ -44,6 +46,8 @@ WORKS: dict[str, type[LoadingOptimizations]] = {
 # What makes a switch worth its code, in percent by the upper end of an interval.
 MIN_TIME, MIN_MEMORY = 3.0, 5.0
 _ROOT = Path(__file__).parents[1]
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MIN_BLOCKS = 2  # of which an interval can be made
 
 
 class Gain(NamedTuple):
@@ -89,19 +93,27 @@ class Kept:
     Args:
         file: Where they are kept, a line each.
         identity: What they depend on; those of another one are not used.
+        boot: What tells one start of the machine from the next.
     """
 
-    def __init__(self, file: Path, identity: str) -> None:
-        self._file, self._identity = file, identity
-        lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
-        self._found: dict[str, dict[str, float]] = {}
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # written when the machine stopped
+    def __init__(self, file: Path, identity: str, boot: str) -> None:
+        self._file, self._identity, self._boot = file, identity, boot
+        blocks: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+        for entry in _entries(file):
             if entry["identity"] == identity:
-                self._found[_key(entry["measured"])] = entry["figures"]
+                measured = entry["measured"]
+                block = blocks.setdefault((_block(measured), entry["boot"]), {})
+                block[_key(measured)] = entry["figures"]
+        self._found: dict[str, dict[str, float]] = {}
+        for (name, its_boot), block in blocks.items():
+            is_whole = len(block) == len(variants(json.loads(name)["work"]))
+            if is_whole or its_boot == boot:
+                self._found |= block
+
+    def whole_blocks(self, work: str, dtype: str, blocks: int) -> list[int]:
+        """Return the numbers of the blocks of which every variant is measured."""
+        missing = {m["block"] for m in schedule(work, dtype, blocks) if self.get(m) is None}
+        return [block for block in range(blocks) if block not in missing]
 
     def get(self, measured: Mapping[str, Any]) -> dict[str, float] | None:
         """Return the figures of a measurement, if it was made."""
@@ -111,9 +123,26 @@ class Kept:
         """Keep a measurement."""
         self._found[_key(measured)] = figures
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        entry = {"identity": self._identity, "measured": measured, "figures": figures}
+        entry = {
+            "identity": self._identity,
+            "boot": self._boot,
+            "measured": measured,
+            "figures": figures,
+        }
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _entries(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text(encoding="utf-8").split("\n") if file.exists() else []:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue  # written when the machine stopped
+
+
+def _block(measured: Mapping[str, Any]) -> str:
+    return _key({name: measured[name] for name in ("work", "dtype", "block")})
 
 
 def _key(measured: Mapping[str, Any]) -> str:
@@ -121,15 +150,21 @@ def _key(measured: Mapping[str, Any]) -> str:
 
 
 def identity(preset: str) -> str:
-    """Return what the figures depend on: code, versions and machine."""
+    """Return what the figures depend on: code, versions and kind of machine."""
     digest = hashlib.sha256()
-    for folder in ("models", "core"):
-        for path in sorted((_ROOT / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
-    for path in sorted(Path(__file__).parent.glob("ablation*.py")):
+    measured = [
+        *sorted((_ROOT / "models").rglob("*.py")),
+        _ROOT / "core" / "optimizations.py",
+        Path(__file__).with_name("ablation_child.py"),
+    ]
+    for path in measured:
         digest.update(path.read_bytes())
-    about = circumstances(with_date=False)
-    return f"{digest.hexdigest()[:16]} {platform.node()} {preset} {about}"
+    return f"{digest.hexdigest()[:16]} {preset} {circumstances(with_date=False)}"
+
+
+def boot() -> str:
+    """Return what tells this start of the machine from others."""
+    return hashlib.sha256(_BOOT_ID.read_bytes()).hexdigest()[:8] if _BOOT_ID.exists() else ""
 
 
 def main() -> None:
@@ -140,50 +175,71 @@ def main() -> None:
     parser.add_argument("--works", nargs="+", default=list(WORKS), choices=list(WORKS))
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--preset", default=shared.PRESET)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after that many")
     parser.add_argument("--fresh", action="store_true", help="forget earlier measurements")
     arguments = parser.parse_args()
     if arguments.fresh:
         KEPT.unlink(missing_ok=True)
-    kept = Kept(KEPT, identity(arguments.preset))
+    kept = Kept(KEPT, identity(arguments.preset), boot())
+    end = time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.json"
         write_job(job, arguments.preset)
+        everything = [
+            measured
+            for work in arguments.works
+            for dtype in arguments.dtypes
+            for measured in schedule(work, dtype, arguments.blocks)
+        ]
+        # What is stopped early has the same number of blocks of each table.
+        _measure(kept, sorted(everything, key=lambda m: int(m["block"])), job, end)
         for work in arguments.works:
             print(f"**{work.capitalize()}: how much more it takes without the switch**\n")
             print("| dtype | without | time | with the start | memory | worth it |")
             print("|---|---|---|---|---|---|")
             for dtype in arguments.dtypes:
-                _measure(kept, work, dtype, arguments.blocks, job)
                 for line in table(kept, work, dtype, arguments.blocks):
                     print(line, flush=True)
             print()
     print(
-        f"{arguments.blocks} blocks, medians of the unchanged program; in brackets 95 % intervals. "
+        "Medians of the unchanged program; in brackets 95 % intervals. "
         f"Worth it: by the upper ends, at least {MIN_TIME:g} % of the time or {MIN_MEMORY:g} % "
         "of the memory beyond the imports."
     )
 
 
-def _measure(kept: Kept, work: str, dtype: str, blocks: int, job: Path) -> None:
-    todo = [each for each in schedule(work, dtype, blocks) if kept.get(each) is None]
-    for number, measured in enumerate(todo, 1):
-        processes.progress(f"ablation, {number} of {len(todo)}: {measured}")
-        arguments = (work, measured["variant"], dtype, str(job))
+def _measure(kept: Kept, todo: Iterable[Mapping[str, Any]], job: Path, end: float) -> None:
+    """Measure what was not measured yet, until the monotonic clock is at `end`."""
+    for measured in todo:
+        if kept.get(measured) is not None:
+            continue
+        if time.monotonic() > end:
+            return
+        processes.progress(f"ablation: {measured}")
+        arguments = (measured["work"], measured["variant"], measured["dtype"], str(job))
         kept.add(measured, processes.ours("ablation_child", *arguments))
 
 
 def table(kept: Kept, work: str, dtype: str, blocks: int) -> Iterator[str]:
-    """Yield a line of the table for each variant; all measurements are there."""
+    """Yield a line of the table for each variant, by the blocks that are whole."""
+    whole = kept.whole_blocks(work, dtype, blocks)
+    if len(whole) < _MIN_BLOCKS:
+        yield f"| {dtype} | {len(whole)} of {blocks} blocks are measured | | | | |"
+        return
 
     def figures(variant: str) -> list[dict[str, float]]:
-        of_variant = [m for m in schedule(work, dtype, blocks) if m["variant"] == variant]
-        found = [kept.get(m) for m in sorted(of_variant, key=lambda m: int(m["block"]))]
+        found = [
+            kept.get({"work": work, "dtype": dtype, "block": block, "variant": variant})
+            for block in whole
+        ]
         return [each for each in found if each is not None]
 
     unchanged = figures(ALL_ON)
     names = ("seconds", "with_start", "memory_gib")
     seconds, with_start, memory = (statistics.median(f[name] for f in unchanged) for name in names)
-    yield f"| {dtype} | {ALL_ON} | {seconds:.2f} s | {with_start:.1f} s | {memory:.2f} GiB | |"
+    missing = "" if len(whole) == blocks else f"{len(whole)} of {blocks} blocks"
+    start = f"{seconds:.2f} s | {with_start:.1f} s | {memory:.2f} GiB"
+    yield f"| {dtype} | {ALL_ON} | {start} | {missing} |"
     for variant in variants(work)[1:]:
         found = figures(variant)
         gains = [
@@ -191,7 +247,7 @@ def table(kept: Kept, work: str, dtype: str, blocks: int) -> Iterator[str]:
             for name in names
         ]
         worth = ""
-        if variant in WORKS[work].model_fields:
+        if variant in WORKS[work].model_fields and not missing:
             worth = "yes" if is_worth_it(*gains) else "**no**"
         yield f"| {dtype} | {variant} | {' | '.join(map(_cell, gains))} | {worth} |"
 

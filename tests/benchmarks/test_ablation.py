@@ -67,24 +67,46 @@ def test_the_benchmark_goes_on_where_it_was_and_begins_anew_with_other_code(tmp_
 
     monkeypatch.setattr(ablation.processes, "ours", ours)
     wanted = list(schedule("generation", "float32", 7))
+
+    def measure(kept, end=math.inf):
+        ablation._measure(kept, wanted, tmp_path, end)
+
+    def found(code, boot):
+        kept = Kept(file, code, boot)
+        return sum(kept.get(each) is not None for each in wanted)
+
     with pytest.raises(SystemExit):
-        ablation._measure(Kept(file, "code"), "generation", "float32", 7, tmp_path)
+        measure(Kept(file, "code", "first"))
     with file.open("a") as half:
-        half.write('{"identity": "co')  # the machine stopped within a line
-    assert [Kept(file, "code").get(each) is not None for each in wanted].count(True) == 20
-    assert Kept(file, "other code").get(wanted[0]) is None
+        half.write('{"identity": "co\n')  # the machine stopped within a line
+    block = len(variants("generation"))
+    assert block == 8
+    assert found("code", "first") == 20
+    assert found("code", "second") == 16, "a block is of one start of the machine"
+    assert found("other code", "first") == 0
     made.clear()
     monkeypatch.setattr(ablation.processes, "ours", lambda *a: made.append(a) or figures("", 1))
-    ablation._measure(Kept(file, "code"), "generation", "float32", 7, tmp_path)
-    assert len(made) == len(wanted) - 20
+    measure(Kept(file, "code", "second"), end=0)
+    assert made == [], "its time is over"
+    measure(Kept(file, "code", "second"))
+    assert len(made) == len(wanted) - 16
+    assert found("code", "third") == len(wanted)
 
 
 def test_the_table_pairs_a_variant_with_the_unchanged_program_of_its_block(tmp_path):
-    kept = Kept(tmp_path / "kept.jsonl", "code")
+    kept = Kept(tmp_path / "kept.jsonl", "code", "first")
     for measured in schedule("generation", "bfloat16", 7):
+        assert len(list(table(kept, "generation", "bfloat16", 7))) == 1 or measured["block"] > 1
         kept.add(measured, figures(measured["variant"], measured["block"]))
+    first = schedule("generation", "bfloat16", 2)
+    early = Kept(tmp_path / "early.jsonl", "code", "first")
+    for measured in first:
+        early.add(measured, figures(measured["variant"], measured["block"]))
+    top, *others = table(early, "generation", "bfloat16", 7)
+    assert top.endswith("| 2 of 7 blocks |")
+    assert all(line.endswith("|  |") for line in others), "no switch is judged before the end"
     lines = list(table(kept, "generation", "bfloat16", 7))
-    assert lines[0] == "| bfloat16 | all on | 2.60 s | 11.7 s | 1.00 GiB | |"
+    assert lines[0] == "| bfloat16 | all on | 2.60 s | 11.7 s | 1.00 GiB |  |"
     [cached] = [line for line in lines if "cached_decoding" in line]
     assert "| +50.0 % (+50.0 to +50.0) |" in cached
     assert cached.endswith("| yes |")
