@@ -6,6 +6,7 @@ from core.errors import UserError
 from task.importers.chats import GEMINI_TUNING, OPENAI_MESSAGES, SHAREGPT
 from task.importers.logs import CAPTURE, HELICONE, LITELLM, OPENAI_STORED
 from task.importers.naming import named_pair
+from task.importers.openinference import OPENINFERENCE
 from task.importers.pairs import (
     ALPACA,
     DOLLY,
@@ -26,6 +27,7 @@ SHAPES: Mapping[str, Shape] = {
     for shape in (
         CAPTURE,
         OTEL,
+        OPENINFERENCE,
         OPENAI_STORED,
         LITELLM,
         HELICONE,

@@ -13,6 +13,7 @@ from task.importers.content import (
     text_of,
 )
 from task.importers.finishes import refuse_unfinished
+from task.importers.openinference import is_openinference, read_openinference
 from task.importers.pairs import pair
 from task.importers.shape import Fields, Pair, Shape, SkippedError, has, optional_text, tags_of
 from task.importers.values import items_of, mapping, parsed_list
@@ -173,7 +174,10 @@ def _read_span(fields: Fields) -> Pair:
         raise ValueError("the request offers tools, which the tuned model cannot use")
     if any(_TOOL_ATTRIBUTE.match(key) and value for key, value in found.items()):
         raise ValueError("it holds a tool call, which the tuned model cannot make")
+    ids = {**mapping(fields.get("context")), **fields}
     if not any(key.startswith("gen_ai.") for key in found):
+        if is_openinference(found):
+            return read_openinference(found, ids)
         raise SkippedError("a span without attributes of gen_ai")
     asked, answer = _numbered(found)
     if "gen_ai.input.messages" in found:
@@ -186,7 +190,6 @@ def _read_span(fields: Fields) -> Pair:
     refuse_unfinished({"finish_reasons": parsed_list(found.get("gen_ai.response.finish_reasons"))})
     if system := found.get("gen_ai.system_instructions"):
         asked = [Message(role="system", text=text_of(parsed_list(system))), *asked]
-    ids = {**mapping(fields.get("context")), **fields}
     return pair(
         {},
         exchange_of(asked, answer),

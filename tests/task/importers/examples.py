@@ -186,6 +186,24 @@ ROWS = {
     "opentelemetry": [
         otlp([otlp_span(n, otel_attributes(q, a)) for n, (q, a) in enumerate(CHATS)])
     ],
+    "openinference": [
+        {
+            "name": "generate_content",
+            "span_kind": "LLM",
+            "status_code": "OK",
+            "context.span_id": f"{n:016x}",
+            "context.trace_id": f"t{n // 2}",
+            "attributes.openinference.span.kind": "LLM",
+            "attributes.llm.model_name": "gemini-2.5-flash",
+            "attributes.llm.input_messages": [
+                {"message.role": m["role"], "message.content": m["content"]} for m in asked(q)
+            ],
+            "attributes.llm.output_messages": [{"message.role": "model", "message.content": a}],
+            "attributes.input.value": json.dumps({"messages": asked(q)}),
+            "attributes.output.value": a,
+        }
+        for n, (q, a) in enumerate(CHATS)
+    ],
     "capture": [
         {
             "schema_version": 1,
