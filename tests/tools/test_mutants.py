@@ -1,5 +1,7 @@
 """The mutation tests: which tests are near, what is kept, and that a planted fault is noticed."""
 
+import math
+
 import pytest
 
 from benchmarks.mutants import table
@@ -92,6 +94,35 @@ def test_a_fault_is_found_or_survives_and_is_taken_out_again(runs, repository):
     ]
     assert found == ["killed", "survived", "survived", "survived", "killed"]
     assert (repository / "room" / "base.py").read_text() == whole
+
+
+def test_runners_share_the_faults_that_are_left(runs, repository, monkeypatch):
+    monkeypatch.setattr(plan, "ROOT", repository)
+    made = [
+        mutant(0, "room/base.py", "2 * value", "3 * value", repository),
+        mutant(1, "room/alone.py", "1", "2", repository),
+        mutant(2, "room/base.py", "2 * value", "value * 2", repository),
+    ]
+    plan.write_plan(made)
+    plan.add_result(Result(1, "survived", 0, 0.0))
+    tried = []
+    monkeypatch.setattr(runner, "try_all", lambda *given: tried.append(given[:2]))
+    monkeypatch.setattr("sys.argv", ["tools.mutants", "--runners", "2"])
+    runner.main()
+    parts = {tree.name: [each.number for each in part] for part, tree in tried}
+    assert parts == {"tree-0": [0], "tree-1": [2]}
+
+
+def test_a_runner_keeps_what_it_found_until_its_time_is_over(runs, repository, monkeypatch):
+    made = [
+        mutant(number, "room/base.py", "2 * value", after, repository)
+        for number, after in enumerate(["3 * value", "value * 2"])
+    ]
+    runner.try_all(made, repository, math.inf)
+    found = {number: result.outcome for number, result in plan.read_results().items()}
+    assert found == {0: "killed", 1: "survived"}
+    runner.try_all([mutant(2, "room/alone.py", "1", "2", repository)], repository, -math.inf)
+    assert sorted(plan.read_results()) == [0, 1], "its time is over"
 
 
 def test_results_are_kept_one_by_one_and_a_line_cut_off_is_not_read(tmp_path, monkeypatch):

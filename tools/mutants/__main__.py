@@ -1,13 +1,15 @@
 """Plants the drawn faults one after the other: `python -m tools.mutants`; see the package."""
 
 import argparse
+import concurrent.futures
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tools.mutants.nearest_tests import Tests
@@ -31,6 +33,7 @@ _NEAREST_SECONDS, _MAX_SECONDS, _MAX_FILES = 5.0, 20.0, 24
 _LONGEST_FILE_SECONDS = 15.0
 # These are of the clock, where others may use the machine.
 _MIN_LIMIT_SECONDS, _TIMES_LONGER, _LONGEST_BASELINE_SECONDS = 60.0, 15, 240.0
+_KEPT = threading.Lock()  # of the files that several runners write
 
 
 class Runner:
@@ -108,7 +111,8 @@ class Runner:
             status, seconds = self._run([file], _LONGEST_BASELINE_SECONDS)
             is_fit = status == 0 and seconds <= _LONGEST_FILE_SECONDS
             self._usual[file] = seconds if is_fit else None
-            write_baselines(self._usual)
+            with _KEPT:
+                write_baselines(read_baselines() | self._usual)
             if not is_fit:
                 _say(f"left out, with status {status} after {seconds} s: {file}")
         return self._usual[file]
@@ -126,6 +130,22 @@ class Runner:
         # Byte code is known by its source's time and size: every version has another time.
         self._written += 1
         os.utime(file, (self._written, self._written))
+
+
+def try_all(mutants: Iterable[Mutant], tree: Path, end: float) -> None:
+    """Try mutants on a copy of the repository, until the monotonic clock is at `end`."""
+    runner = Runner(tree)
+    try:
+        for mutant in mutants:
+            if time.monotonic() > end:
+                break
+            result = runner.try_mutant(mutant)
+            with _KEPT:
+                add_result(result)
+            place = f"{mutant.path}:{mutant.line}"
+            _say(f"{mutant.number:3} {result.outcome:14} {result.seconds:5.1f} s  {place}")
+    finally:
+        runner.close()
 
 
 def _copy_repository(tree: Path) -> None:
@@ -156,7 +176,9 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after that many")
-    end = time.monotonic() + 60 * parser.parse_args().minutes
+    parser.add_argument("--runners", type=int, default=os.cpu_count() or 1, help="at the same time")
+    options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
     mutants, done = read_plan(), read_results()
     if changed := changed_modules(mutants):
         raise SystemExit(
@@ -164,17 +186,13 @@ def main() -> None:
             f"{FOLDER.relative_to(ROOT)} to draw again; results of the old modules go with it."
         )
     left = [mutant for mutant in mutants if mutant.number not in done]
-    runner = Runner(FOLDER / "tree")
-    try:
-        for mutant in left:
-            if time.monotonic() > end:
-                break
-            result = runner.try_mutant(mutant)
-            add_result(result)
-            place = f"{mutant.path}:{mutant.line}"
-            _say(f"{mutant.number:3} {result.outcome:14} {result.seconds:5.1f} s  {place}")
-    finally:
-        runner.close()
+    with concurrent.futures.ThreadPoolExecutor(options.runners) as pool:
+        runs = [
+            pool.submit(try_all, left[n :: options.runners], FOLDER / f"tree-{n}", end)
+            for n in range(options.runners)
+        ]
+    for run in runs:
+        run.result()
 
 
 def _say(text: str) -> None:
