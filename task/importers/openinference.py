@@ -81,10 +81,11 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 def _messages(found: Fields, direction: str) -> list[Message]:
     by_number: dict[int, dict[str, object]] = {}
+    role = "user" if direction == "input" else "assistant"  # of a message that names none
     for key, value in found.items():
         match = _MESSAGE.fullmatch(key)
         if match and match[1] == direction and value is not None:
-            by_number.setdefault(int(match[2]), {})[match[3]] = value
+            by_number.setdefault(int(match[2]), {"role": role})[match[3]] = value
     return [_message(by_number[number]) for number in sorted(by_number)]
 
 

@@ -63,6 +63,13 @@ def test_a_span_has_its_text_in_input_and_output_where_it_has_no_messages(tmp_pa
     assert (pair.conversation.text, pair.output, pair.session) == ("Hello", "other", "t1")
 
 
+def test_messages_without_a_role_are_the_users_and_the_models(tmp_path):
+    bare = {key: value for key, value in FLAT.items() if not key.endswith("1.message.role")}
+    del bare["llm.output_messages.0.message.role"]
+    (pair,) = read(tmp_path, phoenix(bare)).pairs
+    assert (pair.conversation.text, pair.output) == ("Where is my parcel?", "shipping")
+
+
 @pytest.mark.parametrize(
     "row",
     [
