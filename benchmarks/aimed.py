@@ -8,8 +8,9 @@ weights, same rows asked for. Rounds are small, so that the first leaves much to
 added until the half-width of the difference's interval is 30 points or less, or there are `--pairs`
 of them.
 
-Each seed number is a process of its own (`benchmarks.aimed_pair`) that leaves its result in the
-output folder: what is finished is not run again.
+Each seed number is a process of its own (`benchmarks.aimed_pair`), which resumes in the output
+folder. What is finished is kept in `aimed_pairs.jsonl` next to this file, so that hours are not
+spent twice: it counts while the presets' texts are the same.
 """
 
 import argparse
@@ -19,8 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes
+from benchmarks.circumstances import circumstances
+from benchmarks.recorded_runs import commit, presets
 from benchmarks.student import Interval, interval
+from core import jsonl
 
+RECORD = Path(__file__).with_name("aimed_pairs.jsonl")
 ARMS = {"aimed": True, "uniform": False}
 GROUPS = ("holdout", "seed", "overall")
 _MIN_PAIRS = 5  # with fewer a narrow interval is luck
@@ -73,6 +78,35 @@ def is_narrow(pairs: Sequence[Mapping[str, Any]]) -> bool:
     return (found.high - found.low) / 2 <= _HALF_WIDTH
 
 
+def pair_of(seed: int, rows: int, output: Path, file: Path) -> dict[str, Any]:
+    """Return both arms of a seed number; run them, and record it, where the record has none.
+
+    Args:
+        seed: The seed number.
+        rows: Rows that a round adds.
+        output: Folder of the runs.
+        file: The record.
+    """
+    asked = (presets(), rows, seed)
+    kept = jsonl.read_rows(file.read_text(encoding="utf-8"), str(file), json.loads)
+    for line in kept:
+        if (line["presets"], line["rows"], line["seed"]) == asked:
+            return dict(line["pair"])
+    folder = output / f"rows-{rows}" / f"seed-{seed}"
+    pair = processes.ours("aimed_pair", str(seed), str(rows), str(folder))
+    line = {
+        "presets": presets(),
+        "rows": rows,
+        "seed": seed,
+        "commit": commit(),
+        "circumstances": circumstances(),
+        "pair": pair,
+    }
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(line) + "\n")
+    return pair
+
+
 def main() -> None:
     """Run all pairs and print a line for each, then the intervals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -80,11 +114,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=120, help="rows that a round adds")
     parser.add_argument("--output", type=Path, default=Path("output/benchmark-aimed"))
     arguments = parser.parse_args()
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     for seed in range(arguments.pairs):
         processes.progress(f"aimed: pair {seed + 1} of {arguments.pairs}")
-        folder = arguments.output / f"rows-{arguments.rows}" / f"seed-{seed}"
-        pairs.append(processes.ours("aimed_pair", str(seed), str(arguments.rows), str(folder)))
+        pairs.append(pair_of(seed, arguments.rows, arguments.output, RECORD))
         if is_narrow(pairs):
             break
     print(
@@ -100,7 +133,6 @@ def main() -> None:
     print("\nPercentage points gained per 1,000 calls of generation, mean and 95 % interval:\n")
     print(table(pairs))
     print(f"\n{verdict(pairs)}")
-    (arguments.output / "pairs.json").write_text(json.dumps(pairs, indent=2) + "\n")
 
 
 if __name__ == "__main__":

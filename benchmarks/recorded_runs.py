@@ -79,7 +79,7 @@ class RecordedRun(BaseModel):
 
 def recorded(arm: str, seed: int, settings: tuple[str, ...], file: Path) -> Outcome | None:
     """Return what a run of these settings reached; None where the record has none."""
-    asked = (arm, seed, settings, _presets())
+    asked = (arm, seed, settings, presets())
     for run in _read(file):
         if (run.arm, run.seed, run.settings, run.presets) == asked:
             return run.outcome
@@ -88,16 +88,12 @@ def recorded(arm: str, seed: int, settings: tuple[str, ...], file: Path) -> Outc
 
 def record(arm: str, seed: int, settings: tuple[str, ...], outcome: Outcome, file: Path) -> None:
     """Add a run's line to the record."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],
-        cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
     run = RecordedRun(
         arm=arm,
         seed=seed,
         settings=settings,
-        presets=_presets(),
-        commit=commit,
+        presets=presets(),
+        commit=commit(),
         circumstances=circumstances(),
         outcome=outcome,
     )
@@ -112,6 +108,14 @@ def _read(file: Path) -> list[RecordedRun]:
     return jsonl.read_rows(text, str(file), RecordedRun.model_validate_json)
 
 
-def _presets() -> str:
+def commit() -> str:
+    """Return the commit that runs."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+def presets() -> str:
+    """Return a hash of the presets' texts that runs begin from."""
     texts = [(_ROOT / "pipeline" / "presets" / f"{name}.yaml").read_bytes() for name in _PRESETS]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:12]

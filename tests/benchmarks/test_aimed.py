@@ -3,6 +3,7 @@
 import pytest
 from scipy import stats
 
+from benchmarks import aimed
 from benchmarks.aimed import ARMS, GROUPS, gains, is_narrow, table, verdict
 from benchmarks.student import interval
 
@@ -42,3 +43,22 @@ def test_pairs_are_added_until_the_interval_is_narrow():
     assert not is_narrow(alike[:4]), "too few to tell"
     assert is_narrow(alike)
     assert not is_narrow(apart)
+
+
+def test_a_pair_that_is_recorded_is_not_run_again(tmp_path, monkeypatch):
+    file, made = tmp_path / "pairs.jsonl", []
+    file.touch()
+
+    def ours(*arguments):
+        made.append(arguments)
+        return pair(30, 40, 30)
+
+    monkeypatch.setattr(aimed.processes, "ours", ours)
+    first = aimed.pair_of(3, 120, tmp_path, file)
+    assert aimed.pair_of(3, 120, tmp_path, file) == first
+    assert len(made) == 1
+    aimed.pair_of(4, 120, tmp_path, file)
+    aimed.pair_of(3, 60, tmp_path, file)
+    monkeypatch.setattr(aimed, "presets", lambda: "other")
+    aimed.pair_of(3, 120, tmp_path, file)
+    assert [call[1:3] for call in made] == [("3", "120"), ("4", "120"), ("3", "60"), ("3", "120")]
