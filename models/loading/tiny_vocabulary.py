@@ -17,7 +17,7 @@ regards dear support team the light camera speaker router does blink
 
 def gemma_pieces(symbols: Sequence[str] = ()) -> bytes:
     """Return the SentencePiece model of the tiny Gemmas; `symbols` are further tokens of it."""
-    return _train_pieces(
+    return train_pieces(
         add_dummy_prefix=False,
         pad_id=0,
         eos_id=1,
@@ -32,10 +32,10 @@ def gemma_pieces(symbols: Sequence[str] = ()) -> bytes:
 
 def llama_pieces() -> bytes:
     """Return the SentencePiece model of the tiny Mistral and Llama 2."""
-    return _train_pieces(unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    return train_pieces(unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
 
 
-def _train_pieces(**options: object) -> bytes:
+def train_pieces(**options: object) -> bytes:
     """Train a SentencePiece model on a few generic sentences; `options` are its trainer's."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(

@@ -9,6 +9,7 @@ from tests.notebooks.conftest import errors_in, plots_in
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.unpublished  # what llama.cpp serves is looked for on each model server
 def test_an_outage_and_a_drill_lose_nothing(executed, tmp_path):
     notebook, found = executed(
         "06_takeover",

@@ -9,6 +9,7 @@ from tests.notebooks.conftest import errors_in, plots_in
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.unpublished  # what llama.cpp serves is looked for on each model server
 def test_a_verdict_is_given_and_the_walk_goes_back(executed, tmp_path):
     notebook, found = executed(
         "07_cutover",
