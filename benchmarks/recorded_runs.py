@@ -109,10 +109,10 @@ def _read(file: Path) -> list[RecordedRun]:
 
 
 def commit() -> str:
-    """Return the commit that runs."""
+    """Return the commit that runs; nothing where the code is no clone."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]
-    done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def presets() -> str:
