@@ -41,13 +41,14 @@ def main() -> None:
     mutants, results = read_plan(), read_results()
     drawn, tried = len(mutants), len(results)
     print(
-        f"{tried} of {drawn} drawn faults were tried, each with the tests nearest to its module.\n"
+        f"{tried} of {drawn} drawn faults were tried, each with the quick tests that run its "
+        "line, the nearest first.\n"
     )
     if changed := changed_modules(mutants):
         print(f"Changed since then: {', '.join(f'`{path}`' for path in changed)}.\n")
     print(table(mutants, results))
-    untested = sum(result.outcome == "not tested" for result in results.values())
-    print(f"\nNot counted: {untested} in modules that no quick test is near to.")
+    untested = sum(result.tests == 0 for result in results.values())
+    print(f"\nOf those not found, {untested} are in lines that no quick test runs.")
     survivors = [m for m in mutants if m.number in results]
     survivors = [m for m in survivors if results[m.number].outcome == "survived"]
     if survivors:

@@ -66,6 +66,7 @@ def runs(repository, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(plan, "FOLDER", folder)
     monkeypatch.setattr(runner, "_copy_repository", lambda tree: None)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(runner, "PARTS", ("room",))
     made = runner.Runner(repository)
     yield made
     made.close()
@@ -96,33 +97,83 @@ def test_a_fault_is_found_or_survives_and_is_taken_out_again(runs, repository):
     assert (repository / "room" / "base.py").read_text() == whole
 
 
-def test_runners_share_the_faults_that_are_left(runs, repository, monkeypatch):
+def test_tests_that_do_not_run_the_line_are_not_asked(runs, repository):
+    """`test_all` imports the module; only the other two run its function."""
+    fault = mutant(0, "room/base.py", "2 * value", "value * 2", repository)
+    assert runs.try_mutant(fault).tests == 2
+    lines = plan.read_baseline("tests/other/test_all.py").lines["room/base.py"]
+    assert lines == [1], "what runs when it is imported"
+
+
+def test_runners_share_the_faults_that_are_left(repository, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("mutants")
+    for name in ("PLAN", "RESULTS"):
+        monkeypatch.setattr(plan, name, folder / name.lower())
+    monkeypatch.setattr(plan, "FOLDER", folder)
     monkeypatch.setattr(plan, "ROOT", repository)
     made = [
         mutant(0, "room/base.py", "2 * value", "3 * value", repository),
         mutant(1, "room/alone.py", "1", "2", repository),
-        mutant(2, "room/base.py", "2 * value", "value * 2", repository),
+        mutant(2, "room/user.py", "double(2)", "double(3)", repository),
     ]
     plan.write_plan(made)
     plan.add_result(Result(1, "survived", 0, 0.0))
-    tried = []
-    monkeypatch.setattr(runner, "try_all", lambda *given: tried.append(given[:2]))
+    measured, tried = [], []
+
+    class Runner:
+        def __init__(self, tree):
+            self.name = tree.name
+
+        def nearest(self, module):
+            return [f"tests/{module}", "tests/all"]
+
+        def measure(self, files):
+            measured.append((self.name, *files))
+
+        def close(self):
+            self.name = "closed"
+
+    monkeypatch.setattr(runner, "Runner", Runner)
+    monkeypatch.setattr(
+        runner, "try_all", lambda by, part, end: tried.append((by.name, [m.number for m in part]))
+    )
     monkeypatch.setattr("sys.argv", ["tools.mutants", "--runners", "2"])
     runner.main()
-    parts = {tree.name: [each.number for each in part] for part, tree in tried}
-    assert parts == {"tree-0": [0], "tree-1": [2]}
+    assert sorted(measured) == [
+        ("tree-0", "tests/all", "tests/room/user.py"),
+        ("tree-1", "tests/room/base.py"),
+    ]
+    assert sorted(tried) == [("tree-0", [0]), ("tree-1", [2])]
 
 
-def test_a_runner_keeps_what_it_found_until_its_time_is_over(runs, repository, monkeypatch):
+def test_a_runner_keeps_what_it_found_until_its_time_is_over(runs, repository):
     made = [
         mutant(number, "room/base.py", "2 * value", after, repository)
         for number, after in enumerate(["3 * value", "value * 2"])
     ]
-    runner.try_all(made, repository, math.inf)
+    runner.try_all(runs, made, math.inf)
     found = {number: result.outcome for number, result in plan.read_results().items()}
     assert found == {0: "killed", 1: "survived"}
-    runner.try_all([mutant(2, "room/alone.py", "1", "2", repository)], repository, -math.inf)
+    runner.try_all(runs, [mutant(2, "room/alone.py", "1", "2", repository)], -math.inf)
     assert sorted(plan.read_results()) == [0, 1], "its time is over"
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [(1, [1]), (2, [2, 3]), (3, [2, 3]), (4, [4, 5, 6]), (6, [4, 5, 6]), (7, [7]), (8, [8])],
+)
+def test_a_statement_has_the_lines_of_its_head_and_not_of_its_body(line, lines):
+    source = (
+        "VALUE = 1\n"  # 1
+        "def double(\n"
+        "    value):\n"
+        "    if (value\n"  # 4
+        "        and\n"
+        "        value):\n"
+        "        return 2\n"  # 7
+        "    return 0\n"
+    )
+    assert list(plan.statement(source, line)) == lines
 
 
 def test_results_are_kept_one_by_one_and_a_line_cut_off_is_not_read(tmp_path, monkeypatch):
@@ -163,7 +214,7 @@ def test_a_plan_of_modules_that_have_changed_is_refused_and_a_new_one_has_no_res
 
 def test_the_score_counts_what_was_tried_and_tested():
     mutants = [Mutant(n, f"{'core' if n < 6 else 'task'}/a.py", 1, "a", "b", "") for n in range(10)]
-    outcomes = ["killed"] * 4 + ["killed by time", "survived", "survived", "not tested"]
+    outcomes = ["killed"] * 4 + ["killed by time", "survived", "survived"]
     results = {n: Result(n, outcome, 1, 1.0) for n, outcome in enumerate(outcomes)}
     assert table(mutants, results).split("\n")[2:] == [
         "| core | 6 | 5 | 1 | 83% | 44% to 97% |",

@@ -15,22 +15,25 @@ from pathlib import Path
 from tools.mutants.nearest_tests import Tests
 from tools.mutants.plan import (
     FOLDER,
+    PARTS,
     ROOT,
+    Baseline,
     Mutant,
     Outcome,
     Result,
     add_result,
     changed_modules,
-    read_baselines,
+    read_baseline,
     read_plan,
     read_results,
-    write_baselines,
+    statement,
+    write_baseline,
 )
 
-# The nearest files of tests run first; where none of them notices, those after them do, too. These
-# are seconds of the processor.
-_NEAREST_SECONDS, _MAX_SECONDS, _MAX_FILES = 5.0, 20.0, 24
-_LONGEST_FILE_SECONDS = 15.0
+# Of the files of tests that run the line, the nearest come first; where none of them notices, those
+# after them run, too. These are seconds of the processor.
+_NEAREST_SECONDS, _MAX_SECONDS, _MAX_FILES = 5.0, 40.0, 60
+_LONGEST_FILE_SECONDS = 20.0
 # These are of the clock, where others may use the machine.
 _MIN_LIMIT_SECONDS, _TIMES_LONGER, _LONGEST_BASELINE_SECONDS = 60.0, 15, 240.0
 _KEPT = threading.Lock()  # of the files that several runners write
@@ -47,7 +50,8 @@ class Runner:
         _copy_repository(tree)
         self._tree = tree
         self._tests = Tests(tree)
-        self._usual = read_baselines()
+        self._usual: dict[str, Baseline] = {}
+        self._lines = tree.with_name(f"{tree.name}-lines.json")
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tools.mutants.server"],
             cwd=tree,
@@ -67,16 +71,16 @@ class Runner:
     def try_mutant(self, mutant: Mutant) -> Result:
         """Plant a fault, run the tests, and take it out again."""
         begin = time.monotonic()
-        outcome: Outcome = "not tested"
+        outcome: Outcome = "survived"
         count = 0
-        for files, usual in self._groups(mutant.path):
+        for files, usual in self._groups(mutant):
             count += len(files)
             file = self._tree / mutant.path
             whole = file.read_bytes()
             try:
                 self._write(file, mutant.source.encode())
                 limit = max(_MIN_LIMIT_SECONDS, _TIMES_LONGER * usual)
-                status, _ = self._run(files, limit)
+                status, _ = self._run(files, limit, None)
             finally:
                 self._write(file, whole)
             outcome = "survived" if status == 0 else "killed"
@@ -86,17 +90,27 @@ class Runner:
                 break
         return Result(mutant.number, outcome, count, round(time.monotonic() - begin, 1))
 
-    def _groups(self, module: str) -> Iterator[tuple[list[str], float]]:
+    def measure(self, files: Iterable[str]) -> None:
+        """Run files of tests without a fault, those that were not run before."""
+        for file in files:
+            self._baseline(file)
+
+    def nearest(self, module: str) -> list[str]:
+        """Return the files of tests that may notice a fault of a module."""
+        return self._tests.nearest(module)[:_MAX_FILES]
+
+    def _groups(self, mutant: Mutant) -> Iterator[tuple[list[str], float]]:
         """Yield files of tests that run together, and their seconds without a fault."""
         files: list[str] = []
         seconds = total = 0.0
-        for file in self._tests.nearest(module)[:_MAX_FILES]:
+        lines = statement((self._tree / mutant.path).read_text(encoding="utf-8"), mutant.line)
+        for file in self.nearest(mutant.path):
             usual = self._baseline(file)
-            if usual is None:
+            if usual.seconds is None or not usual.runs(mutant.path, lines):
                 continue
             files.append(file)
-            seconds += usual
-            total += usual
+            seconds += usual.seconds
+            total += usual.seconds
             if seconds > _NEAREST_SECONDS:
                 yield files, seconds
                 files, seconds = [], 0.0
@@ -105,23 +119,28 @@ class Runner:
         if files:
             yield files, seconds
 
-    def _baseline(self, file: str) -> float | None:
-        """Return how long tests take without a fault; None where they fail, or take too long."""
+    def _baseline(self, file: str) -> Baseline:
         if file not in self._usual:
-            status, seconds = self._run([file], _LONGEST_BASELINE_SECONDS)
-            is_fit = status == 0 and seconds <= _LONGEST_FILE_SECONDS
-            self._usual[file] = seconds if is_fit else None
-            with _KEPT:
-                write_baselines(read_baselines() | self._usual)
-            if not is_fit:
-                _say(f"left out, with status {status} after {seconds} s: {file}")
+            self._usual[file] = read_baseline(file) or self._measured(file)
         return self._usual[file]
 
-    def _run(self, files: list[str], seconds: float) -> tuple[int | None, float]:
+    def _measured(self, file: str) -> Baseline:
+        self._lines.unlink(missing_ok=True)
+        status, seconds = self._run([file], _LONGEST_BASELINE_SECONDS, str(self._lines))
+        is_fit = status == 0 and seconds <= _LONGEST_FILE_SECONDS and self._lines.exists()
+        if not is_fit:
+            _say(f"left out, with status {status} after {seconds} s: {file}")
+        lines = json.loads(self._lines.read_text(encoding="utf-8")) if is_fit else {}
+        found = Baseline(seconds if is_fit else None, lines)
+        write_baseline(file, found)
+        return found
+
+    def _run(self, files: list[str], seconds: float, lines: str | None) -> tuple[int | None, float]:
         """Return pytest's exit status, None where time was up, and the processor's seconds."""
         assert self._server.stdin
         assert self._server.stdout
-        self._server.stdin.write(json.dumps({"tests": files, "seconds": seconds}) + "\n")
+        order = {"tests": files, "seconds": seconds, "lines": lines, "parts": PARTS}
+        self._server.stdin.write(json.dumps(order) + "\n")
         answer = json.loads(self._server.stdout.readline())
         return answer["status"], answer["seconds"]
 
@@ -132,20 +151,16 @@ class Runner:
         os.utime(file, (self._written, self._written))
 
 
-def try_all(mutants: Iterable[Mutant], tree: Path, end: float) -> None:
-    """Try mutants on a copy of the repository, until the monotonic clock is at `end`."""
-    runner = Runner(tree)
-    try:
-        for mutant in mutants:
-            if time.monotonic() > end:
-                break
-            result = runner.try_mutant(mutant)
-            with _KEPT:
-                add_result(result)
-            place = f"{mutant.path}:{mutant.line}"
-            _say(f"{mutant.number:3} {result.outcome:14} {result.seconds:5.1f} s  {place}")
-    finally:
-        runner.close()
+def try_all(runner: Runner, mutants: Iterable[Mutant], end: float) -> None:
+    """Try mutants until the monotonic clock is at `end`."""
+    for mutant in mutants:
+        if time.monotonic() > end:
+            break
+        result = runner.try_mutant(mutant)
+        with _KEPT:
+            add_result(result)
+        place = f"{mutant.path}:{mutant.line}"
+        _say(f"{mutant.number:3} {result.outcome:14} {result.seconds:5.1f} s  {place}")
 
 
 def _copy_repository(tree: Path) -> None:
@@ -186,13 +201,17 @@ def main() -> None:
             f"{FOLDER.relative_to(ROOT)} to draw again; results of the old modules go with it."
         )
     left = [mutant for mutant in mutants if mutant.number not in done]
-    with concurrent.futures.ThreadPoolExecutor(options.runners) as pool:
-        runs = [
-            pool.submit(try_all, left[n :: options.runners], FOLDER / f"tree-{n}", end)
-            for n in range(options.runners)
-        ]
-    for run in runs:
-        run.result()
+    count = options.runners
+    runners = [Runner(FOLDER / f"tree-{n}") for n in range(count)]
+    files = sorted({file for mutant in left for file in runners[0].nearest(mutant.path)})
+    try:
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            list(pool.map(Runner.measure, runners, [files[n::count] for n in range(count)]))
+            parts = [left[n::count] for n in range(count)]
+            list(pool.map(try_all, runners, parts, [end] * count))
+    finally:
+        for runner in runners:
+            runner.close()
 
 
 def _say(text: str) -> None:

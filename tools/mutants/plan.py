@@ -1,5 +1,6 @@
 """What is drawn, what became of it, and where both are kept."""
 
+import ast
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from core.whole_file import replace_file
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "output" / "mutants"
 PLAN, RESULTS = FOLDER / "plan.jsonl", FOLDER / "results.jsonl"
-BASELINES = FOLDER / "baselines.json"
+BASELINES = FOLDER / "baselines"
 
 # What is mutated, and what of it is left out.
 PARTS = (
@@ -26,7 +27,7 @@ PARTS = (
 # The drill breaks a gateway for minutes; its own tests are the longest of all.
 _LEFT_OUT = ("serving/drill/",)
 
-Outcome = Literal["killed", "killed by time", "survived", "not tested"]
+Outcome = Literal["killed", "killed by time", "survived"]
 
 
 class Mutant(NamedTuple):
@@ -56,8 +57,8 @@ class Result(NamedTuple):
 
     Attributes:
         number: See `Mutant`.
-        outcome: Whether tests failed; `not tested` where they fail without a fault, too.
-        tests: How many files of tests ran at most.
+        outcome: Whether tests failed.
+        tests: How many files of tests ran at most; 0 where none runs the line.
         seconds: How long that took.
     """
 
@@ -65,6 +66,38 @@ class Result(NamedTuple):
     outcome: Outcome
     tests: int
     seconds: float
+
+
+class Baseline(NamedTuple):
+    """What a file of tests does without a fault.
+
+    Attributes:
+        seconds: Of the processor; None where it is left out: it fails, or takes too long.
+        lines: Which lines of which modules it runs, by path from the root.
+    """
+
+    seconds: float | None
+    lines: Mapping[str, Sequence[int]]
+
+    def runs(self, path: str, lines: range) -> bool:
+        """Whether it runs any of some lines of a module."""
+        return any(line in lines for line in self.lines.get(path, ()))
+
+
+def statement(source: str, line: int) -> range:
+    """Return the lines of the statement that is at a line, without those of its body.
+
+    Coverage knows the lines that have code of their own, and a statement may have several.
+    """
+    found = range(line, line + 1)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.stmt) or not node.lineno <= line <= (node.end_lineno or 0):
+            continue
+        body = getattr(node, "body", None)
+        end = body[0].lineno if body else (node.end_lineno or node.lineno) + 1
+        if node.lineno <= line < max(end, node.lineno + 1):
+            found = range(node.lineno, max(end, node.lineno + 1))
+    return found
 
 
 def modules() -> list[str]:
@@ -115,17 +148,20 @@ def add_result(result: Result) -> None:
         stream.write(json.dumps(result._asdict()).encode() + b"\n")
 
 
-def read_baselines() -> dict[str, float | None]:
-    """Return the seconds that files of tests take without a fault; None for those left out."""
-    if not BASELINES.exists():
-        return {}
-    found: dict[str, float | None] = json.loads(BASELINES.read_text(encoding="utf-8"))
-    return found
+def read_baseline(tests: str) -> Baseline | None:
+    """Return what a file of tests does without a fault; None where that is not known yet."""
+    file = _baseline_file(tests)
+    return Baseline(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
-def write_baselines(seconds: Mapping[str, float | None]) -> None:
-    """Keep the seconds of `read_baselines`."""
-    replace_file(BASELINES, json.dumps(seconds, indent=1))
+def write_baseline(tests: str, baseline: Baseline) -> None:
+    """Keep what a file of tests does without a fault."""
+    BASELINES.mkdir(parents=True, exist_ok=True)
+    replace_file(_baseline_file(tests), json.dumps(baseline._asdict()))
+
+
+def _baseline_file(tests: str) -> Path:
+    return BASELINES / f"{tests.replace('/', '.')}.json"
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Runs tests again and again, in forks of a process that has loaded what they need.
 
 `python -m tools.mutants.server` reads orders from its standard input, a line of JSON each: the
-`tests`, and the `seconds` they may take. Each answer is one, too: `status`, pytest's exit status or
-null where time was up, and `seconds`, of the processor: others may use the machine. Modules of the
+`tests`, the `seconds` they may take, and `lines`: a file for the lines of the `parts` that run, as
+JSON by the modules' paths, or null. Each answer is one, too: `status`, pytest's exit status or null
+where time was up, and `seconds`, of the processor: others may use the machine. Modules of the
 repository are loaded in the forks, as they are then.
 """
 
@@ -12,9 +13,12 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 _LOADED = (
     "aiohttp",
+    "coverage",
     "google.auth",
     "google.genai",
     "httpx",
@@ -47,10 +51,12 @@ def main() -> None:
         answers.write(json.dumps({"status": status, "seconds": round(seconds, 2)}) + "\n")
 
 
-def _forked(tests: list[str], seconds: float) -> tuple[int | None, float]:
+def _forked(
+    tests: list[str], seconds: float, lines: str | None, parts: list[str]
+) -> tuple[int | None, float]:
     process = os.fork()
     if process == 0:
-        os._exit(_run(tests))
+        os._exit(_run(tests, lines, parts))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status, used = os.wait4(process, os.WNOHANG)
@@ -69,7 +75,7 @@ def _end_group(process: int) -> None:
         os.killpg(process, signal.SIGKILL)
 
 
-def _run(tests: list[str]) -> int:
+def _run(tests: list[str], lines: str | None, parts: list[str]) -> int:
     """Run tests in a fork of its own; return pytest's exit status."""
     os.setsid()
     silence = os.open(os.devnull, os.O_RDWR)
@@ -78,9 +84,32 @@ def _run(tests: list[str]) -> int:
     import pytest
 
     try:
-        return int(pytest.main([*_OPTIONS, *tests]))
+        with _lines_into(Path(lines), parts) if lines else contextlib.nullcontext():
+            return int(pytest.main([*_OPTIONS, *tests]))
     except BaseException:
         return 1
+
+
+@contextlib.contextmanager
+def _lines_into(file: Path, parts: list[str]) -> Iterator[None]:
+    """Write which lines of some folders run."""
+    import coverage
+
+    root = Path.cwd()
+    measured = coverage.Coverage(
+        data_file=None, config_file=False, source=[str(root / part) for part in parts]
+    )
+    measured.start()
+    try:
+        yield
+    finally:
+        measured.stop()
+        data = measured.get_data()
+        found = {
+            Path(name).relative_to(root).as_posix(): sorted(data.lines(name) or ())
+            for name in data.measured_files()
+        }
+        file.write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
