@@ -6,6 +6,7 @@ import random
 import pytest
 
 from service_llm.pacing.limiter import USED_SHARE, Limiter
+from service_llm.pacing.rate import Rate
 from tests.service_llm.simulated_time import Clock, simulate
 from tests.service_llm.test_outages import LIMIT, run
 
@@ -68,3 +69,17 @@ def test_a_quota_below_the_limit_is_settled_on(quota, least):
     late = [at for at in answered if at - start > 1200]
     assert len(late) / 10 > least
     assert server.refused / (server.refused + len(answered)) < 0.25
+
+
+def test_an_outage_within_a_minute_of_a_full_quota_is_no_further_cut():
+    rate = Rate(300.0, 0.0, random.Random(1))
+    rate.refused(10.0, 9.0, wait_seconds=5.0)
+    settled = rate.per_minute
+    assert settled < 300
+    rate.accepted(20.0, 19.0)
+    rate.refused(40.0, 39.0, wait_seconds=None)
+    assert rate.per_minute == pytest.approx(settled)
+    rate.accepted(75.0, 74.0)
+    before = rate.per_minute
+    rate.refused(100.0, 99.0, wait_seconds=None)
+    assert rate.per_minute < before, "more than a minute after the last cut"

@@ -127,6 +127,19 @@ def local_model(
     return model
 
 
+def test_a_model_that_fails_is_asked_again_within_seconds_whatever_the_service_is_given():
+    of_service = BreakerSettings(wait_seconds=60.0, max_wait_seconds=600.0, jitter=0.2)
+    task = local_model(None).task
+    model = LocalModel(task, lambda: None, ModelServerSettings(), of_service)
+    waits = []
+    for _ in range(8):
+        while (permit := model.breaker.permit()) is not None:
+            permit.failure("F6")
+        waits.append(model.breaker.seconds_left())
+        model.breaker._until = 0.0
+    assert 0 < min(waits) <= max(waits) <= 1.0 * 1.2
+
+
 def copies(
     model: LocalModel, number: int = 1, text: str = "Hello."
 ) -> tuple[list[str | None], int]:
