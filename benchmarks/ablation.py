@@ -129,7 +129,10 @@ class Kept:
             "measured": measured,
             "figures": figures,
         }
+        text = self._file.read_text(encoding="utf-8") if self._file.exists() else ""
         with self._file.open("a", encoding="utf-8") as file:
+            if not text.endswith("\n") and text:  # the machine stopped within a line
+                file.write("\n")
             file.write(json.dumps(entry) + "\n")
 
 
@@ -154,8 +157,9 @@ def identity(preset: str) -> str:
     digest = hashlib.sha256()
     measured = [
         *sorted((_ROOT / "models").rglob("*.py")),
-        _ROOT / "core" / "optimizations.py",
-        Path(__file__).with_name("ablation_child.py"),
+        *sorted((_ROOT / "data" / "coverage" / "support_triage").glob("*.jsonl")),
+        *(_ROOT / "core" / name for name in ("families.py", "optimizations.py")),
+        *(Path(__file__).with_name(name) for name in ("ablation_child.py", "gemma.py")),
     ]
     for path in measured:
         digest.update(path.read_bytes())

@@ -92,7 +92,7 @@ def pair_of(seed: int, rows: int, output: Path, file: Path) -> dict[str, Any]:
     for line in kept:
         if (line["presets"], line["rows"], line["seed"]) == asked:
             return dict(line["pair"])
-    folder = output / f"rows-{rows}" / f"seed-{seed}"
+    folder = output / f"presets-{presets()}" / f"rows-{rows}" / f"seed-{seed}"
     pair = processes.ours("aimed_pair", str(seed), str(rows), str(folder))
     line = {
         "presets": presets(),

@@ -111,8 +111,11 @@ def _read(file: Path) -> list[RecordedRun]:
 def commit() -> str:
     """Return the commit that runs; nothing where the code is no clone."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    try:
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def presets() -> str:

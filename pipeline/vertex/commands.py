@@ -53,9 +53,9 @@ def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], 
     with explained(vertex):
         cloud = _checked_cloud(vertex)
         template, name = _compile_and_upload(config, cloud, say)
-        _remember_splits(changed)
         labels = _labels(config, "submit")
         job = cloud.jobs(vertex).submit(template, name, values, labels)
+    _remember_splits(changed)
     return f"Started {job.name}\n{job.console_url}"
 
 
@@ -84,7 +84,6 @@ def schedule(
     with explained(vertex):
         cloud = _checked_cloud(vertex)
         template, name = _compile_and_upload(config, cloud, say)
-        _remember_splits(changed)
         resource = cloud.jobs(vertex).schedule(
             template,
             name,
@@ -93,6 +92,7 @@ def schedule(
             labels=_labels(config, "schedule"),
             max_runs=max_runs,
         )
+    _remember_splits(changed)
     console = "https://console.cloud.google.com/vertex-ai/pipelines/schedules"
     return (
         f"Scheduled {resource}\nSee or pause it: {console}?project={vertex.project}\n"
@@ -133,11 +133,10 @@ def run(
         state = start_or_resume(file, config, _compiled)
         jobs = cloud.jobs(vertex)
         _check_failures(state, jobs, max_failures)
-        _remember_splits(config)
         say(f"Loop {file.folder}")
         rounds = VertexLoop(file, state, jobs, cloud.bucket, say)
         try:
-            result = rounds.run(detach=detach)
+            result = rounds.run(detach=detach, on_start=lambda: _remember_splits(config))
         except DetachedError:
             return f"Submitted jobs keep running. Resume with: run --from {file.folder}"
     return describe_result(result)

@@ -54,11 +54,12 @@ class VertexLoop:
         self._bucket = bucket
         self._say = say
 
-    def run(self, *, detach: bool) -> LoopResult:
+    def run(self, *, detach: bool, on_start: Callable[[], None] = lambda: None) -> LoopResult:
         """Run rounds until the loop stops.
 
         Args:
             detach: Do not wait for a round in flight.
+            on_start: Called once the first round has its job.
 
         Raises:
             DetachedError: A round is in flight, and `detach` is set.
@@ -73,7 +74,10 @@ class VertexLoop:
                 "report_uri": report_uri,
                 "warm_start_uri": warm_start_uri,
             }
-            return self._submit(round, uris, looks=looks, detach=detach)
+            job = self._submit(round, uris, looks=looks)
+            if not self.state.rounds:
+                on_start()
+            return self._result(job, round, detach=detach)
 
         settings = self.state.config.rounds
         loop = run_rounds(submit, settings, finished=self.state.rounds, on_round=self._on_round)
@@ -89,9 +93,7 @@ class VertexLoop:
         """Return the job of the next round, or of the last look; None where none was started."""
         return self._jobs.find(self.state.job_id(*self.state.next_round()))
 
-    def _submit(
-        self, round: int, uris: Mapping[str, str], *, looks: int, detach: bool
-    ) -> RoundResult:
+    def _submit(self, round: int, uris: Mapping[str, str], *, looks: int) -> Job:
         job = self._jobs.submit(
             self._file.load_job(),
             self.state.job_id(round, looks),
@@ -100,6 +102,9 @@ class VertexLoop:
         )
         last = ", judged on the split test" if looks else ""
         self._say(f"Round {round}{last}: {job.console_url}")
+        return job
+
+    def _result(self, job: Job, round: int, *, detach: bool) -> RoundResult:
         if not job.has_ended():
             if detach:
                 raise DetachedError(job)

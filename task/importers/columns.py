@@ -17,6 +17,7 @@ _TECHNICAL = frozenset(
     | {"reason", "response_status", "seed", "served_by", "service_tier", "status", "stream"}
     | {"system_fingerprint", "target", "task", "temperature", "top_p", "total_tokens", "version"}
     | {"weight", "parallel_tool_calls", "chosen", "rejected", "kind", "name", "call_type"}
+    | {"span_kind", "status_code", "status_message", "parent_id", "start_time", "end_time"}
 )
 # What importers read the session from, inside metadata.
 _SESSIONS = frozenset({"session_id", "thread_id", "conversation_id", "Helicone-Session-Id"})
@@ -47,18 +48,20 @@ def rows_of_columns(fields: Fields) -> list[Fields] | None:
         >>> rows_of_columns({"prompt": {"0": "a", "1": "b"}, "output": {"0": "c", "1": "d"}})
         [{'prompt': 'a', 'output': 'c'}, {'prompt': 'b', 'output': 'd'}]
     """
-    columns = _columns(list(fields.values()))
+    # A data frame of spans has their ids for numbers.
+    is_of_spans = any(name.startswith("attributes.") for name in fields)
+    columns = _columns(list(fields.values()), is_of_spans=is_of_spans)
     if len(columns) < 2 or not all(columns) or len({len(column) for column in columns}) > 1:
         return None
     return [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _columns(values: list[object]) -> list[list[object]]:
+def _columns(values: list[object], *, is_of_spans: bool) -> list[list[object]]:
     """Return the columns of a table: lists, or objects with the same row numbers; else none."""
     labelled = [value for value in values if isinstance(value, Mapping)]
     if labelled and len(labelled) == len(values):
         labels = list(labelled[0])
-        is_table = all(label.isdecimal() for label in labels)
+        is_table = is_of_spans or all(label.isdecimal() for label in labels)
         if not is_table or any(list(column) != labels for column in labelled):
             return []
         return [list(column.values()) for column in labelled]

@@ -3,8 +3,7 @@
 Tool calls, images, audio and files are refused by name: a text model cannot take them over.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from core.conversation import Message, Role, joined_parts
 from task.importers.finishes import refuse_unfinished
@@ -155,8 +154,8 @@ def request(value: object) -> list[Message]:
         raise ValueError("the request is empty")
     if declared := next((key for key in ("tools", "functions") if value.get(key)), None):
         raise ValueError(f"the request offers tools ({declared}), which the tuned model cannot use")
-    system = value.get("system") or value.get("instructions") or _system_instruction(value)
-    start = [Message(role="system", text=text_of(system))] if system else []
+    system = system_of([value, mapping(value.get("config"))])
+    start = [Message(role="system", text=system)] if system else []
     for key in ("messages", "contents", "input", "prompt"):
         if value.get(key) and key == "contents":
             return start + [_content(item) for item in _listed(value[key])]
@@ -179,13 +178,17 @@ def _refuse_empty(value: Mapping[str, object]) -> None:
         raise ValueError(f"the request has no prompt ({listed} is {value[listed]!r})")
 
 
-def _system_instruction(value: Mapping[str, object]) -> Any:
-    config = value.get("config") or {}
-    return (
-        value.get("systemInstruction")
-        or value.get("system_instruction")
-        or (isinstance(config, Mapping) and config.get("system_instruction"))
-    )
+def system_of(bodies: Iterable[Mapping[str, object]]) -> str:
+    """Return the system message that one of some request bodies has outside of its messages.
+
+    Raises:
+        ValueError: It holds something else than text.
+    """
+    for body in bodies:
+        for key in ("system", "instructions", "systemInstruction", "system_instruction"):
+            if value := body.get(key):
+                return text_of(value)
+    return ""
 
 
 def _listed(value: object) -> list[object]:

@@ -87,6 +87,7 @@ def spans(fields: Fields) -> Iterator[Fields]:
     inner = fields.get("trace")
     if isinstance(inner, Mapping):
         fields = inner
+    # Phoenix downloads spell the names of OTLP with underscores.
     for resource in [*_objects(fields, "resourceSpans"), *_objects(fields, "batches")]:
         for scope in _objects(resource, "scopeSpans"):
             yield from _objects(scope, "spans")
@@ -103,11 +104,15 @@ def spans(fields: Fields) -> Iterator[Fields]:
 
 def _objects(fields: Fields, name: str) -> list[Fields]:
     """Return a list of objects; what is null, in it or in its place, is not there."""
-    value = fields.get(name)
+    value = fields.get(name, fields.get(_snake(name)))
     items = [] if value is None else value
     if not isinstance(items, list) or not all(i is None or isinstance(i, Mapping) for i in items):
         raise RowError(f"{name} must be a list of objects, found {repr(value)[:60]}")
     return [item for item in items if item is not None]
+
+
+def _snake(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def has_spans(fields: Fields) -> bool:
@@ -116,8 +121,7 @@ def has_spans(fields: Fields) -> bool:
     if isinstance(inner, Mapping) and ("resourceSpans" in inner or "batches" in inner):
         return True
     return (
-        "resourceSpans" in fields
-        or "resourceLogs" in fields
+        any(name in fields or _snake(name) in fields for name in ("resourceSpans", "resourceLogs"))
         or _first(fields, "batches", "scopeSpans")
         or (_first(fields, "data", "traceID") and _first(fields, "data", "spans"))
     )
@@ -144,10 +148,11 @@ def _any_value(value: object) -> Any:
     """Return a value in OTLP's JSON encoding: `{"stringValue": "text"}`."""
     if not isinstance(value, Mapping):
         return None
-    if "arrayValue" in value:
-        return [_any_value(item) for item in _objects(value["arrayValue"] or {}, "values")]
-    if "kvlistValue" in value:
-        return _attributes(_objects(value["kvlistValue"] or {}, "values"))
+    for key, inner in value.items():
+        if key in ("arrayValue", "array_value"):
+            return [_any_value(item) for item in _objects(inner or {}, "values")]
+        if key in ("kvlistValue", "kvlist_value"):
+            return _attributes(_objects(inner or {}, "values"))
     return next(iter(value.values()), None)
 
 
@@ -166,6 +171,9 @@ def _is_span(fields: Fields) -> bool:
 
 def _read_span(fields: Fields) -> Pair:
     found = _span_attributes(fields)
+    ids = {**mapping(fields.get("context")), **fields}
+    if is_openinference(found):
+        return read_openinference(found, ids)
     if found.get("gen_ai.tool.definitions"):
         raise ValueError(
             "the request offers tools (gen_ai.tool.definitions), which the tuned model cannot use"
@@ -174,10 +182,7 @@ def _read_span(fields: Fields) -> Pair:
         raise ValueError("the request offers tools, which the tuned model cannot use")
     if any(_TOOL_ATTRIBUTE.match(key) and value for key, value in found.items()):
         raise ValueError("it holds a tool call, which the tuned model cannot make")
-    ids = {**mapping(fields.get("context")), **fields}
     if not any(key.startswith("gen_ai.") for key in found):
-        if is_openinference(found):
-            return read_openinference(found, ids)
         raise SkippedError("a span without attributes of gen_ai")
     asked, answer = _numbered(found)
     if "gen_ai.input.messages" in found:

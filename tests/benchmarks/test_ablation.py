@@ -78,7 +78,7 @@ def test_the_benchmark_goes_on_where_it_was_and_begins_anew_with_other_code(tmp_
     with pytest.raises(SystemExit):
         measure(Kept(file, "code", "first"))
     with file.open("a") as half:
-        half.write('{"identity": "co\n')  # the machine stopped within a line
+        half.write('{"identity": "co')  # the machine stopped within a line
     block = len(variants("generation"))
     assert block == 8
     assert found("code", "first") == 20

@@ -23,6 +23,7 @@ from tools.mutants.plan import (
     Result,
     add_result,
     changed_modules,
+    digest,
     read_baseline,
     read_plan,
     read_results,
@@ -51,6 +52,8 @@ class Runner:
         self._tree = tree
         self._tests = Tests(tree)
         self._usual: dict[str, Baseline] = {}
+        paths = sorted(path for part in PARTS for path in (tree / part).rglob("*.py"))
+        self._modules = digest("".join(path.read_text(encoding="utf-8") for path in paths))
         self._lines = tree.with_name(f"{tree.name}-lines.json")
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tools.mutants.server"],
@@ -93,10 +96,11 @@ class Runner:
     def measure(self, files: Iterable[str]) -> None:
         """Run files of tests without a fault, those that were not run before."""
         for file in files:
-            self._baseline(file)
+            if self._known(file) is None:
+                self._usual[file] = self._measured(file)
 
     def nearest(self, module: str) -> list[str]:
-        """Return the files of tests that may notice a fault of a module."""
+        """Return the files of tests that are measured for the sake of a module."""
         return self._tests.nearest(module)[:_MAX_FILES]
 
     def _groups(self, mutant: Mutant) -> Iterator[tuple[list[str], float]]:
@@ -104,9 +108,9 @@ class Runner:
         files: list[str] = []
         seconds = total = 0.0
         lines = statement((self._tree / mutant.path).read_text(encoding="utf-8"), mutant.line)
-        for file in self.nearest(mutant.path):
-            usual = self._baseline(file)
-            if usual.seconds is None or not usual.runs(mutant.path, lines):
+        for file in self._tests.nearest(mutant.path):
+            usual = self._known(file)
+            if usual is None or usual.seconds is None or not usual.runs(mutant.path, lines):
                 continue
             files.append(file)
             seconds += usual.seconds
@@ -119,10 +123,14 @@ class Runner:
         if files:
             yield files, seconds
 
-    def _baseline(self, file: str) -> Baseline:
-        if file not in self._usual:
-            self._usual[file] = read_baseline(file) or self._measured(file)
-        return self._usual[file]
+    def _known(self, file: str) -> Baseline | None:
+        """Return what was measured of a file of tests, by this runner or another."""
+        if file not in self._usual and (found := read_baseline(file, self._digest(file))):
+            self._usual[file] = found
+        return self._usual.get(file)
+
+    def _digest(self, file: str) -> str:
+        return digest(self._modules + (self._tree / file).read_text(encoding="utf-8"))
 
     def _measured(self, file: str) -> Baseline:
         self._lines.unlink(missing_ok=True)
@@ -131,7 +139,7 @@ class Runner:
         if not is_fit:
             _say(f"left out, with status {status} after {seconds} s: {file}")
         lines = json.loads(self._lines.read_text(encoding="utf-8")) if is_fit else {}
-        found = Baseline(seconds if is_fit else None, lines)
+        found = Baseline(seconds if is_fit else None, lines, self._digest(file))
         write_baseline(file, found)
         return found
 

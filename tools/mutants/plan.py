@@ -74,10 +74,12 @@ class Baseline(NamedTuple):
     Attributes:
         seconds: Of the processor; None where it is left out: it fails, or takes too long.
         lines: Which lines of which modules it runs, by path from the root.
+        digest: Of the tests and the modules, as they were then.
     """
 
     seconds: float | None
     lines: Mapping[str, Sequence[int]]
+    digest: str
 
     def runs(self, path: str, lines: range) -> bool:
         """Whether it runs any of some lines of a module."""
@@ -148,10 +150,18 @@ def add_result(result: Result) -> None:
         stream.write(json.dumps(result._asdict()).encode() + b"\n")
 
 
-def read_baseline(tests: str) -> Baseline | None:
-    """Return what a file of tests does without a fault; None where that is not known yet."""
+def read_baseline(tests: str, digest: str) -> Baseline | None:
+    """Return what a file of tests does without a fault; None where that is not known yet.
+
+    Args:
+        tests: Path of the file from the root.
+        digest: Of the tests and the modules as they are now.
+    """
     file = _baseline_file(tests)
-    return Baseline(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    if not file.exists():
+        return None
+    found = Baseline(**json.loads(file.read_text(encoding="utf-8")))
+    return found if found.digest == digest else None
 
 
 def write_baseline(tests: str, baseline: Baseline) -> None:
