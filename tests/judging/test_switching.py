@@ -63,8 +63,9 @@ def test_no_pair_decides_nothing():
     assert (found.state, found.low_points, found.high_points) == (NOT_YET, -100.0, 100.0)
 
 
-def test_the_estimate_of_more_pairs_comes_true():
-    pairs = drawn(400, 0.05, 0.05)
+@pytest.mark.parametrize(("gained", "lost"), [(0.05, 0.05), (0.03, 0.1)], ids=["safe", "worse"])
+def test_the_estimate_of_more_pairs_comes_true(gained, lost):
+    pairs = drawn(400, gained, lost)
     more = decide(pairs, MARGIN).more_pairs
     # As many pairs of the very same shares.
     copies = math.ceil((400 + more) / 400) + 1

@@ -31,6 +31,19 @@ def test_a_token_that_another_request_fetched_meanwhile_is_not_shown_either(clou
     assert shown == "403: Bearer [token] of [token], no bearer of news"
 
 
+def test_a_token_is_renewed_in_vain_five_times_and_anew_once_one_was_let_in(cloud):
+    sign_in = SignIn()
+
+    def renewed_in_vain():
+        sign_in.credentials.token = "old"
+        return sign_in.renews("old")
+
+    assert not renewed_in_vain(), "nothing was ever let in, so nothing has expired"
+    for _ in range(2):
+        sign_in.served()
+        assert [renewed_in_vain() for _ in range(6)] == [True] * 5 + [False]
+
+
 @pytest.fixture
 def nobody(cloud, monkeypatch, tmp_path):
     """A machine without any credentials."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from task.sampling import sample
+from task.sampling import _quotas, sample
 
 TOPICS = {
     "parcel": ("parcel", "tracking", "courier", "delivery", "address", "carton", "depot", "truck"),
@@ -35,6 +35,27 @@ def test_topics_have_their_share_of_the_sample():
     for topic, count in SHARES.items():
         assert abs(picked.count(topic) / 50 - count / 1000) <= 0.06, topic
     assert found.share_error <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights", "size", "quotas"),
+    [
+        ((90, 10), 1.0, 10, [9, 1]),
+        ((96, 2, 2), 1.0, 10, [10, 0, 0]),
+        ((50, 30, 20), 1.0, 7, [4, 2, 1]),  # 3.5, 2.1 and 1.4
+        ((3, 7), 1.0, 10, [3, 7]),
+    ],
+)
+def test_each_cluster_gets_its_share_by_largest_remainders(sizes, weights, size, quotas):
+    ends = np.cumsum(sizes)
+    members = [np.arange(end - count, end) for count, end in zip(sizes, ends, strict=True)]
+    assert _quotas(members, np.full(sum(sizes), weights), size) == quotas
+
+
+def test_what_a_cluster_lacks_goes_to_the_others():
+    """The first has nearly all of the weight, and two rows."""
+    members = [np.arange(2), np.arange(2, 12)]
+    assert _quotas(members, np.array([50.0, 50.0, *[1.0] * 10]), 6) == [2, 4]
 
 
 def test_the_sample_is_the_same_each_time():

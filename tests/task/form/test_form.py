@@ -364,6 +364,7 @@ def test_types_are_said_once_and_lists_of_objects_by_their_fields():
     [
         (["0", "1", "2"] * 5, "3 different outputs of 15 seeds"),
         (["yes"] * 15 + ["no"] * 14 + ["unsure"], "Seldom here: 'unsure' 1"),
+        (["x" * 40, "y" * 40] * 7, "2 different outputs of 14 seeds"),
     ],
 )
 def test_what_looks_like_labels_and_is_no_closed_set_yet_is_said(outputs, said):

@@ -53,6 +53,14 @@ REFUSED = {
         "tool call",
     ),
     "openai-offered-tools": (openai("Hi", "Hello", tools=[{"type": "function"}]), "offers tools"),
+    "openai-offered-functions": (
+        openai("Hi", "Hello", functions=[{"name": "find"}]),
+        r"offers tools \(functions\)",
+    ),
+    "no-message": (
+        {"messages": ["Hi", {"role": "assistant", "content": "Hello"}]},
+        "a message must be an object, found 'Hi'",
+    ),
     "openai-image": (
         {
             "messages": [
