@@ -276,6 +276,24 @@ def test_in_private_mode_files_stay_here_wherever_they_are(servers, part):
     assert servers.service.received == []
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+        {"inline_data": {"mime_type": "image/png", "data": "aGk="}},
+        {"fileData": {"fileUri": "gs://bucket/cv.pdf"}},
+        {"file_data": {"file_uri": "gs://bucket/cv.pdf"}},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_in_private_mode_files_stay_here_in_both_spellings_of_gemini(servers, part):
+    servers.start(servers.settings(mode="private"))
+    body = gemini_request("Hello")
+    body["contents"][0]["parts"].append(part)
+    assert servers.post(GEMINI_PATH, body).headers["x-understudy-served-by"] != "service"
+    assert servers.service.received == []
+
+
 def test_in_private_mode_paths_queries_and_headers_are_searched(servers):
     servers.start(servers.settings(mode="private"))
     mail = "ada.lovelace@example.org"

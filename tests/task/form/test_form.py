@@ -58,6 +58,13 @@ def test_a_legal_value_that_no_seed_shows_passes_where_the_set_may_be_incomplete
     assert rare.problem('{"product": null}') is None
 
 
+def test_an_object_inside_an_object_stays_one():
+    form = infer_form([json.dumps({"to": {"name": f"n{n}", "rooms": [n]}}) for n in range(30)])
+    assert form.problem('{"to": {"name": "other", "rooms": [7]}}') is None
+    assert form.problem('{"to": ["other", 7]}') is not None
+    assert form.problem('{"to": {"name": "other", "rooms": {"a": 7}}}') is not None
+
+
 def test_null_stays_legal_beside_a_closed_set():
     form = infer_form([json.dumps({"size": size}) for size in ["big", "small", None] * 20])
     assert form.schema["properties"]["size"]["enum"] == ["big", "small", None]

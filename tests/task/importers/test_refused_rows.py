@@ -318,3 +318,9 @@ def test_the_gold_answer_is_the_reference_where_a_model_answered_too(tmp_path, f
         ("a guess", ()),
         ("a guess", ()),
     ]
+
+
+def test_why_a_row_is_refused_is_said_without_words_of_the_library(tmp_path):
+    rows = [*ROWS["understudy"], {"prompt": "Hello", "output": "  "}]
+    (refusal,) = read(tmp_path, rows).refusals
+    assert refusal.reason == "a message has no text"
