@@ -103,3 +103,11 @@ def test_every_label_is_of_its_own_response(responses, values):
     csv.writer(stream).writerows([rows[0], *filled])
     labelled = [(c, v) for c, v in zip(responses, values, strict=False) if v]
     assert read_labels(stream.getvalue(), "l.csv") == [Label(c, v == "yes") for c, v in labelled]
+
+
+def test_every_label_that_cannot_be_used_has_a_line():
+    with pytest.raises(UserError) as raised:
+        read_labels(f"{HEADER}a,b,c,perhaps\nd,e,f,\ng,h,i,2\n", "labels.csv")
+    first, *lines = str(raised.value).split("\n")
+    assert first.startswith("labels.csv has labels that cannot be used.")
+    assert [line.partition(":")[0] for line in lines] == ["line 2", "line 4"]

@@ -132,6 +132,19 @@ def test_what_names_no_status_is_none(error):
     assert status_named(error) is None
 
 
+# https://grpc.io/docs/guides/status-codes and the mapping of google/rpc/code.proto
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (1, 499), (3, 400), (4, 504), (5, 404), (7, 403), (8, 429), (9, 400), (11, 400), (13, 500),
+        (14, 503), (16, 401), (2, None), (429, 429),
+    ],
+)  # fmt: skip
+def test_small_numbers_are_codes_of_rpc_where_a_service_has_them(code, status):
+    assert status_named({"error": {"code": code}}, has_rpc_codes=True) == status
+    assert status_named({"code": code}) == (429 if code == 429 else None)
+
+
 def test_a_status_is_read_as_a_whole_number_with_a_point():
     assert status_named({"code": 502.0}) == 502
 

@@ -45,6 +45,7 @@ def test_the_mode_is_kept_over_restarts(servers, tmp_path):
         gateway.post("mode", {"mode": "cascade"})
     text = httpx.get(f"{servers.url}/understudy/metrics").text
     assert 'understudy_mode{mode="canary"} 1.0' in text
+    assert "understudy_canary_percent 12.5" in text
     assert "12.5 % of the users" in httpx.get(f"{servers.url}/understudy/").text
     servers.restart(state_dir=tmp_path)
     status = httpx.get(f"{servers.url}/understudy/status").json()["mode"]

@@ -324,3 +324,11 @@ def test_why_a_row_is_refused_is_said_without_words_of_the_library(tmp_path):
     rows = [*ROWS["understudy"], {"prompt": "Hello", "output": "  "}]
     (refusal,) = read(tmp_path, rows).refusals
     assert refusal.reason == "a message has no text"
+
+
+def test_of_many_refused_rows_a_few_places_are_named_and_the_others_counted(tmp_path):
+    rows = [*ROWS["understudy"], *[{"prompt": "Hello", "output": " "}] * 7]
+    (line,) = [text for text in read(tmp_path, rows).lines() if "refused" in text]
+    count = len(ROWS["understudy"])
+    places = "; ".join(f"rows.jsonl, line {count + n}" for n in (1, 2, 3))
+    assert line == f"7 rows refused: a message has no text ({places} and 4 more)."
