@@ -20,6 +20,11 @@ def test_a_sum_with_an_unknown_cost_is_unknown(unpriced):
     assert (unpriced + FIRST).cost_usd is None
 
 
+def test_nothing_costs_nothing():
+    assert Usage().cost_usd == 0.0
+    assert FIRST + Usage() == FIRST
+
+
 def test_versions_are_a_set_that_makes_no_difference():
     old, new = Usage(model_versions=("m-1",)), Usage(model_versions=("m-2", "m-1"))
     assert (new + old).model_versions == ("m-2", "m-1")
