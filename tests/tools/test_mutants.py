@@ -101,8 +101,10 @@ def test_tests_that_do_not_run_the_line_are_not_asked(runs, repository):
     """`test_all` imports the module; only the other two run its function."""
     fault = mutant(0, "room/base.py", "2 * value", "value * 2", repository)
     assert runs.try_mutant(fault).tests == 2
-    lines = plan.read_baseline("tests/other/test_all.py").lines["room/base.py"]
-    assert lines == [1], "what runs when it is imported"
+    file = "tests/other/test_all.py"
+    kept = plan.read_baseline(file, runs._digest(file))
+    assert kept.lines["room/base.py"] == [1], "what runs when it is imported"
+    assert plan.read_baseline(file, "another") is None, "the tests or a module have changed"
 
 
 def test_runners_share_the_faults_that_are_left(repository, tmp_path_factory, monkeypatch):

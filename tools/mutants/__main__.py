@@ -105,6 +105,7 @@ class Runner:
 
     def _groups(self, mutant: Mutant) -> Iterator[tuple[list[str], float]]:
         """Yield files of tests that run together, and their seconds without a fault."""
+        self.measure(self.nearest(mutant.path))
         files: list[str] = []
         seconds = total = 0.0
         lines = statement((self._tree / mutant.path).read_text(encoding="utf-8"), mutant.line)
