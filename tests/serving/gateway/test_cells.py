@@ -35,7 +35,7 @@ ADDRESSES = {
 def outage() -> Iterator[Harness]:
     """A gateway for all faults, that waits for little."""
     with harness() as servers:
-        yield servers.start(servers.settings(first_byte_seconds=0.2, between_bytes_seconds=0.2))
+        yield servers.start(servers.settings(first_byte_seconds=0.6, between_bytes_seconds=0.6))
 
 
 def ask_at_once(servers: Harness, protocol: str, *, stream: bool) -> list[httpx.Response]:

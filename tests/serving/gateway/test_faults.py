@@ -38,7 +38,7 @@ from tests.serving.gateway.harness import (
 def shared():
     """A gateway that waits for little."""
     with harness() as servers:
-        yield servers.start(servers.settings(first_byte_seconds=0.2, between_bytes_seconds=0.2))
+        yield servers.start(servers.settings(first_byte_seconds=0.6, between_bytes_seconds=0.6))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ HELD_KIB = 2
 def holding():
     """A gateway that holds back less than by default."""
     with harness() as servers:
-        settings = servers.settings(hold_kib=HELD_KIB, between_bytes_seconds=0.2)
+        settings = servers.settings(hold_kib=HELD_KIB, between_bytes_seconds=0.6)
         yield servers.start(settings)
 
 
