@@ -87,7 +87,6 @@ def spans(fields: Fields) -> Iterator[Fields]:
     inner = fields.get("trace")
     if isinstance(inner, Mapping):
         fields = inner
-    # Phoenix downloads spell the names of OTLP with underscores.
     for resource in [*_objects(fields, "resourceSpans"), *_objects(fields, "batches")]:
         for scope in _objects(resource, "scopeSpans"):
             yield from _objects(scope, "spans")
@@ -112,6 +111,7 @@ def _objects(fields: Fields, name: str) -> list[Fields]:
 
 
 def _snake(name: str) -> str:
+    """Return a name of OTLP as Phoenix's downloads spell it."""
     return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
