@@ -1,5 +1,6 @@
 """What all tests share: a browser, limiters of their own, and the folder of converted models."""
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -40,6 +41,12 @@ def requests_are_published(request):
     are_meant = request.node.get_closest_marker("unpublished") is not None
     if complaint := request.config.stash[_REFUSALS].complaint(are_meant=are_meant):
         pytest.fail(complaint, pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def libraries_log_warnings_only():
+    """Whatever an earlier test's library set: absl sets the level of all loggers with its own."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)
