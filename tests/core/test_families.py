@@ -1,10 +1,13 @@
 """How much a model reads, from its name, its folder, or not known."""
 
+import importlib.util
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+from components.hf_pusher.hub_rules import check_license
 from core.families import FAMILIES, context_length, plain_name
 from core.room import MAX_SEQUENCE_LENGTH
 
@@ -67,3 +70,21 @@ def test_a_converted_models_folder_is_known_by_its_name(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text('{"class_name": "keras_hub>Gemma3Backbone"}')
     assert context_length(str(folder)) == 32_768
+
+
+def test_every_backbone_of_the_table_is_a_class_of_keras_hub():
+    """Read from its files: importing it takes half a minute."""
+    found = importlib.util.find_spec("keras_hub")
+    folder = Path(found.origin).parent / "src" / "models"
+    text = "".join(path.read_text() for path in folder.rglob("*_backbone.py"))
+    classes = set(re.findall(r"^class (\w+)\(", text, re.MULTILINE))
+    assert {name for family in FAMILIES for name in family.backbones} <= classes
+
+
+def test_the_hub_knows_the_owners_and_licenses_of_the_table():
+    ids = [hub_id for family in FAMILIES for hub_id in family.hub_ids.values()]
+    owners = {hub_id.partition("/")[0] for hub_id in ids}
+    assert owners == {"google", "meta-llama", "mistralai", "Qwen"}
+    for family in FAMILIES:
+        for terms in family.licenses.values():
+            assert check_license(terms.id) == terms.id

@@ -1,3 +1,5 @@
+import contextlib
+
 import pydantic
 import pytest
 
@@ -36,3 +38,23 @@ def test_the_former_name_of_the_threshold_still_works_and_says_its_new_one():
     with pytest.warns(FutureWarning):
         both = EvaluatorSettings.model_validate(former | {"correctness_threshold": 3.0})
     assert both.correctness_threshold == 3.0
+
+
+@pytest.mark.parametrize("lacks", ["task", "prompt", "answer_a", "answer_b"])
+def test_a_judge_prompt_of_ones_own_has_to_show_all_that_is_judged(lacks, tmp_path):
+    names = ("task", "prompt", "answer_a", "answer_b")
+    file = tmp_path / "judge.jinja"
+    file.write_text(" ".join(f"{{{{ {name} }}}}" for name in names))
+    read = EvaluatorSettings(prompts={"judge": str(file)})
+    assert read.prompts.text("judge").startswith("{{ task }} {{ prompt }}")
+    file.write_text(" ".join(f"{{{{ {name} }}}}" for name in names if name != lacks))
+    with pytest.raises(pydantic.ValidationError, match=lacks):
+        EvaluatorSettings(prompts={"judge": str(file)})
+
+
+@pytest.mark.parametrize(
+    ("examples", "is_accepted"), [(1, True), (32, True), (33, False), (0, False)]
+)
+def test_a_baseline_is_shown_1_to_32_examples(examples, is_accepted):
+    with contextlib.nullcontext() if is_accepted else pytest.raises(pydantic.ValidationError):
+        assert EvaluatorSettings(baseline_examples=examples).baseline_examples == examples

@@ -4,6 +4,9 @@ import base64
 import http.server
 import json
 import threading
+import urllib.parse
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class GoogleCloud:
@@ -17,7 +20,10 @@ class GoogleCloud:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if _scope(body) != _SCOPE:
+                    self._answer(400, {"error": "invalid_scope"})
+                    return
                 if outer.down:
                     self._answer(400, {"error": "invalid_grant"})
                     return
@@ -53,3 +59,12 @@ class GoogleCloud:
     def close(self):
         self._server.shutdown()
         self._server.server_close()
+
+
+def _scope(body):
+    """What is asked for: https://developers.google.com/identity/protocols/oauth2/service-account"""
+    fields = urllib.parse.parse_qs(body)
+    if "assertion" not in fields:  # a person's refresh token has the scopes of its consent
+        return _SCOPE
+    assertion = fields["assertion"][0].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(assertion + "=="))["scope"]

@@ -7,6 +7,7 @@ from core.errors import UserError
 from pipeline.config import ConfigError, load_config
 from service_llm.addresses import path_advice
 from service_llm.errors import AuthenticationError, BadRequestError, UnreachableError
+from service_llm.providers.google_addresses import url_of
 from service_llm.secrets import check_environment
 from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Request
@@ -164,3 +165,24 @@ def test_an_address_with_a_nul_is_refused_by_the_setting(url):
     with pytest.raises(pydantic.ValidationError, match=r"base_url\s.*cannot be read") as raised:
         ServiceLLMSettings(base_url=url, **OPENAI)
     assert url not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("global", "https://aiplatform.googleapis.com"),
+        ("us", "https://aiplatform.us.rep.googleapis.com"),
+        ("eu", "https://aiplatform.eu.rep.googleapis.com"),
+        ("europe-west4", "https://europe-west4-aiplatform.googleapis.com"),
+    ],
+)
+def test_vertex_ai_has_an_address_for_each_location(location, url):
+    settings = ServiceLLMSettings(
+        provider="gemini", model="m", vertex_project="team", vertex_location=location
+    )
+    assert url_of(settings) == url
+
+
+def test_the_space_and_the_slash_around_an_address_go():
+    settings = ServiceLLMSettings(provider="openai", model="m", base_url=" http://m.example/v1/ ")
+    assert settings.resolved_base_url() == "http://m.example/v1"

@@ -103,10 +103,11 @@ def test_no_answer_brings_another_error(server, settings, provider, answers):
         assert isinstance(outcome, Reply | ServiceLLMError | TransientError)
 
 
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_redirects_are_not_followed(ask, server, other_server, provider):
+def test_redirects_are_not_followed(ask, server, other_server, provider, status):
     location = f"{other_server.url}/elsewhere"
-    server.respond = lambda body, number: (307, {}, {"Location": location})
+    server.respond = lambda body, number: (status, {}, {"Location": location})
     with pytest.raises(BadRequestError, match=f"redirects to {location}.*base_url"):
         ask([Request("word", Word)], **PROVIDERS[provider])
     assert other_server.bodies == []

@@ -10,7 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from service_llm.journal.journal import Entry, Journal, request_key
+from service_llm.journal.journal import Entry, Journal, request_key, request_kind
+from service_llm.settings import ServiceLLMSettings
 from service_llm.types import Finish, Reply, Request, Usage
 from tests.service_llm.conftest import Word
 
@@ -294,3 +295,23 @@ def test_a_salt_is_kept_where_there_are_no_hard_links(journal, monkeypatch, tmp_
     salt = first.salt()
     assert (journal().salt(), first.salt()) == (salt, salt)
     assert sorted(path.name for path in (tmp_path / "journal").iterdir()) == ["salt"]
+
+
+def test_the_replies_of_earlier_versions_stay_found():
+    """What was paid for is asked for again, where any of this changes by accident."""
+    request = Request("Is it late?", Word, system="Judge.", temperature=0.5, max_output_tokens=300)
+    settings = ServiceLLMSettings(provider="openai", model="m", base_url="http://m.example/v1")
+    assert request_key(settings, request) == (
+        "17d5993ce3ba0072d479b3036709b5cb0a3d83a8b5d209225badf7232f8e7cbb"
+    )
+    assert request_kind(settings, request) == "5034a0ea19180041"
+    written = json.loads(entry(at=7.0).to_line())
+    assert written["reply"]["finish"] == "stop"
+    assert [Finish("length"), Finish("refused")] == [Finish.LENGTH, Finish.REFUSED]
+
+
+def test_a_damaged_salt_is_told_with_its_folder(journal, tmp_path):
+    journal().salt()
+    (tmp_path / "journal" / "salt").write_bytes(b"?")
+    with pytest.raises(UserError, match=f"of the journal at {tmp_path}"):
+        journal().salt()

@@ -253,3 +253,12 @@ def test_a_refusal_with_a_time_to_wait_still_settles_below_the_quota():
     clock.now += 30
     succeed(limiter)
     assert limiter.requests_per_minute == lowered, "a known quota is not tried again at once"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "(sent 3 times.)"), (59, "(sent 3 times.)"), (60, "in 1 min.)")]
+)
+def test_for_how_long_it_was_tried_is_said_from_a_minute_on(seconds, text):
+    error = TransientError("m: 503.").final(3, seconds)
+    assert str(error).startswith("m: 503. (sent 3 times")
+    assert text in str(error)

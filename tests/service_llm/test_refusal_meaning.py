@@ -122,3 +122,15 @@ def test_an_overload_sets_no_row_aside(ask, server, status):
     )
     results, _ = ask(words(12), max_attempts=2, give_up_after_seconds=30, **PROVIDERS["openai"])
     assert [result.error for result in results] == [None] * 12
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_run_goes_on_whose_first_requests_are_refused_where_an_earlier_one_was_answered(
+    ask, server, provider
+):
+    server.respond = lambda body, number: GOOD[provider]
+    ask(words(2), **PROVIDERS[provider])
+    refusal = REFUSED_ROWS["context length"]
+    server.respond = lambda body, number: refusal if number <= 14 else GOOD[provider]
+    results, _ = ask(words(30, index=1), max_concurrency=1, **PROVIDERS[provider])
+    assert sum(result.error is not None for result in results) == 12

@@ -1,7 +1,7 @@
 """Every schema that a run sends is one that the Gemini API takes, in the stand-in's strict form."""
 
 import enum
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import pytest
@@ -128,3 +128,17 @@ def test_a_model_is_not_changed_by_sending_it(ask, server):
     assert repr(schema_field(Nested)) == before
     sent = [body["generationConfig"]["responseSchema"] for body in server.bodies]
     assert len({repr(schema) for schema in sent}) == 1
+
+
+def test_the_formats_that_the_api_knows_are_sent_and_no_others():
+    """https://ai.google.dev/api/caching#Schema"""
+    known = {"date-time", "int32", "int64", "float", "double"}
+
+    for name in (*known, "uuid", "email", "date"):
+        kind = {"format": name, "type": "string"}
+        model = pydantic.create_model(
+            "Value", value=(Annotated[str, pydantic.WithJsonSchema(kind)], ...)
+        )
+        _, schema = schema_field(model)
+        sent = schema["properties"]["value"].get("format")
+        assert sent == (name if name in known else None)

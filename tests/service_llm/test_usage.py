@@ -138,3 +138,17 @@ def test_what_is_unknown_is_added_up(ask, server):
     )
     _, used = ask(words(6))
     assert (used.calls, used.unknown_calls, used.prompt_tokens) == (6, 3, 30)
+
+
+@pytest.mark.parametrize(
+    ("counts", "tokens"),
+    [
+        ({"thoughtsTokenCount": 300}, (9291, 300)),
+        ({"candidatesTokenCount": 5}, (9291, 5)),
+        ({"candidatesTokenCount": 5, "thoughtsTokenCount": 300}, (9291, 305)),
+    ],
+)
+def test_thoughts_of_gemini_count_as_output(ask, server, counts, tokens):
+    server.respond = lambda body, number: reply_with("gemini", COUNTS | counts)
+    _, used = ask([Request("word", Word)])
+    assert (used.prompt_tokens, used.output_tokens, used.unknown_calls) == (*tokens, 0)

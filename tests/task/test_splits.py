@@ -123,3 +123,10 @@ def test_a_new_row_of_a_session_follows_it():
 def test_a_handful_of_rows_leaves_no_split_empty(size, percent):
     rows = [SplitRow(f"row-{n}", (f"tag-{n}",)) for n in range(size)]
     assert set(assign_splits(rows, holdout_percent=percent).values()) == {"seed", "holdout"}
+
+
+def test_a_session_is_in_the_test_split_where_that_lacks_at_least_half_of_it():
+    """Of 40 rows in sessions of 4, 14 % are 5.6: one session is nearer than two."""
+    rows = [SplitRow(f"row-{n}", session=f"s{n // 4}") for n in range(40)]
+    splits = assign_splits(rows, holdout_percent=20, test_percent=14)
+    assert sum(split == "test" for split in splits.values()) == 4

@@ -155,3 +155,19 @@ def test_without_a_holdout_it_says_so(servers, preset):
     empty = preset.model_copy(update={"coverage": ()})
     with pytest.raises(UserError, match="has no holdout row"):
         measured(servers, empty)
+
+
+def test_a_prompt_that_is_not_answered_ends_those_that_are_waited_for(servers, preset):
+    ended = []
+
+    async def behave(request, reply):
+        if "0" in request.json["messages"][-1]["content"]:
+            await reply.whole(b'{"error": {"message": "no"}}', 400)
+        else:
+            await reply.stall()
+            ended.append(1)
+
+    servers.model.behavior = behave
+    with pytest.raises(UserError):
+        servers.run(ask_holdout(preset, servers.task(slots=3)))
+    servers.wait_until(lambda: len(ended) == len(servers.model.received) - 1)

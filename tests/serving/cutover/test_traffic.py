@@ -221,3 +221,11 @@ def test_however_many_are_not_covered_the_clusters_stay(preset_of):
     )])  # fmt: skip
     rows = make_candidates(preset, make_verdict(preset, Judged()))
     assert [row.why for row in rows] == ["not covered"] * 188 + ["unlike"] * 2
+
+
+def test_a_candidate_has_the_beginning_of_its_exchanges_id():
+    line = json.loads(strange(1, 0)[0]) | {"id": "0123456789abcdef0123456789abcdef"}
+    traffic = [CapturedExchange.from_json(json.dumps(line))]
+    unlike = unlike_traffic(traffic, CoverageMap(ROWS))
+    (row,) = candidates(traffic, {}, unlike, KnownPrompts([]))
+    assert row.id == "traffic-0123456789ab"

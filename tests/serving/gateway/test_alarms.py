@@ -343,3 +343,14 @@ def test_a_tuned_model_that_fails_under_requests_is_told_and_its_return_too(serv
     assert 'understudy_breaker_open{backend="tuned_model:triage"} 0.0' in metrics(servers)
     assert 'understudy_alarm{name="tuned_model:triage"} 0.0' in metrics(servers)
     assert stderr.getvalue().count("alarm tuned_model:triage") == 2
+
+
+def test_that_exchanges_are_dropped_is_told_and_when_they_are_kept_again(servers, stderr):
+    servers.start()
+    gateway = servers.app._gateway
+    gateway._on_capture("the disk is full")
+    (alarm,) = gateway.alarms.raised
+    assert alarm.text == "the disk is full; answers continue, and exchanges are dropped"
+    gateway._on_capture(None)
+    assert gateway.alarms.raised == []
+    assert stderr.getvalue().rstrip().endswith("exchanges are captured again")

@@ -8,6 +8,7 @@ import zlib
 import httpx
 import pytest
 
+from serving.gateway.faults import of_status
 from tests.serving.gateway import fakes
 from tests.serving.gateway.fakes import stream_kind, stream_parts
 from tests.serving.gateway.faulty import (
@@ -321,3 +322,11 @@ def test_nobody_can_answer(servers):
         assert "tuned model's server cannot be reached" in message
         assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["error"]["type"] == "server_error"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_how_long_google_asks_to_wait_is_in_the_body_before_the_headers(status):
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7.5s"}
+    body = {"error": {"code": status, "status": "UNAVAILABLE", "details": [delay]}}
+    assert of_status(status, body, {"Retry-After": "30"}).wait_seconds == 7.5
+    assert of_status(status, {"error": {"code": status}}, {"Retry-After": "30"}).wait_seconds == 30

@@ -104,3 +104,17 @@ def test_a_tokenizer_that_hangs_takes_no_threads_of_the_event_loop(servers):
         finally:
             answers.set()
     assert {reply.result().status_code for reply in asking} == {200}
+
+
+def test_the_gateway_looks_around_again_and_again(servers, monkeypatch):
+    monkeypatch.setattr("serving.gateway.jobs._LOOK_SECONDS", 0.01)
+    servers.start()
+    looks = []
+    look = servers.app._gateway.look_around
+
+    async def counted():
+        looks.append(1)
+        await look()
+
+    monkeypatch.setattr(servers.app._gateway, "look_around", counted)
+    servers.wait_until(lambda: len(looks) >= 3)

@@ -379,3 +379,25 @@ def test_a_share_that_was_never_higher_has_not_fallen():
         share.record(is_matched=number % 10 == 0)
     assert share.fall() is None
     assert share.share == pytest.approx(0.1)
+
+
+def test_the_share_is_of_the_fifty_latest_requests():
+    share = MatchShare()
+    assert share.share == 0
+    recorded(share, [True] * 30)
+    assert share.share == 1
+    recorded(share, [True] * 200 + [False] * 25)
+    assert share.share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{half", "it is not JSON"),
+        ("[1]", "it is no JSON object"),
+        ('{"a": 1}', "it has neither `contents` (Gemini) nor `messages` (OpenAI) nor `path`"),
+    ],
+)
+def test_explain_says_what_is_no_request(line, why):
+    (found,) = explain_lines([line], [served()])
+    assert (found.reason, why in str(found)) == ("unreadable", True)

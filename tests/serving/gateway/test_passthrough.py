@@ -308,7 +308,7 @@ def test_websockets_pass_through(well):
 
         async def handle(request):
             seen.append((request.raw_path, request.headers.get("x-goog-api-key")))
-            socket = aiohttp.web.WebSocketResponse()
+            socket = aiohttp.web.WebSocketResponse(protocols=["json", "binary"])
             await socket.prepare(request)
             async for message in socket:
                 if message.data == "bye":
@@ -331,9 +331,12 @@ def test_websockets_pass_through(well):
             async with (
                 aiohttp.ClientSession() as session,
                 session.ws_connect(
-                    f"{servers.url}{path}?key=k", headers={"x-goog-api-key": KEY}
+                    f"{servers.url}{path}?key=k",
+                    headers={"x-goog-api-key": KEY},
+                    protocols=["cbor", "binary"],
                 ) as socket,
             ):
+                assert socket.protocol == "binary", "what the service chose"
                 await socket.send_str("hello")
                 assert (await socket.receive()).data == "HELLO"
                 await socket.send_bytes(b"x" * 2_000_000)

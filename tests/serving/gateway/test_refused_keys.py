@@ -115,3 +115,18 @@ def test_a_key_that_met_another_fault_only_has_not_worked(fresh):
     fresh.service.behavior = REFUSALS["401"][1]
     assert fresh.post(GEMINI_PATH, gemini_request()).status_code == 401
     assert alarms(fresh) == {}
+
+
+def test_how_many_keys_are_refused_is_in_the_status(servers):
+    servers.start()
+
+    def refused():
+        status_url = f"{servers.url}/understudy/status"
+        return httpx.get(status_url).json()["keys_refused_or_limited"]
+
+    assert servers.ask("gemini", stream=False) == SERVICE_TEXT
+    assert refused() == 0
+    servers.service.behavior = REFUSALS["401"][1]
+    for _ in range(10):
+        assert servers.ask("gemini", stream=False) == MODEL_TEXT
+    assert refused() == 1

@@ -258,3 +258,16 @@ def test_another_model_clears_the_alarm_of_the_one_before(servers):
     assert f"{alarm} 0.0" in told
     assert 'understudy_breaker_open{backend="tuned_model:triage"} 0.0' in told
     servers.run(host.other.stop())
+
+
+def test_a_new_model_answers_three_coverage_prompts_first(servers, host, monkeypatch):
+    samples = tuple(f"Where is parcel {n}?" for n in range(5))
+    task = servers.task(round=4, base_url=f"{host.other.url}/v1", samples=samples)
+
+    async def load(round):
+        return [task]
+
+    monkeypatch.setattr(host, "load", load)
+    assert reload(servers, 4).status_code == 200
+    asked = [received.json["messages"][-1]["content"] for received in host.other.received]
+    assert asked == list(samples[:3])

@@ -392,3 +392,16 @@ def test_what_looks_like_labels_and_is_no_closed_set_yet_is_said(outputs, said):
 )
 def test_free_text_lacks_nothing(outputs):
     assert what_labels_lack(outputs) is None
+
+
+@pytest.mark.parametrize(("seeds", "is_required"), [(39, False), (40, True)])
+def test_a_key_that_40_seeds_have_is_required(seeds, is_required):
+    outputs = [json.dumps({"name": f"n{n}", "room": n}) for n in range(seeds)]
+    assert (infer_form(outputs).problem('{"name": "n1"}') is not None) == is_required
+
+
+@pytest.mark.parametrize(("sightings", "is_closed"), [(4, False), (5, True)])
+def test_an_object_is_closed_where_each_key_was_seen_five_times(sightings, is_closed):
+    outputs = [json.dumps({"name": f"n{n}"}) for n in range(60)]
+    outputs += [json.dumps({"name": f"m{n}", "room": n}) for n in range(sightings)]
+    assert (infer_form(outputs).problem('{"name": "n1", "floor": 2}') is not None) == is_closed

@@ -402,3 +402,10 @@ def test_a_table_comes_back_as_it_was_written(cells, delimiter):
 def test_any_text_is_read_without_an_exception(text):
     for record in [*read_json(text, "t"), *read_csv(text, "t")]:
         assert isinstance(record.fields, dict | RowError)
+
+
+def test_a_column_of_bytes_is_refused_as_a_file(tmp_path):
+    table = pyarrow.table({"prompt": ["Hi", "Hello"], "completion": [b"\x89PNG", b"\x00"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"2 rows refused: it holds bytes \(an image or a file\)"):
+        read_pairs(str(tmp_path / "a.parquet"))

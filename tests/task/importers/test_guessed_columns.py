@@ -91,3 +91,16 @@ def test_a_label_beside_the_name_of_its_class_skips_nothing(tmp_path):
         for n, (p, a) in enumerate(CHATS)
     ]
     assert len(read(tmp_path, rows).pairs) == len(CHATS)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["custom_llm_provider", "finish_reason", "environment", "served_by", "call_type", "cache_hit"],
+)
+def test_how_a_call_was_made_is_no_tag(tmp_path, column):
+    rows = [
+        {"prompt": f"Lamp {n}", "output": f"a {n}", column: "xy"[n % 2], "team": "uv"[n % 2]}
+        for n in range(12)
+    ]
+    found = read(tmp_path, rows)
+    assert {tag for pair in found.pairs for tag in pair.tags} == {"team:u", "team:v"}

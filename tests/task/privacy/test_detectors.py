@@ -115,3 +115,23 @@ def test_findings_of_any_text_are_in_order_and_do_not_overlap(text):
     for finding in find(f"{text} ada@example.org {text}"):
         assert end <= finding.start < finding.end
         end = finding.end
+
+
+@pytest.mark.parametrize(
+    ("region", "phone", "countries", "others"),
+    [
+        ("DK", "32 12 34 56", ("DK", "FI", "HU", "LU", "SI"), ("DE", "NL")),
+        ("ES", "612 34 56 78", ("DE", "EE", "EL", "GB"), ("SI", "NL")),
+        ("US", "212 555 0123", ("BE", "PL", "SK"), ("SI", "DE")),
+    ],
+)
+def test_a_number_is_a_companys_by_its_country_and_count_of_digits(
+    region, phone, countries, others
+):
+    """https://ec.europa.eu/taxation_customs/vies: what is a phone number otherwise."""
+    settings = PrivacySettings(phone_regions=(region,))
+    for country in countries:
+        assert find(f"Our number: {country} {phone}", settings) == []
+    for country in others:
+        (found,) = find(f"Our number: {country} {phone}", settings)
+        assert found.kind == "PHONE"

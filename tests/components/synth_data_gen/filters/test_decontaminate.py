@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.leak_texts import help_words
-from components.synth_data_gen.filters.decontaminate import CoverageIndex
+from components.synth_data_gen.filters.decontaminate import CoverageIndex, leak_finder
 from core.records import CoverageRow
 
 PROMPTS = [
@@ -96,3 +96,12 @@ def test_similarity_lies_between_zero_and_one(text):
     near = INDEX.nearest(text)
     assert near is None or 0 <= near.similarity <= 1 + 1e-9
     assert CoverageIndex([CoverageRow("x", text, "", "seed")]).nearest(text) == ("x", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "row"), [("cancel order!", "c3"), ("Where is my parcel?", None)]
+)
+def test_a_leak_is_named_by_its_row(prompt, row):
+    rows = [CoverageRow(f"c{n}", text, "", "holdout") for n, text in enumerate(PROMPTS)]
+    assert leak_finder(rows, 0.9)(prompt) == row
+    assert leak_finder([], 0.9)(prompt) is None
