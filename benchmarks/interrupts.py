@@ -22,6 +22,7 @@ _INTERRUPTS = 12
 # the same moment of the next run is later in the pipeline.
 _DELAYS = (1.0, 4.0, 8.0, 13.0, 19.0, 26.0)
 _GOAL_SECONDS = 3.0
+_LIMIT_SECONDS = 120.0  # a command that has not ended by then is killed
 _INTERRUPTED = 130  # the exit status
 
 
@@ -40,7 +41,7 @@ class Interrupted(NamedTuple):
 
 
 def interrupt(command: list[str], delay: float) -> Interrupted:
-    """Start a command, press Ctrl-C, and wait for its end.
+    """Start a command, press Ctrl-C, and wait for its end, for two minutes at most.
 
     Args:
         command: With its arguments.
@@ -54,7 +55,11 @@ def interrupt(command: list[str], delay: float) -> Interrupted:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGINT)
         pressed = time.perf_counter()
-        status = process.wait()
+        try:
+            status = process.wait(_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            status = process.wait()
     return Interrupted(delay, time.perf_counter() - pressed, status)
 
 
