@@ -1,8 +1,8 @@
-"""ResponseGen's generator against transformers' `generate` and llama.cpp's server.
+"""ResponseGen's generator against transformers' `generate`, llama.cpp's server and vLLM.
 
-`python -m benchmarks.generation` prints a Markdown table; it takes about a quarter of an hour. All
-have the same weights, prompts and threads. Decoding is greedy, the programs answer the same prompts
-in batches sorted by length (llama.cpp: as many at once), after a first batch that is not counted.
+`python -m benchmarks.generation` prints a Markdown table; it takes about an hour. All have the same
+weights, prompts and threads. Decoding is greedy, the programs answer the same prompts in batches
+sorted by length (llama.cpp and vLLM: as many at once), after a first batch that is not counted.
 Each figure is the median of the runs, which alternate between the programs. CPU time depends less
 on what else the machine does. "same tokens" counts the responses that are ours, token for token;
 "as in float32" those that are ours in float32, which shows how much bfloat16's rounding changes.
@@ -10,6 +10,7 @@ on what else the machine does. "same tokens" counts the responses that are ours,
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -23,8 +24,9 @@ from benchmarks import processes
 
 _RUNS = 3
 _PROMPTS = 32
-_BATCH = 8
+_BATCHES = (8, 32)
 _MAX_OUTPUT_TOKENS = 48
+_VLLM_PYTHON = os.environ.get("VLLM_PYTHON", ".venv-vllm/bin/python")
 
 Answer = list[int]  # the tokens of a response
 
@@ -39,19 +41,21 @@ def main() -> None:
         print(json.dumps(_generate(*arguments.child)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        job = str(Path(folder) / "job.json")
-        _write_job(job)
-        columns = ("dtype", "program", "tokens / s", "ratio", "CPU ms / token", "same tokens")
-        print(f"| {' | '.join(columns)} | as in float32 |\n|{'---|' * (len(columns) + 1)}")
+        columns = ("at once", "dtype", "program", "tokens / s", "ratio", "CPU ms / token")
+        print(f"| {' | '.join(columns)} | same tokens | as in float32 |")
+        print(f"|{'---|' * (len(columns) + 2)}")
         exact: list[Answer] | None = None
         for dtype in ("float32", "bfloat16"):
             # Gone after its rows, since it takes up to a gigabyte.
             with tempfile.TemporaryDirectory() as gguf_folder:
                 gguf_file = shared.gguf_file(gguf_folder, dtype)
-                exact = _compare(dtype, job, gguf_file, arguments.runs, exact)
+                for batch in _BATCHES:
+                    job = str(Path(folder) / f"job-{batch}.json")
+                    _write_job(job, batch)
+                    exact = _compare(f"{batch} | {dtype}", job, gguf_file, arguments.runs, exact)
 
 
-def _write_job(path: str) -> None:
+def _write_job(path: str, batch: int) -> None:
     from core.families import GEMMA
     from models import data
     from models.loading.load import load_model, resolve_preset
@@ -64,7 +68,7 @@ def _write_job(path: str) -> None:
     order = sorted(range(len(raw)), key=lambda i: len(encoded[i]))
     job = {
         "threads": processes.THREADS,
-        "batch_size": _BATCH,
+        "batch_size": batch,
         "max_output_tokens": _MAX_OUTPUT_TOKENS,
         "raw": [raw[i] for i in order],
         "prompts": [[int(tokenizer.start_token_id), *encoded[i]] for i in order],
@@ -74,9 +78,10 @@ def _write_job(path: str) -> None:
 
 
 def _compare(
-    dtype: str, job: str, gguf_file: str, runs: int, exact: list[Answer] | None
+    head: str, job: str, gguf_file: str, runs: int, exact: list[Answer] | None
 ) -> list[Answer]:
-    """Measures and prints the rows of a dtype; gives the answers that others are compared with."""
+    """Measure and print the rows of a dtype; returns the answers that others are compared with."""
+    dtype = head.rpartition(" ")[2]
     programs: dict[str, Callable[[], dict[str, Any]]] = {
         "ours": lambda: processes.ours("generation", "--child", job, dtype),
         "transformers": lambda: shared.peer(
@@ -85,11 +90,14 @@ def _compare(
         "llama.cpp": lambda: processes.peer(
             sys.executable, "generate_with_llama_cpp.py", gguf_file, job
         ),
+        "vLLM": lambda: processes.peer(
+            _VLLM_PYTHON, "generate_with_vllm.py", shared.checkpoint(), job, dtype
+        ),
     }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in programs}
     for run in range(runs):
         for name, measured in programs.items():
-            processes.progress(f"generation, {dtype}, run {run + 1} of {runs}: {name}")
+            processes.progress(f"generation, {head}, run {run + 1} of {runs}: {name}")
             found[name].append(measured())
     median = {
         name: {
@@ -103,7 +111,7 @@ def _compare(
     for name, figures in median.items():
         rate, answers = figures["tokens_per_second"], found[name][0]["answers"]
         print(
-            f"| {dtype} | {name} | {rate:.0f} | {median['ours']['tokens_per_second'] / rate:.2f} | "
+            f"| {head} | {name} | {rate:.0f} | {median['ours']['tokens_per_second'] / rate:.2f} | "
             f"{figures['cpu_ms_per_token']:.1f} | {_equal(answers, ours)} | "
             f"{_equal(answers, exact)} |",
             flush=True,
