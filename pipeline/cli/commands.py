@@ -63,7 +63,8 @@ LOCAL_COMMANDS = (
         f"{_LOCAL}:check",
         "check the coverage dataset and the credentials",
         "Report every invalid row, every placeholder and every missing key, and predict how wide "
-        "the confidence interval will be. It sends nothing, except with --online: one small "
+        "the confidence interval will be. It only asks the Hub or Kaggle whether the "
+        "model of training.preset is available. With --online, it also sends one small "
         "request of each kind that a run would send, for a fraction of a cent.",
         "check --preset my_task.yaml --online",
         (_LOCAL_CONFIGURATION, options.checks),

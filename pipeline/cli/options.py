@@ -167,7 +167,7 @@ def checks(parser: argparse.ArgumentParser) -> None:
         "--online",
         action="store_true",
         help="also send one small request of each kind to each service, and show what comes back "
-        "(default: send nothing)",
+        "(default: send none)",
     )
 
 
