@@ -6,7 +6,14 @@ import json
 import threading
 import urllib.parse
 
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+# https://developers.google.com/identity/protocols/oauth2/scopes, those of the clients in use.
+_SCOPES = {
+    f"https://www.googleapis.com/auth/{name}"
+    for name in (
+        *("cloud-platform", "cloud-platform.read-only"),
+        *("devstorage.full_control", "devstorage.read_only", "devstorage.read_write"),
+    )
+}
 
 
 class GoogleCloud:
@@ -21,7 +28,7 @@ class GoogleCloud:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                if _scope(body) != _SCOPE:
+                if not _scopes(body) <= _SCOPES:
                     self._answer(400, {"error": "invalid_scope"})
                     return
                 if outer.down:
@@ -61,10 +68,10 @@ class GoogleCloud:
         self._server.server_close()
 
 
-def _scope(body):
+def _scopes(body):
     """What is asked for: https://developers.google.com/identity/protocols/oauth2/service-account"""
     fields = urllib.parse.parse_qs(body)
     if "assertion" not in fields:  # a person's refresh token has the scopes of its consent
-        return _SCOPE
+        return set()
     assertion = fields["assertion"][0].split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(assertion + "=="))["scope"]
+    return set(json.loads(base64.urlsafe_b64decode(assertion + "=="))["scope"].split())
