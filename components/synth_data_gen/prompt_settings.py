@@ -30,10 +30,10 @@ class SynthPrompts(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     score: Annotated[
         str | None,
         BeforeValidator(
-            reader({"task", "prompt", "output", "rubric"}, {"task", "prompt", "output"})
+            reader({"task", "examples", "prompt", "output", "rubric"}, {"task", "prompt", "output"})
         ),
     ] = None
-    """Asks how good a pair is. May use `task`, `prompt`, `output` and `rubric`."""
+    """Asks how good a pair is. May use `task`, `examples`, `prompt`, `output` and `rubric`."""
 
     rubric: Annotated[str | None, BeforeValidator(reader((), ()))] = None
     """The scale of `score`; `synth.quality_rubric`, where set, comes first."""

@@ -13,6 +13,7 @@ from core.records import TEST_SPLIT, CoverageRow
 from judging.sample_labels import draw_unlabelled, write_sheet
 from models.backend import choose_backend
 from pipeline.base_model_check import base_model_lines, check_base_model
+from pipeline.budget_check import budget_problems, check_budget
 from pipeline.check import checked_task, missing, raise_if_to_replace
 from pipeline.check_prompts import raise_if_unused
 from pipeline.cli.explain import explain as explained_settings
@@ -71,7 +72,8 @@ def check(*, preset: str, overrides: Sequence[str], online: bool, all_rows: bool
     for line in lines:
         say(wrapped(line))
     # A shipped preset is looked at before anything is set up; a file of one's own has to be ready.
-    if lacking := "\n".join([*missing(settings, to_set), *model_problems]):
+    problems = [*missing(settings, to_set), *budget_problems(settings), *model_problems]
+    if lacking := "\n".join(problems):
         is_chosen = any(override.startswith("training.preset=") for override in overrides)
         if online or preset not in preset_names() or (is_chosen and model_problems):
             raise UserError(lacking)
@@ -220,6 +222,7 @@ def run(*, preset: str, overrides: Sequence[str], say: Say) -> str:
     labels_version(settings.evaluator.labels_uri)
     choose_backend(settings.training.backend)
     check_base_model(settings)
+    check_budget(settings)
     rows = redacted_rows(rows, settings.privacy)
     settings = with_limits(settings, rows, download=True)
     with claimed(settings) as paths:

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.base_model import RANDOM_PREFIX
 from core.errors import UserError
+from pipeline.budget_check import budget_problems
 from pipeline.config import Config
 from pipeline.logged import logged_rows
 from pipeline.vertex.bucket import Bucket
@@ -50,6 +51,7 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
         UserError: The message names everything that was found, with what to set.
     """
     problems = [
+        *budget_problems(config),
         *_service_problems(config, vertex),
         *_model_problems(config, vertex),
         *_coverage_problems(config, vertex),

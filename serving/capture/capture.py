@@ -63,6 +63,9 @@ class Capture:
         is_full = self._put - self._taken >= self._limit
         if is_full or self._put_size - self._taken_size + size > _MAX_CHARACTERS:
             self._on_dropped(1)
+            if not self._is_broken:
+                self._is_broken = True
+                self._on_state(f"{self.path} is written more slowly than exchanges come")
             return
         if self._thread is None:
             self._start()
@@ -95,6 +98,7 @@ class Capture:
 
     def _write(self, batch: list[Exchange]) -> None:
         lines: list[str] = []
+        problem = None
         try:
             salt = self._folder.salt()
             lines = [line for exchange in batch if (line := self._line(exchange, salt))]
@@ -103,12 +107,14 @@ class Capture:
         except Exception as error:  # of any kind, or nothing would be written any more
             self._on_dropped(len(lines) if lines else len(batch))
             why = error.strerror if isinstance(error, OSError) else type(error).__name__
-            self._say(f"{self.path} cannot be written ({why})")
-        else:
-            if self._is_broken and lines:
-                self._say(None)
+            problem = f"{self.path} cannot be written ({why})"
         self._taken += len(batch)
         self._taken_size += sum(_size(each.content) for each in batch if each.content)
+        if problem is None and len(lines) < len(batch):
+            problem = f"{len(batch) - len(lines)} of {len(batch)} exchanges cannot be written down"
+        is_well = lines and self._put - self._taken <= self._limit / 2
+        if problem or (self._is_broken and is_well):
+            self._say(problem)
 
     def _line(self, exchange: Exchange, salt: bytes) -> str:
         """Return an exchange's line; empty, and counted, where it cannot be made."""

@@ -142,7 +142,8 @@ class _App:
         except Exception as error:  # its text may hold a key, so no server prints it
             print_error(error)
             if not client.has_begun:
-                await self._say(client, 500, "The gateway failed; its log says where.")
+                with contextlib.suppress(Exception):  # nor may a second one reach the server
+                    await self._say(client, 500, "The gateway failed; its log says where.")
 
     async def _answer(self, client: Client, route: Route) -> None:
         if route.dialect.name != "openai" and self._gateway.upstream.provider == "openai":

@@ -117,15 +117,20 @@ class AnswerRequest:
                 async with asyncio.timeout(asked.account.deadline) as deadline:
                     # Cut off there, an answer that has begun would look like a broken connection.
                     self._client.on_begin = functools.partial(deadline.reschedule, None)
-                    plan = self._gateway.modes.plan(asked.account.session or _beginning(found))
-                    if plan.first == SERVICE or not await self._by_model_first(found, plan):
-                        await Cover(asked, found, self._service_reason).answer(body)
+                    try:
+                        await self._by_plan(found, body)
+                    finally:
+                        self._client.on_begin = None  # a timeout that is over cannot be moved
             except TimeoutError:
-                self._client.on_begin = None
                 if not self._client.has_begun:
                     message = "Nobody answered within the deadline of X-Server-Timeout."
                     reason = after(self._service_reason, DEADLINE)
                     await asked.responder.refuse(504, message, reason)
+
+    async def _by_plan(self, match: Match, body: Any) -> None:
+        plan = self._gateway.modes.plan(self._asked.account.session or _beginning(match))
+        if plan.first == SERVICE or not await self._by_model_first(match, plan):
+            await Cover(self._asked, match, self._service_reason).answer(body)
 
     def _note_end(self, reason: str) -> None:
         """Note why a request is over, unless an answer has begun."""

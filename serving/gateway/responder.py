@@ -80,7 +80,7 @@ class Responder:
         version = task.model_version
         headers = self.headers(MODEL, reason, 200)
         headers.append((b"x-understudy-model", version.encode()))
-        if task.measures_confidence and not task.is_sure(answer.confidence):
+        if task.min_confidence is not None and not task.is_sure(answer.confidence):
             headers.append((b"x-understudy-confidence", b"low"))
         if ask.stream is None:
             body = self._dialect.write_answer(ask, answer, version)

@@ -1,9 +1,11 @@
 import contextlib
+from pathlib import Path
 
 import pydantic
 import pytest
 
-from judging.settings import EvaluatorSettings
+from judging import templates
+from judging.settings import EvaluatorPrompts, EvaluatorSettings
 
 
 def test_settings_survive_the_way_through_a_json_string():
@@ -58,3 +60,12 @@ def test_a_judge_prompt_of_ones_own_has_to_show_all_that_is_judged(lacks, tmp_pa
 def test_a_baseline_is_shown_1_to_32_examples(examples, is_accepted):
     with contextlib.nullcontext() if is_accepted else pytest.raises(pydantic.ValidationError):
         assert EvaluatorSettings(baseline_examples=examples).baseline_examples == examples
+
+
+@pytest.mark.parametrize("name", sorted(EvaluatorPrompts.model_fields))
+def test_the_shipped_text_may_be_the_beginning_of_ones_own(name, tmp_path):
+    folder = Path(templates.__file__).with_name("prompts")
+    shipped = folder / f"{name}.{templates.VERSIONS[name]}.jinja"
+    file = tmp_path / "mine.jinja"
+    file.write_text(f"{shipped.read_text(encoding='utf-8')}\nMine.", encoding="utf-8")
+    assert EvaluatorSettings(prompts={name: str(file)}).prompts.text(name).endswith("Mine.\n")

@@ -57,6 +57,15 @@ def test_each_text_may_be_a_file_of_ones_own(name, tmp_path):
     assert again == settings, "a component gets the text, wherever the file is"
 
 
+@pytest.mark.parametrize("name", sorted(SynthPrompts.model_fields))
+def test_the_shipped_text_may_be_the_beginning_of_ones_own(name, tmp_path):
+    version = (templates.VERSIONS | templates.CONVERSATION_VERSIONS)[name]
+    shipped = Path(templates.__file__).with_name("prompts") / f"{name}.{version}.jinja"
+    path = tmp_path / "mine.jinja"
+    path.write_text(f"{shipped.read_text(encoding='utf-8')}\nMine.", encoding="utf-8")
+    assert SynthSettings(prompts={name: str(path)}).prompts.text(name).endswith("Mine.\n")
+
+
 def _reads(name):
     """The variables that a text may use, as the error about an unknown one lists them."""
     with pytest.raises(pydantic.ValidationError) as refused:

@@ -143,19 +143,43 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(tmp_path, monkeyp
         append(self, lines)
 
     monkeypatch.setattr(CaptureFolder, "append", wait)
-    dropped = []
+    dropped, said = [], []
     settings = CaptureSettings(enabled=True, folder=str(tmp_path), queue_length=3)
 
     async def fill():
-        capture = Capture(settings, tmp_path, dropped.append, lambda problem: None)
+        capture = Capture(settings, tmp_path, dropped.append, said.append)
         for number in range(5):
             capture.put(SimpleNamespace(id=number, content="text"))
         is_free.set()
         await capture.close()
+        await capture_module.asyncio.sleep(0)  # what the writer said is heard
 
     capture_module.asyncio.run(fill())
     assert sum(dropped) == 2
+    assert said == [f"{tmp_path} is written more slowly than exchanges come", None]
     assert "".join(file.read_text() for file in tmp_path.glob("*.jsonl")) == "0\n1\n2\n"
+
+
+def test_an_exchange_that_cannot_be_written_down_raises_the_alarm_until_others_are(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(capture_module, "_size", lambda content: 1)
+    monkeypatch.setattr(capture_module, "captured", lambda exchange, content, salt: content)
+    dropped, said = [], []
+    well, ill = SimpleNamespace(to_json=lambda: "{}"), SimpleNamespace()
+    settings = CaptureSettings(enabled=True, folder=str(tmp_path))
+
+    async def fill():
+        capture = Capture(settings, tmp_path, dropped.append, said.append)
+        capture._start()
+        for content in (well, ill, well):
+            capture._write([SimpleNamespace(id=1, content=content)])
+            await capture_module.asyncio.sleep(0)
+        await capture.close()
+
+    capture_module.asyncio.run(fill())
+    assert dropped == [1]
+    assert said == ["1 of 1 exchanges cannot be written down", None]
 
 
 def test_capture_is_off_unless_it_is_set():

@@ -189,6 +189,12 @@ def test_an_unsure_answer_is_marked_in_every_form(servers, mode, protocol, strea
         assert reply.headers.get("x-understudy-confidence") == mark
 
 
+def test_without_a_threshold_no_answer_is_called_unsure(servers):
+    servers.model.behavior = sure(-1.0)
+    servers.start(servers.settings(mode="model"), [servers.task(measures_confidence=True)])
+    assert "x-understudy-confidence" not in servers.post(GEMINI_PATH, gemini_request()).headers
+
+
 def test_a_walk_of_one_task_moves_no_users_of_another(servers, tmp_path):
     capture = {"enabled": True, "folder": str(tmp_path)}
     tasks = [servers.task(), servers.task(name="billing", match="model", model_alias="billing")]

@@ -148,14 +148,25 @@ def test_a_gateway_that_stops_makes_no_failure_of_a_request_in_flight(canary):
     assert asking.result(10) == 500  # uvicorn's
 
 
-def test_a_gateway_that_fails_at_the_model_is_no_client_that_left(servers):
+@pytest.mark.parametrize("headers", [{}, {"X-Server-Timeout": "20"}], ids=["", "with a deadline"])
+def test_a_gateway_that_fails_at_the_model_is_no_client_that_left(servers, capfd, headers):
+    """Nor does uvicorn print the error, whose text may hold a key."""
+
     def fail(messages):
-        raise RuntimeError
+        raise RuntimeError("AIza-secret")
 
     settings = servers.settings(mode="canary", canary_percent=100)
     servers.start(settings, [servers.task(count_tokens=fail, samples=())], is_ready=False)
-    assert servers.post(GEMINI_PATH, gemini_request()).status_code == 500
+    answer = servers.post(GEMINI_PATH, gemini_request(), **headers)
+    assert answer.status_code == 500
+    assert answer.json()["error"] == {
+        "code": 500,
+        "message": "The gateway failed; its log says where.",
+        "status": "INTERNAL",
+    }
     assert how(servers) == ("none", "model:gateway_failed")
+    said = capfd.readouterr()
+    assert "secret" not in said.err + said.out
 
 
 def test_the_model_takes_as_long_as_its_tokens_are_counted_too(servers, monkeypatch):
