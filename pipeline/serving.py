@@ -36,6 +36,25 @@ def served_presets(
         yield presets
 
 
+@contextlib.contextmanager
+def running_presets(names: Sequence[str], overrides: Sequence[str]) -> Iterator[list[ServedPreset]]:
+    """Presets of a gateway that runs, to change its mode or its model.
+
+    Nothing is read that the gateway has read already: where the dataset was damaged since, or a
+    variable is not set in this shell, requests can be given back to the service all the same.
+    """
+    yield [
+        ServedPreset(
+            preset=name,
+            task=config.task,
+            output_dir=Path(config.output_dir),
+            settings=config.serving,
+        )
+        for name in names
+        for config in [load_config(name, overrides)]
+    ]
+
+
 def _served(name: str, config: Config) -> ServedPreset:
     service = config.serving.service or config.service_llm
     resolved = service.model_copy(update={"base_url": service.resolved_base_url()})

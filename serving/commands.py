@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import EXIT_BAD_RESULT, UserError
 from serving.mode_settings import MODES
 from serving.preset import ServedPreset
 from serving.running import RefusedError, RunningGateway
@@ -86,6 +86,12 @@ def add_drill_options(parser: argparse.ArgumentParser) -> None:
     _add_preset_arguments(parser, several=False)
 
 
+def is_for_running_gateway(arguments: argparse.Namespace) -> bool:
+    """Whether a command only tells a gateway that runs what to do: another mode, round, or back."""
+    action, is_back = getattr(arguments, "action", None), getattr(arguments, "back", False)
+    return action in (_RELOAD, _MODE) or is_back
+
+
 def serve(arguments: argparse.Namespace, load: LoadPresets) -> None:
     """Serve until interrupted; or explain requests, or reload a running gateway's model.
 
@@ -124,7 +130,7 @@ def drill(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     Raises:
         UserError: The preset or its model cannot be used.
-        SystemExit: With status 1 where an answer was lost.
+        SystemExit: With status 4 where an answer was lost.
     """
     from serving.drill.options import DrillOptions
     from serving.drill.run import run_drill
@@ -138,7 +144,7 @@ def drill(arguments: argparse.Namespace, load: LoadPresets) -> None:
         )
         report = asyncio.run(run_drill(presets[0], options))
     if report.lost:
-        sys.exit(1)  # as scripts know it
+        sys.exit(EXIT_BAD_RESULT)
 
 
 def _add_preset_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None:

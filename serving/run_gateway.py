@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -36,7 +37,7 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
         create_app, tasks = await asyncio.gather(
             asyncio.to_thread(_import_create_app), _load(models, read_chosen_round(state_dir))
         )
-        state_dir.mkdir(parents=True, exist_ok=True)
+        _make(state_dir)
         app = create_app(
             settings,
             tasks,
@@ -57,6 +58,16 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
     finally:
         await models.close()
         listener.close()
+
+
+def _make(state_dir: Path) -> None:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The gateway cannot make its folder {state_dir} ({error.strerror}). Set output_dir to "
+            "a folder that it may write to."
+        ) from error
 
 
 async def _load(models: TunedModels, chosen: int | None) -> Sequence[ServedTask]:

@@ -4,7 +4,7 @@ import argparse
 import functools
 from collections.abc import Callable
 
-from pipeline.serving import served_presets
+from pipeline.serving import running_presets, served_presets
 from serving import commands
 from serving.commands import LoadPresets
 from serving.cutover import commands as traffic
@@ -18,7 +18,8 @@ def _command(
 ) -> Callable[..., None]:
     def command(*, say: object, **options: object) -> None:
         del say
-        run(argparse.Namespace(**options), load)
+        arguments = argparse.Namespace(**options)
+        run(arguments, running_presets if commands.is_for_running_gateway(arguments) else load)
 
     return command
 

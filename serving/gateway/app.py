@@ -38,6 +38,7 @@ _SERVED_BY_SERVICE: Sequence[Header] = (
     (b"x-understudy-served-by", b"service"),
     (b"x-understudy-reason", b"passed_through"),
 )
+_LOGIN: Header = (b"www-authenticate", b'Basic realm="Understudy", charset="UTF-8"')
 _SERVED_BY_NONE: Sequence[Header] = (
     (b"content-type", b"application/json; charset=UTF-8"),
     (b"x-understudy-served-by", b"none"),
@@ -125,9 +126,10 @@ class _App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = Client(scope, receive, send)
         try:
-            if not self._may_enter(scope):
-                await self._turn_away(client)
-            elif client.path == PREFIX or client.path.startswith(f"{PREFIX}/"):
+            is_own = client.path == PREFIX or client.path.startswith(f"{PREFIX}/")
+            if not self._may_enter(scope, is_own=is_own):
+                await self._turn_away(client, is_own=is_own)
+            elif is_own:
                 await self._pages(scope, receive, send)
             elif route := recognize(client.method, client.path, client.query):
                 await self._answer(client, route)
@@ -182,21 +184,30 @@ class _App:
             return await searched_body_of(client, gateway.served.tasks)
         return await body_of(client)
 
-    async def _say(self, client: Client, status: int, message: str) -> None:
+    async def _say(
+        self, client: Client, status: int, message: str, headers: Sequence[Header] = ()
+    ) -> None:
         is_openais = self._gateway.upstream.provider == "openai" or is_openai_client(client)
         dialect = dialect_of(client.path, is_openai_client=is_openais)
         body = dialect.write_error(status, message)
-        await client.answer(status, list(_SERVED_BY_NONE), body)
+        await client.answer(status, [*_SERVED_BY_NONE, *headers], body)
 
-    def _may_enter(self, scope: Scope) -> bool:
-        """Whether a client is on this machine, or brings the gateway's own key."""
+    def _may_enter(self, scope: Scope, *, is_own: bool = False) -> bool:
+        """Whether a client is on this machine, or brings the gateway's own key.
+
+        Args:
+            scope: Of its request.
+            is_own: Whether it is for a page of the gateway itself.
+        """
         if not self._key.exists:
             return is_loopback((scope.get("client") or ("", 0))[0])
-        return self._is_local or self._key.is_given(scope["headers"])
+        is_given = self._key.opens_pages if is_own else self._key.is_given
+        return self._is_local or is_given(scope["headers"])
 
-    async def _turn_away(self, client: Client) -> None:
+    async def _turn_away(self, client: Client, *, is_own: bool) -> None:
         message = "Send the gateway's own key as x-understudy-key, which serving.key_env names."
-        await self._say(client, 401, message)
+        login = [_LOGIN] if is_own and self._key.exists else []
+        await self._say(client, 401, message, login)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         gateway = self._gateway

@@ -1,5 +1,7 @@
 """Who signs a request, and whether the tuned model may answer where the service refuses its key."""
 
+import base64
+import binascii
 import hmac
 import os
 import re
@@ -57,8 +59,28 @@ class GatewayKey:
 
     def is_given(self, headers: list[Header]) -> bool:
         """Whether a request brings it."""
-        given = next((value for name, value in headers if name == GATEWAY_KEY), b"")
+        return self._is(_value(headers, GATEWAY_KEY))
+
+    def opens_pages(self, headers: list[Header]) -> bool:
+        """Whether a request for the gateway's own pages brings it.
+
+        There it may also come as a browser and Prometheus send one, in `Authorization`: as a bearer
+        token, or as the password of any user.
+        """
+        scheme, _, given = _value(headers, b"authorization").partition(b" ")
+        if scheme.lower() == b"basic":
+            try:
+                given = base64.b64decode(given).partition(b":")[2]
+            except binascii.Error:
+                given = b""
+        return self.is_given(headers) or self._is(given.strip())
+
+    def _is(self, given: bytes) -> bool:
         return self._key is not None and hmac.compare_digest(given, self._key)
+
+
+def _value(headers: list[Header], wanted: bytes) -> bytes:
+    return next((value for name, value in headers if name == wanted), b"")
 
 
 class _Project:

@@ -5,9 +5,18 @@ from collections.abc import Callable, Sequence
 from serving.gateway.match_share import Fall, MatchShare
 from serving.gateway.matching import Match, Unmatched
 from serving.gateway.task import ServedTask
-from task.privacy import PrivacySettings, redact
+from task.privacy import redact
 
 _EXCERPT = 300  # characters of a text that no longer matches
+_TO_DO = {
+    "system": (
+        "If the new system text is the task's, put it into serving.accepted_instructions, whole, "
+        "and restart"
+    ),
+    "template": "Compare serving.template with the text that the application sends",
+    "model": "Compare serving.model_alias with the model that the application asks for",
+    "any": "`understudy serve --explain` says what is unlike the task in a request",
+}
 
 OnFall = Callable[[str, bool, str], None]
 """Called with a task's name, whether its share has fallen, and what to say, at each change."""
@@ -29,7 +38,7 @@ class MatchShares:
         on_fall: OnFall,
     ) -> None:
         self._shares = {task.name: MatchShare() for task in tasks}
-        self._privacy = {task.name: task.privacy for task in tasks}
+        self._tasks = {task.name: task for task in tasks}
         self._on_share = on_share
         self._on_fall = on_fall
         self._fallen: set[str] = set()
@@ -46,30 +55,34 @@ class MatchShares:
             is_private: Whether nothing of its text may be shown.
         """
         matched = found.task.name if isinstance(found, Match) else ""
-        excerpt = "" if isinstance(found, Match) else found.excerpt[: 2 * _EXCERPT]
+        # What does not fit a template is what a user wrote, which no log shows.
+        excerpt = ""
+        if isinstance(found, Unmatched) and found.reason != "template":
+            excerpt = found.excerpt[: 2 * _EXCERPT]
         for name, share in self._shares.items():
             share.record(is_matched=name == matched, excerpt=excerpt)
             self._on_share(name, share.share)
             fall = share.fall()
             if bool(fall) != (name in self._fallen):
                 self._fallen ^= {name}
-                privacy = None if is_private else self._privacy[name]
-                self._on_fall(name, fall is not None, _text(name, share.share, fall, privacy))
+                text = _text(self._tasks[name], share.share, fall, is_private=is_private)
+                self._on_fall(name, fall is not None, text)
 
 
-def _text(name: str, share: float, fall: Fall | None, privacy: PrivacySettings | None) -> str:
+def _text(task: ServedTask, share: float, fall: Fall | None, *, is_private: bool) -> str:
     """Return what is to be said; it goes to the log and to a webhook.
 
     Args:
-        name: The task's.
+        task: The task.
         share: Of the latest requests.
         fall: None where it has come back.
-        privacy: What hides personal data in an excerpt; None shows none.
+        is_private: Whether no excerpt is shown.
     """
+    text = f"the share of requests of task {task.name} is "
     if fall is None:
-        return f"the share of requests of task {name} is {share:.0%}"
-    text = f"the share of requests of task {name} is {fall.latest:.0%}, and was {fall.before:.0%}. "
-    if privacy is not None:
-        [excerpt] = redact([fall.excerpt], privacy).texts
-        text += f"The latest text that does not match: {excerpt[:_EXCERPT]!r}. "
-    return f"{text}Add the new instruction to serving.accepted_instructions if it is the task's"
+        return f"{text}{share:.0%}"
+    text += f"{fall.latest:.0%}, and was {fall.before:.0%}. "
+    if fall.excerpt and not is_private:
+        [excerpt] = redact([fall.excerpt], task.privacy).texts
+        text += f"The latest text that does not match begins with {excerpt[:_EXCERPT]!r}. "
+    return f"{text}{_TO_DO[task.match]}"

@@ -159,3 +159,24 @@ def test_nginx_takes_its_configuration(tmp_path):
     command = ["nginx", "-t", "-c", str(file), "-p", str(tmp_path), "-e", str(tmp_path / "error")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_prometheus_finds_the_gateways_and_brings_their_key():
+    config = yaml.safe_load((SERVE / "prometheus.yaml").read_text())
+    (job,) = config["scrape_configs"]
+    assert job["metrics_path"] == "/understudy/metrics"
+    assert job["authorization"] == {"credentials_file": "/etc/prometheus/understudy/key"}
+    assert [(SERVE / name).exists() for name in config["rule_files"]] == [True]
+    kept = {
+        rule["source_labels"][0].removeprefix("__meta_kubernetes_pod_"): rule["regex"]
+        for rule in job["relabel_configs"]
+        if rule.get("action") == "keep"
+    }
+    (gateway,) = (
+        each["spec"]["template"]
+        for each in MANIFESTS
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "understudy-gateway"
+    )
+    assert gateway["metadata"]["labels"]["app"] == kept["label_app"]
+    (container,) = gateway["spec"]["containers"]
+    assert container["ports"][0]["name"] == kept["container_port_name"]

@@ -252,6 +252,33 @@ def test_an_edited_instruction_raises_the_alarm_with_its_text(servers, stderr):
     assert 'understudy_match_share{task="triage"} 0.4' in metrics(servers)
 
 
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"match": "template", "template": "Sort this:\n{prompt}"}, "Compare serving.template"),
+        ({"match": "model", "model_alias": "gemini-x"}, "Compare serving.model_alias"),
+        ({}, "into serving.accepted_instructions, whole"),
+    ],
+    ids=["template", "model", "system"],
+)
+def test_what_to_do_about_a_share_that_has_fallen_depends_on_how_requests_are_matched(
+    servers, stderr, changes, advice
+):
+    servers.start(tasks=[servers.task(**changes)])
+    path = GEMINI_PATH.replace("gemini-x", "another") if "model_alias" in changes else GEMINI_PATH
+    prompt = "Sort this:\nWhere is it?" if "template" in changes else "Where is it?"
+    others = {"prompt": "Jane Roe, 12 Oak Street", "system": "New text."}
+    with httpx.Client() as client:
+        for _ in range(100):
+            client.post(servers.url + GEMINI_PATH, json=gemini_request(prompt=prompt))
+        for _ in range(30):
+            client.post(servers.url + path, json=gemini_request(**others))
+    told = stderr.getvalue()
+    assert told.count("alarm match_share:triage raised") == 1
+    assert advice in told
+    assert "Jane Roe" not in told, "what users write is in no log"
+
+
 @pytest.mark.parametrize("mode", ["failover", "private"])
 def test_no_personal_data_leaves_by_the_webhook(servers, webhook, stderr, mode):
     servers.start(servers.settings(alert_url=webhook.url, mode=mode))

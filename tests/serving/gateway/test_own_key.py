@@ -1,5 +1,6 @@
 """The gateway's own key: who may reach it from elsewhere."""
 
+import base64
 import socket
 
 import httpx
@@ -56,6 +57,37 @@ def test_strangers_are_turned_away_and_the_key_stays_here(servers, monkeypatch):
         assert answer.status_code == 200
         assert not servers.service.received[0].header("x-understudy-key")
         servers.forget()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_let_in"),
+    [
+        ("Bearer open sesame", True),
+        (f"Basic {base64.b64encode(b'anybody:open sesame').decode()}", True),
+        (f"basic {base64.b64encode(b':open sesame').decode()}", True),
+        ("Bearer closed", False),
+        ("Basic open sesame", False),
+        (f"Basic {base64.b64encode(b'open sesame').decode()}", False),
+        ("Basic x", False),
+        ("", False),
+    ],
+)
+def test_browsers_and_prometheus_bring_the_key_in_their_own_ways(
+    servers, monkeypatch, given, is_let_in
+):
+    monkeypatch.setenv("GATEWAY_KEY", "open sesame")
+    servers.start(servers.settings(host="0.0.0.0", key_env="GATEWAY_KEY"), is_ready=False)
+    headers = {"Authorization": given}
+    for page in ("", "status", "metrics"):
+        answer = httpx.get(f"{servers.url}/understudy/{page}", headers=headers)
+        assert answer.status_code == (200 if is_let_in else 401)
+        if not is_let_in:
+            assert answer.headers["www-authenticate"].startswith('Basic realm="Understudy"')
+    # With requests for answers, Authorization holds the service's key.
+    answer = httpx.post(servers.url + GEMINI_PATH, json=gemini_request(), headers=headers)
+    assert answer.status_code == 401
+    assert "www-authenticate" not in answer.headers
+    assert servers.service.received == []
 
 
 def test_without_a_key_only_this_machine_is_let_in(servers):
