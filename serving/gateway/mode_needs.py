@@ -52,7 +52,6 @@ def check_mode(
         )
     if mode == "private":
         _check_model_is_here(settings, tasks)
-        _check_detectors()
 
 
 def _check_model_is_here(settings: ServingSettings, tasks: Sequence[ServedTask]) -> None:
@@ -65,14 +64,3 @@ def _check_model_is_here(settings: ServingSettings, tasks: Sequence[ServedTask])
             "is not this machine. Serve the model on this machine; or, where that one is in a "
             "private network of yours, set serving.model.private_network to true."
         )
-
-
-def _check_detectors() -> None:
-    try:
-        import phonenumbers  # noqa: F401
-        import stdnum  # noqa: F401
-    except ImportError as error:
-        raise ModeError(
-            f"The mode 'private' needs the package {error.name}, which finds personal data. "
-            "Install phonenumbers and python-stdnum."
-        ) from error

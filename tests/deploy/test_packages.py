@@ -16,7 +16,7 @@ LOCK = ROOT / "requirements" / "serve.txt"
 MODEL_LOCK = ROOT / "requirements" / "model.txt"
 CLIENTS = sorted((ROOT / "requirements" / "clients").glob("*.in"))
 GATEWAY_LOCK = ROOT / "requirements" / "gateway.txt"
-NOT_OF_A_GATEWAY = ("numpy", "xllamacpp", "phonenumbers")
+NOT_OF_A_GATEWAY = ("numpy", "xllamacpp")
 HEAVY = ("tensorflow", "tfx", "keras", "torch", "apache-beam", "pandas")
 
 

@@ -40,9 +40,7 @@ def test_its_mode_is_changed_and_given_back(servers, told, capsys):
     assert told("serve", "mode", "model") == 0
     assert mode(servers)[0] == "model"
     assert "The gateway's mode is model" in capsys.readouterr().out
-    assert (
-        servers.post(GEMINI_PATH, gemini_request()).headers["x-understudy-served-by"] == "model"
-    )
+    assert servers.post(GEMINI_PATH, gemini_request()).headers["x-understudy-served-by"] == "model"
 
 
 def test_a_walk_is_refused_with_what_is_damaged(servers, told, capsys):
