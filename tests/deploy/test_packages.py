@@ -1,5 +1,6 @@
 """What is installed for serving alone: little, on four platforms, and each client apart."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -17,6 +18,13 @@ MODEL_LOCK = ROOT / "requirements" / "model.txt"
 CLIENTS = sorted((ROOT / "requirements" / "clients").glob("*.in"))
 GATEWAY_LOCK = ROOT / "requirements" / "gateway.txt"
 NOT_OF_A_GATEWAY = ("numpy", "xllamacpp")
+PACKAGES = {  # of modules with another name
+    "google": "google-auth", "phonenumbers": "phonenumberslite", "stdnum": "python-stdnum",
+    "yaml": "pyyaml",
+}  # fmt: skip
+# Of other installations, or used where they are there: the last two unpack answers.
+BESIDE_A_GATEWAY = ("numpy", "xllamacpp", "presidio_analyzer", "pyarrow", "sklearn", "tfx",
+                    "brotli", "zstandard")  # fmt: skip
 HEAVY = ("tensorflow", "tfx", "keras", "torch", "apache-beam", "pandas")
 
 
@@ -53,6 +61,24 @@ def test_the_serving_lock_holds_what_the_project_names_and_nothing_heavy():
     # What draws tables in the Space, which `.[serve]` holds, too.
     assert [name for name in _names(LOCK) if name.startswith(HEAVY)] == ["pandas"]
     assert not [name for name in _names(GATEWAY_LOCK) if name.startswith(NOT_OF_A_GATEWAY)]
+
+
+def test_what_a_gateway_imports_when_it_needs_it_is_installed_with_it():
+    """Imports inside functions, too: one that is missing would fail in an outage."""
+    modules = set()
+    for room in ("core", "service_llm", "serving", "task"):
+        for file in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    modules |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    modules.add(node.module.partition(".")[0])
+    rooms = {folder.name for folder in ROOT.iterdir() if folder.is_dir()}
+    foreign = modules - rooms - set(sys.stdlib_module_names) - set(BESIDE_A_GATEWAY)
+    assert {"aiohttp", "phonenumbers", "stdnum"} <= foreign
+    locked = _names(GATEWAY_LOCK)
+    packages = {PACKAGES.get(name, name.replace("_", "-")) for name in foreign}
+    assert not packages - locked
 
 
 def test_the_pipeline_extra_repeats_nothing_of_the_base():
