@@ -161,3 +161,13 @@ def test_rows_together_are_judged_by_another_judge():
         for size in (1, 4, 8)
     }
     assert len(versions) == 3
+
+
+def test_a_request_of_several_rows_says_how_many_and_shows_all(builder):
+    made = builder(rows_per_request=3)
+    prompt = made.judge_rows(ROWS[:3], 0, tag="").prompt
+    for number, row in enumerate(ROWS[:3], start=1):
+        assert f"<prompt_{number} " in prompt
+        assert f"\n{row.response}\n" in prompt
+    assert made.task.text() in prompt
+    assert "3" in prompt.partition("<prompt_1 ")[0]

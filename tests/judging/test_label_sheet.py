@@ -67,3 +67,13 @@ def test_a_cell_that_was_changed_to_nonsense_is_named(old, new, message):
     assert old in text
     with pytest.raises(UserError, match=message):
         read_sheet(text.replace(old, new), "labels.csv")
+
+
+def test_the_labels_are_words_that_a_person_would_write():
+    rows = [
+        SheetRow(JudgedResponse("p", "o", answer), "both", {"ada": Decision(answer)})
+        for answer in ANSWERS
+    ]
+    assert [row.covered for row in rows] == [True, False, None]
+    cells = [line.split(",")[3] for line in write_sheet(Sheet(tuple(rows))).splitlines()]
+    assert cells == ["human_covered", "yes", "no", ""]

@@ -5,7 +5,8 @@ import pytest
 from service_llm.client import open_service_llm
 from service_llm.errors import BudgetError
 from service_llm.journal.journal import Journal
-from service_llm.types import Request
+from service_llm.reply_parser import _with_sound_counts
+from service_llm.types import Finish, Reply, Request
 from tests.service_llm.conftest import GOOD, PROVIDERS, Word, gemini_reply, words
 
 ABSENT = object()
@@ -152,3 +153,16 @@ def test_thoughts_of_gemini_count_as_output(ask, server, counts, tokens):
     server.respond = lambda body, number: reply_with("gemini", COUNTS | counts)
     _, used = ask([Request("word", Word)])
     assert (used.prompt_tokens, used.output_tokens, used.unknown_calls) == (*tokens, 0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "are_sound"),
+    [((3, 5), True), ((0, 0), True), ((-1, 5), False), ((3, -5), False), ((True, 5), False)],
+)
+def test_a_provider_that_counts_nonsense_has_counted_nothing(counts, are_sound):
+    """As a provider that a team registers may; such a line could not be read again."""
+    reply = Reply("x", Finish.STOP, *counts)
+    known = _with_sound_counts(reply)
+    assert (known == reply) is are_sound
+    assert known.usage_known is are_sound
+    assert are_sound or (known.prompt_tokens, known.output_tokens) == (0, 0)

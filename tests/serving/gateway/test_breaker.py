@@ -311,3 +311,9 @@ def test_locations_that_callers_make_up_are_bounded_and_forgotten_after_an_hour(
     breakers.age_out()
     assert list(breakers.backends()) == ["service", "service:99"]
     assert [name for name, state in states.items() if state == "open"] == ["service:99"]
+
+
+def test_gateways_with_the_default_settings_do_not_probe_at_one_moment():
+    settings = BreakerSettings()
+    assert 0 < settings.jitter < 1
+    assert BreakerSettings.model_validate(settings.model_dump()) == settings

@@ -29,6 +29,7 @@ def said(text, **facts):
     [
         ('{"kind": "a"}', True),
         ('```json\n{"kind": "a"}\n```', True),
+        ('```JSON\n{"kind": "a"}\n```', True),
         ('{"kind": "c"}', False),
         ('```json\n{"kind": "c"}\n```', False),
         ("Sorry, no.", False),

@@ -405,3 +405,11 @@ def test_an_object_is_closed_where_each_key_was_seen_five_times(sightings, is_cl
     outputs = [json.dumps({"name": f"n{n}"}) for n in range(60)]
     outputs += [json.dumps({"name": f"m{n}", "room": n}) for n in range(sightings)]
     assert (infer_form(outputs).problem('{"name": "n1", "floor": 2}') is not None) == is_closed
+
+
+def test_a_text_of_any_length_is_still_a_text():
+    """With few seeds nothing is said of its length."""
+    form = infer_form([json.dumps({"note": "x" * n}) for n in (3, 90, 400)])
+    assert form.problem('{"note": "anything at all"}') is None
+    assert form.problem('{"note": 7}') is not None
+    assert form.problem('{"note": null}') is None, "absence needs more seeds"

@@ -168,3 +168,12 @@ def test_a_request_body_inside_a_field_is_no_prompt(tmp_path):
     body = {"inputTokenCount": 3, "inputBodyJson": {"messages": asked("Hi")}}
     with pytest.raises(UserError, match="request body inside its field 'inputBodyJson'"):
         read(tmp_path, [{"input": body, "output": {"text": "Hello"}}])
+
+
+def test_a_langchain_messages_example_flag_and_id_are_no_calls(tmp_path):
+    """https://python.langchain.com/api_reference/core/messages.html: both are always written."""
+    ai = {"content": "Hello", "type": "ai", "id": "run-1", "example": True, "tool_calls": []}
+    human = {"content": "Hi", "type": "human", "id": None, "example": True}
+    row = {"messages": [{"type": "human", "data": human}, {"type": "ai", "data": ai}]}
+    (pair,) = read(tmp_path, [row]).pairs
+    assert (pair.conversation.text, pair.output) == ("Hi", "Hello")
