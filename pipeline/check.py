@@ -176,7 +176,8 @@ def _row_lines(rows: Sequence[CoverageRow], max_prompts: int | None) -> list[str
     if held < _FEW_HOLDOUT_ROWS:
         lines.append(
             f"Only {held} holdout {'row' if held == 1 else 'rows'}: use at least "
-            f"{_FEW_HOLDOUT_ROWS} for a meaningful interval."
+            f"{_FEW_HOLDOUT_ROWS}, of about {2 * _FEW_HOLDOUT_ROWS} pairs, for a meaningful "
+            "interval."
         )
     return lines
 

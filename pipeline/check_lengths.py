@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from core.families import chat_template_for
 from core.records import SEED_SPLIT, CoverageRow
+from core.room import MIN_SEQUENCE_LENGTH
 from pipeline.config import Config
 from pipeline.lengths import RowLengths, cut_rows, limits, prompt_text
 from pipeline.terminal import WIDTH
 
 _BORDER = "  | "
 _SHOWN_LINES = 30
+_WITH_ROOM = "from the longest one here and a quarter more, in steps of 32"
 
 
 def length_lines(config: Config, rows: Sequence[CoverageRow], lengths: RowLengths) -> list[str]:
@@ -83,15 +85,23 @@ def _spread(counts: Sequence[int]) -> str:
 
 def _limit_lines(config: Config, lengths: RowLengths) -> list[str]:
     found = limits(config, lengths)
-    chosen = {
-        "training.sequence_length": (config.training.sequence_length, found.sequence_length),
-        "generation.max_output_tokens": (
-            config.generation.max_output_tokens,
-            found.max_output_tokens,
-        ),
-    }
-    described = (
-        f"{name} {limit:,} ({'set' if value else 'from the rows, with head room'})"
-        for name, (value, limit) in chosen.items()
-    )
-    return [f"Limits: {', '.join(described)}; the longest row has {max(lengths.totals):,}."]
+    row, response = max(lengths.totals), max(lengths.outputs)
+    return [
+        f"Limit of a row: training.sequence_length {found.sequence_length:,}, "
+        f"{_row_reason(config, lengths, found.sequence_length)}; the longest row here has {row:,}.",
+        f"Limit of a response: generation.max_output_tokens {found.max_output_tokens:,}, "
+        f"{'as set' if config.generation.max_output_tokens else _WITH_ROOM}; the longest output "
+        f"here has {response:,}.",
+    ]
+
+
+def _row_reason(config: Config, lengths: RowLengths, limit: int) -> str:
+    if config.training.sequence_length:
+        return "as set"
+    if limit == lengths.context:
+        return "all that the model reads"
+    if limit == MIN_SEQUENCE_LENGTH:
+        return (
+            "the least that a run takes by itself: new rows may be longer, and unused room is free"
+        )
+    return _WITH_ROOM

@@ -11,6 +11,7 @@ from pipeline.suggestions import keys_at, suggest_key
 ENV_PREFIX = "UNDERSTUDY__"
 # Keys of names of secrets, where a hurried user puts the secret itself.
 _MAY_HOLD_SECRETS = ("api_key_env", "api_key_secret", "token_env", "token_secret", "base_url")
+_OWN_RULE = "Value error, "  # pydantic's, before what a validator says
 
 
 def not_finite(value: object, path: str = "") -> Iterator[str]:
@@ -51,8 +52,19 @@ def explain(
             lines.append(f"  {path}{given}: unknown key.{meant} Allowed here: {allowed}.")
         elif item["type"] == "missing":
             lines.append(f"  {path}: missing. Set it in the preset or with --set {path}=VALUE.")
-        elif path.endswith(_MAY_HOLD_SECRETS) or may_hold_secret(item["input"]):
-            lines.append(f"  {path}: the value is not shown, it may be a secret. {item['msg']}.")
         else:
-            lines.append(f"  {path}: received {item['input']!r}. {item['msg']}.")
+            lines.append(f"  {path}: {_said(path, item['input'], item['msg'])}.")
     return "\n".join(lines)
+
+
+def _said(path: str, value: object, message: str) -> str:
+    message = message.removeprefix(_OWN_RULE)
+    if isinstance(value, dict):  # the rule is about the section, whose keys the user has written
+        return message
+    if path.endswith(_MAY_HOLD_SECRETS) or may_hold_secret(value):
+        return f"the value is not shown, it may be a secret. {_sentence(message)}"
+    return f"received {value!r}. {_sentence(message)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

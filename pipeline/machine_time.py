@@ -37,7 +37,7 @@ _RANDOM_START = 0.2  # two layers: little to load and compile
 _PROBE_SECONDS, _PROBE_SIZE = 0.5, 768
 _PARAMETERS = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(b|m)(?![a-z\d])")
 _RANDOM_PARAMETERS = 0.3e6
-_UNTUNED = {BASE: "BaseResponseGen", FEW_SHOT: "FewShotResponseGen"}
+UNTUNED = {BASE: "BaseResponseGen", FEW_SHOT: "FewShotResponseGen"}
 
 
 class Speed(NamedTuple):
@@ -142,18 +142,30 @@ def component_seconds(
         answering: What share of the coverage prompts is answered.
     """
     row_tokens = statistics.fmean(lengths.totals)
-    training = config.training
-    later = config.synth.rows_per_round * (round - 1)
-    made = max(config.synth.rows_per_round, logged) + later
-    trained_rows = made * (1 - config.synth.eval_fraction) * training.epochs
-    if training.max_steps:
-        step = training.batch_size * training.gradient_accumulation
-        trained_rows = min(trained_rows, training.max_steps * step)
-    start = _RANDOM_START if training.preset.startswith(RANDOM_PREFIX) else 1.0
-    trained = start * _TRAINER_START_SECONDS + trained_rows * row_tokens / speed.trained
+    start = _RANDOM_START if config.training.preset.startswith(RANDOM_PREFIX) else 1.0
+    tokens = trained_rows(config, round, logged) * row_tokens
+    trained = start * _TRAINER_START_SECONDS + tokens / speed.trained
     generated = _generation_seconds(config, lengths, speed, round, answering)
     start_seconds = start * _GENERATION_START_SECONDS
     return {"Trainer": trained} | {n: start_seconds + s for n, s in generated.items()}
+
+
+def trained_rows(config: Config, round: int, logged: int = 0) -> float:
+    """Return how many rows the training of a round reads; see `component_seconds`.
+
+    Args:
+        config: The configuration.
+        round: The round, from 1.
+        logged: Logged exchanges to train on.
+    """
+    training = config.training
+    later = config.synth.rows_per_round * (round - 1)
+    made = max(config.synth.rows_per_round, logged) + later
+    rows = made * (1 - config.synth.eval_fraction) * training.epochs
+    if training.max_steps:
+        step = training.batch_size * training.gradient_accumulation
+        rows = min(rows, training.max_steps * step)
+    return rows
 
 
 def _generation_seconds(
@@ -163,7 +175,7 @@ def _generation_seconds(
     read = sum(lengths.prompts) / (_FORWARD_GAIN * speed.trained)
     written = sum(lengths.outputs) / speed.written
     tuned = samples * answering.tuned * (read + written)
-    asked = [_UNTUNED[name] for name in _UNTUNED if name in config.evaluator.baselines]
+    asked = [UNTUNED[name] for name in UNTUNED if name in config.evaluator.baselines]
     # Untuned models rarely end their turn. The examples before all prompts are read once.
     endless = answering.untuned * (read + len(lengths.prompts) * limit / speed.written)
     untuned = dict.fromkeys(asked if round == 1 else (), samples * endless)

@@ -10,15 +10,19 @@ from starlette.types import ASGIApp
 from core.errors import UserError
 from serving.address import url_of
 from serving.chosen_round import read_chosen_round
-from serving.gateway.server import listen, make_server
+from serving.gateway.server import bind, make_server, start_listening
 from serving.gateway.task import ServedTask
 from serving.model.gguf import SERVING_DIR
 from serving.model.host import TunedModels
 from serving.preset import ServedPreset
+from serving.start_text import ready_text
 
 
 async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
     """Start the models, listen, and serve until SIGINT or SIGTERM.
+
+    The port is taken first, so that a taken one is told early; connections are refused until there
+    is somebody to answer them.
 
     Args:
         presets: In the order in which their tasks are matched; the first one says how the gateway
@@ -29,8 +33,9 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
         UserError: A model does not start, or the port is taken.
     """
     settings = presets[0].settings
-    listener = listen(settings.host, port)
-    models = TunedModels(presets, on_state=_tell)
+    listener = bind(settings.host, port)
+    url = url_of(settings.host, listener.getsockname()[1])
+    models = TunedModels(presets, on_state=_tell, say=_say)
     try:
         state_dir = presets[0].output_dir / SERVING_DIR
         # Both take seconds: the model's server loads its weights meanwhile.
@@ -49,11 +54,12 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
                 for preset in presets
             },
             say=_say,
+            on_readiness=lambda problem: _say(
+                f"Not ready: {problem}" if problem else ready_text(tasks, url, settings.key_env)
+            ),
         )
-        url = url_of(settings.host, listener.getsockname()[1])
-        for task in tasks:
-            _say(f"{task.model_version} is ready behind {url}")
-        _say(f"Point the application at {url}; {url}/understudy/ shows who answers.")
+        start_listening(listener)
+        _say("Accepting connections; waiting for the tuned model's first answer.")
         await make_server(app).serve_until_signal(listener)
     finally:
         await models.close()
@@ -90,7 +96,9 @@ def _import_create_app() -> Callable[..., ASGIApp]:
 
 
 def _tell(task: str, ready: bool, reason: str) -> None:
-    _say(f"The tuned model of {task} {'answers' if ready else 'does not answer'}: {reason}.")
+    # "Up" and not "ready", which the gateway says of the whole.
+    state = "is up" if ready else "does not answer"
+    _say(f"The server of the tuned model of {task} {state}: {reason}.")
 
 
 def _say(text: str) -> None:

@@ -24,6 +24,7 @@ class Command(NamedTuple):
         example: Arguments of a typical call, without the program's name.
         options: Add the options of this command, in this order.
         has_log: Whether what libraries print goes to the log of a run.
+        resumes: Whether the same command continues after Ctrl-C.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Command(NamedTuple):
     example: str
     options: tuple[AddOptions, ...] = ()
     has_log: bool = False
+    resumes: bool = False
 
 
 _LOCAL_CONFIGURATION = options.configuration("offline")
@@ -49,6 +51,7 @@ LOCAL_COMMANDS = (
         "run --preset my_task.yaml --set rounds.max_rounds=3",
         (_LOCAL_CONFIGURATION,),
         has_log=True,
+        resumes=True,
     ),
     Command(
         "init",
@@ -135,6 +138,7 @@ LOCAL_COMMANDS = (
         "sweep --preset my_task.yaml --models gemma3_instruct_1b,llama3.2_instruct_1b",
         (_LOCAL_CONFIGURATION, options.base_models),
         has_log=True,
+        resumes=True,
     ),
     Command(
         "space",

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from core.interruption import interruption
 
 EXIT_INTERRUPTED = 130
-_INTERRUPTED = "Interrupted. Run the same command again to resume."
+_INTERRUPTED = "Interrupted."
+_RESUME = f"{_INTERRUPTED} Run the same command again to resume."
 _LOOK_SECONDS = 0.1
 _LOOKS = 2  # in which the main thread does not handle the interruption: it was lost
 _END_SECONDS = 2.5  # after Ctrl-C; half a second more than what is in flight has
@@ -30,9 +31,13 @@ _OVER = b"\0"  # no signal
 _told = threading.Event()
 
 
-def tell_interrupted() -> None:
-    """Say that the run was interrupted, and what to do."""
-    print(_INTERRUPTED, file=sys.stderr, flush=True)  # noqa: T201
+def tell_interrupted(resumes: bool) -> None:
+    """Say that a command was interrupted, and what to do.
+
+    Args:
+        resumes: Whether the same command continues what it was doing.
+    """
+    print(_RESUME if resumes else _INTERRUPTED, file=sys.stderr, flush=True)  # noqa: T201
     _told.set()
 
 
@@ -123,7 +128,7 @@ class _Watch:
     def _end(self) -> None:
         if not _told.is_set():
             left = _LEAVE_VIEW if os.isatty(self._screen) else b""
-            os.write(self._screen, left + f"{_INTERRUPTED}\n".encode())
+            os.write(self._screen, left + f"{_RESUME}\n".encode())
         os._exit(EXIT_INTERRUPTED)
 
 

@@ -58,6 +58,7 @@ def estimate(*, preset: str, overrides: Sequence[str], say: Say) -> str:
     del say
     settings = load_draft(preset, overrides).config
     persist_splits(settings.coverage_dir, test_percent=settings.splits.test_percent)
+    raise_if_to_replace(settings, read_coverage(settings.coverage_dir))
     return estimate_text(settings)
 
 

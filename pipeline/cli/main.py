@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from pipeline.cli.broken_pipe import EXIT_PIPE, has_lost_its_reader
 from pipeline.cli.interruption import EXIT_INTERRUPTED, tell_interrupted
 from pipeline.cli.parser import COMMAND, PROGRAM, make_parser
 from pipeline.local.output_dir import disk_is_full
@@ -31,10 +32,23 @@ def main(
 
     Returns:
         0 when the command came to its end, 1 for an unexpected failure, 2 for a mistake that the
-        user can fix, 3 when the run waits for a person, 130 after Ctrl-C. A command whose result is
+        user can fix, 3 when the run waits for a person, 130 after Ctrl-C, 141 when nobody reads
+        what it prints any more (`| head`). A command whose result is
         bad, such as a verdict of *worse*, ends the process with `EXIT_BAD_RESULT`, and a drill that
         loses a request with 1.
     """
+    try:
+        try:
+            return _run(argv, group, program)
+        finally:
+            sys.stdout.flush()  # or a reader that is gone would be noticed as Python ends
+    except BrokenPipeError:
+        if not has_lost_its_reader():
+            raise
+        return EXIT_PIPE
+
+
+def _run(argv: Sequence[str] | None, group: str | None, program: str) -> int:
     options = vars(make_parser(group, program).parse_args(argv))
     command = options.pop(COMMAND)
     module, _, name = command.function.partition(":")
@@ -52,7 +66,7 @@ def main(
     except KeyboardInterrupt:
         if on_vertex:
             return _complain(_DETACHED, EXIT_INTERRUPTED)
-        tell_interrupted()
+        tell_interrupted(command.resumes)
         return EXIT_INTERRUPTED
     except Exception as error:
         if not disk_is_full(error):

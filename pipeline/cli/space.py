@@ -21,7 +21,6 @@ _APPLICATION = _REPOSITORY / "apps" / "space" / "app.py"
 
 def space(*, preset: str, overrides: Sequence[str], port: int | None, say: Say) -> None:
     """Serve the application with the best local model; this process becomes its server."""
-    del say
     settings = load_config(preset, overrides)
     output_dir = Path(settings.output_dir)
     best = read_summary(output_dir, preset).best
@@ -30,7 +29,7 @@ def space(*, preset: str, overrides: Sequence[str], port: int | None, say: Say) 
     listen = [] if port is None else [f"--port={port}"]
     engine: list[str] = []
     if importlib.util.find_spec("keras_hub") is None:  # an installation that serves only
-        engine = [f"--gguf={find_gguf(KeptRound.find(output_dir), output_dir).path}"]
+        engine = [f"--gguf={find_gguf(KeptRound.find(output_dir), output_dir, say).path}"]
     privacy: list[str] = []
     environ = dict(os.environ)
     if settings.privacy.redact:  # it hides personal data with task.privacy, as the model learned

@@ -28,7 +28,7 @@ class LivePage:
         self.run = run
         self._write()
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
+    def expect(self, seconds: Sequence[Mapping[str, float]]) -> None:
         """Keep the times for the estimate."""
         self._checklist = self._checklist.expecting(seconds)
 
@@ -37,7 +37,7 @@ class LivePage:
     ) -> None:
         """List the components of the round."""
         self._rounds_after = max_rounds - round
-        self._checklist = self._checklist.next_round(components)
+        self._checklist = self._checklist.next_round(components, round)
         self.run = self.run._replace(title=title or f"Round {round} of at most {max_rounds}")
         self._write()
 
@@ -95,7 +95,7 @@ class Views:
     def __init__(self, *views: ProgressView) -> None:
         self._views = views
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
+    def expect(self, seconds: Sequence[Mapping[str, float]]) -> None:
         """See `ProgressView`."""
         for view in self._views:
             view.expect(seconds)

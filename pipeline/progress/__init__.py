@@ -20,8 +20,8 @@ __all__ = ["ProgressView", "progress_view"]
 class ProgressView(Protocol):
     """What the loop of rounds reports to the view; components report the rest through logging."""
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
-        """Take how long components are likely to need, by id, until they have run here."""
+    def expect(self, seconds: Sequence[Mapping[str, float]]) -> None:
+        """Take how long components are likely to need in each round, by id."""
         ...
 
     def round_started(

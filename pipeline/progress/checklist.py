@@ -2,8 +2,8 @@
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 from core.text import duration
 from pipeline.progress.display import Step
@@ -38,31 +38,41 @@ class Item:
         return self.state in (State.CACHED, State.DONE)
 
 
+class Took(NamedTuple):
+    """How long a component took, or will by what it says itself, and in which round."""
+
+    round: int
+    seconds: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Checklist:
     """The components of a round in the order in which they run.
 
     Attributes:
         items: The components.
-        expected: Seconds that a component is likely to take, by its name: what it took when it
-            last ran, else what the view was told.
+        planned: Seconds that each component is likely to take in each round, from the first one,
+            by what the view was told; the last entry stands for all rounds after it.
+        round: The number of this round.
+        measured: What components took in the rounds before, when they last ran.
         since: When the running component started, by the display's clock.
         step: The last step that it reported.
     """
 
     items: tuple[Item, ...] = ()
-    expected: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    planned: Sequence[Mapping[str, float]] = ()
+    round: int = 1
+    measured: Mapping[str, Took] = dataclasses.field(default_factory=dict)
     since: float = 0.0
     step: Step | None = None
 
-    def expecting(self, seconds: Mapping[str, float]) -> Self:
-        """Return this list with times for the components that have not run yet."""
-        return dataclasses.replace(self, expected={**seconds, **self.expected})
+    def expecting(self, seconds: Sequence[Mapping[str, float]]) -> Self:
+        """Return this list with times for the components of each round."""
+        return dataclasses.replace(self, planned=tuple(seconds))
 
-    def next_round(self, names: Iterable[str]) -> Self:
-        """Return the list of the next round, whose expected times are those of this one."""
-        took = {item.name: item.seconds for item in self.items if item.state is State.DONE}
-        return type(self)(tuple(map(Item, names)), {**self.expected, **took})
+    def next_round(self, names: Iterable[str], round: int) -> Self:
+        """Return the list of a round, which expects what the rounds so far have taken."""
+        return type(self)(tuple(map(Item, names)), self.planned, round, self._took())
 
     @property
     def running(self) -> Item | None:
@@ -101,28 +111,63 @@ class Checklist:
         for item in self.items:
             if item.is_finished:
                 continue
-            if (expected := self.expected.get(item.name)) is None:
+            if (expected := self._expected(item, self.round, self.measured)) is None:
                 return None
             left += self._rest(expected, now) if item.state is State.RUNNING else expected
         return left
 
-    def seconds_a_round(self) -> float | None:
-        """Estimate a whole round in seconds; None where a component's time is unknown."""
-        took = {item.name: item.seconds for item in self.items if item.state is State.DONE}
-        cached = {item.name: 0.0 for item in self.items if item.state is State.CACHED}
-        likely = {**cached, **self.expected, **took}
-        times = [likely.get(item.name) for item in self.items]
+    def seconds_of(self, round: int, now: float) -> float | None:
+        """Estimate a later round in seconds; None where a component's time is unknown.
+
+        Args:
+            round: Its number.
+            now: The time by the display's clock.
+        """
+        took = {**self._took(), **self._will_take(now)}
+        times = [self._expected(item, round, took) for item in self.items]
         known = [seconds for seconds in times if seconds is not None]
         return sum(known) if len(known) == len(times) else None
 
     def rest(self, now: float, rounds_after: int) -> str:
-        """Say how long the round and, at most, the run will still take, once that is known."""
+        """Say how long the round, and all that may follow, will still take, once that is known."""
         if not (left := self.seconds_left(now)):
             return ""
         text = f"About {duration(left)} left in this round"
-        if rounds_after and (a_round := self.seconds_a_round()):
-            text += f", at most {duration(left + rounds_after * a_round)} in all"
+        last = self.round + rounds_after
+        later = [self.seconds_of(number, now) for number in range(self.round + 1, last + 1)]
+        known = [seconds for seconds in later if seconds is not None]
+        if known and len(known) == len(later):
+            text += f", about {duration(left + sum(known))} for all {last} rounds"
         return text
+
+    def _took(self) -> dict[str, Took]:
+        done = (item for item in self.items if item.state is State.DONE)
+        return {**self.measured, **{it.name: Took(self.round, it.seconds) for it in done}}
+
+    def _will_take(self, now: float) -> dict[str, Took]:
+        """Return what the running component says of itself: later rounds go at its pace."""
+        if not (item := self.running) or not self.step or self.step.seconds_left is None:
+            return {}
+        return {item.name: Took(self.round, now - self.since + self.step.seconds_left)}
+
+    def _expected(self, item: Item, round: int, measured: Mapping[str, Took]) -> float | None:
+        """Estimate a component: the plan of the round, at the pace of the round it was measured.
+
+        A round trains on the rows of all rounds before it, so what one took is not what the next
+        one takes.
+        """
+        planned, took = self._plan(round).get(item.name), measured.get(item.name)
+        if planned is None and item.state is State.CACHED:
+            return 0.0
+        if took is None:
+            return planned
+        plan_then = self._plan(took.round).get(item.name)
+        if planned is None or not plan_then:
+            return took.seconds
+        return took.seconds * planned / plan_then
+
+    def _plan(self, round: int) -> Mapping[str, float]:
+        return self.planned[min(round, len(self.planned)) - 1] if self.planned else {}
 
     def _rest(self, expected: float, now: float) -> float:
         """Trust the component's own estimate before the time that it took last."""

@@ -45,7 +45,7 @@ class Step:
 class Display(Protocol):
     """Shows a run; the calls come from one thread at a time."""
 
-    def expect(self, seconds: Mapping[str, float]) -> None: ...  # noqa: D102
+    def expect(self, seconds: Sequence[Mapping[str, float]]) -> None: ...  # noqa: D102
     def round_started(  # noqa: D102
         self, round: int, max_rounds: int, components: Sequence[str] = (), title: str = ""
     ) -> None: ...

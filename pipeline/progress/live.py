@@ -66,7 +66,7 @@ class LiveDisplay:
         )
         self._live.start(refresh=True)
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
+    def expect(self, seconds: Sequence[Mapping[str, float]]) -> None:
         """Keep the times for the rounds that start later."""
         self._change(self._view.checklist.expecting(seconds))
 
@@ -82,7 +82,7 @@ class LiveDisplay:
                 self._view.so_far,
                 self._view.spent_usd,
                 max_rounds - round,
-                self._view.checklist.next_round(components),
+                self._view.checklist.next_round(components, round),
             )
         )
 

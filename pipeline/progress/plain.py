@@ -27,7 +27,7 @@ class PlainDisplay:
         self._round: int | None = None
         self._finished: set[str] = set()  # components of the round that had their lines
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
+    def expect(self, seconds: Sequence[Mapping[str, float]]) -> None:
         """Do nothing: what a line says is no longer true when it is read."""
 
     def round_started(

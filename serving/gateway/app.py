@@ -61,6 +61,7 @@ def create_app(
     on_exchange: Callable[[Exchange], None] | None = None,
     on_close: Callable[[], Awaitable[None]] | None = None,
     say: Callable[[str], None] = lambda text: None,
+    on_readiness: Callable[[str], None] = lambda problem: None,
     clock: Callable[[], float] = time.monotonic,
     rng: random.Random | None = None,
 ) -> ASGIApp:
@@ -77,6 +78,7 @@ def create_app(
         on_exchange: Called with every exchange; must return at once.
         on_close: Awaited after the last request when the server stops.
         say: Takes what a person is to know at the start.
+        on_readiness: See `Jobs`.
         clock: Seconds, monotonic, for the breakers.
         rng: Draws the breakers' jitter.
 
@@ -97,7 +99,7 @@ def create_app(
         rng=rng,
     )
     say(gateway.modes.said)
-    return _App(gateway, Reloader(gateway, host, state_dir), on_close)
+    return _App(gateway, Reloader(gateway, host, state_dir), on_close, on_readiness)
 
 
 class _App:
@@ -106,11 +108,12 @@ class _App:
         gateway: Gateway,
         reloader: Reloader,
         on_close: Callable[[], Awaitable[None]] | None,
+        on_readiness: Callable[[str], None],
     ) -> None:
         self._gateway = gateway
         self._on_close = on_close
         readiness = Readiness()
-        self._jobs = Jobs(gateway, readiness)
+        self._jobs = Jobs(gateway, readiness, on_readiness)
         self._pages = make_router(gateway, reloader, readiness)
         self._is_local = gateway.settings.is_local
         self._key = gateway.own_key

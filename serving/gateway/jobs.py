@@ -23,11 +23,18 @@ class Jobs:
     Args:
         gateway: Whose.
         readiness: Set once all its models have answered.
+        on_readiness: Called with each new reason why they have not, and with "" once they have.
     """
 
-    def __init__(self, gateway: Gateway, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        readiness: Readiness,
+        on_readiness: Callable[[str], None] = lambda problem: None,
+    ) -> None:
         self._gateway = gateway
         self._readiness = readiness
+        self._on_readiness = on_readiness
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,15 +63,19 @@ class Jobs:
             try:
                 await verify(self._gateway.served, samples=1)
             except ReloadError as error:
-                readiness.problem = str(error)
+                self._set_problem(str(error))
                 await asyncio.sleep(_WARM_UP_RETRY_SECONDS)
             except Exception:
-                readiness.problem = (
-                    "the gateway failed while it asked the model; its log says where"
-                )
+                self._set_problem("the gateway failed while it asked the model; its log says where")
                 raise
             else:
                 readiness.is_ready, readiness.problem = True, ""
+                self._on_readiness("")
+
+    def _set_problem(self, problem: str) -> None:
+        if problem != self._readiness.problem:
+            self._readiness.problem = problem
+            self._on_readiness(problem)
 
     async def _keep_warm(self) -> None:
         """Ask idle models a sample now and then, so that they stay in memory."""

@@ -96,8 +96,8 @@ def make_server(app: ASGIApp) -> GatewayServer:
     return GatewayServer(config)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that holds its port and refuses connections until `start_listening`.
 
     Args:
         host: Address to listen on.
@@ -106,14 +106,49 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UserError: The address cannot be used.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    holder = socket.socket(family)
     try:
-        return socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
+        # As `socket.create_server` does: connections of the gateway before may linger.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        holder.bind((host, port))
     except OSError as error:
-        raise UserError(
-            f"The gateway cannot listen on {host}:{port} ({error.strerror}). Stop what uses the "
-            "port, or choose another one with --port."
-        ) from error
+        holder.close()
+        raise _taken(host, port, error) from error
+    return holder
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def start_listening(holder: socket.socket) -> None:
+    """Accept connections from now on.
+
+    Args:
+        holder: What `bind` returned.
+
+    Raises:
+        UserError: Another process, which started at the same time, listens on the port by now.
+    """
+    try:
+        holder.listen(_BACKLOG)
+    except OSError as error:
+        host, port = holder.getsockname()[:2]
+        raise _taken(host, port, error) from error
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; see `bind`.
+
+    Raises:
+        UserError: The address cannot be used.
+    """
+    holder = bind(host, port)
+    start_listening(holder)
+    return holder
+
+
+def _taken(host: str, port: int, error: OSError) -> UserError:
+    return UserError(
+        f"The gateway cannot listen on {host}:{port} ({error.strerror}). Stop what uses the port, "
+        "or choose another one with --port."
+    )

@@ -4,10 +4,11 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from core.artifact_files import CHECKSUMS
+from core.artifact_files import CHECKSUMS, PRESET_FOLDER
 from core.claim import wait_for_file
 from core.errors import UserError
 from serving.model.kept_round import KeptRound
@@ -17,6 +18,9 @@ GGUF_FILE = "model.gguf"
 # Needs TensorFlow, so it runs in a process of its own.
 EXPORT_MODULE = "models.export.for_serving"
 _EXPORTED_DIR = "gguf"  # in the Exporter's folder
+_BYTES_A_MINUTE = 5e8  # of weights, written and verified on two CPUs
+
+Say = Callable[[str], None]
 
 
 class GgufFile(NamedTuple):
@@ -31,12 +35,13 @@ class GgufFile(NamedTuple):
     sha256: str
 
 
-def find_gguf(kept: KeptRound, output_dir: Path) -> GgufFile:
+def find_gguf(kept: KeptRound, output_dir: Path, say: Say = lambda text: None) -> GgufFile:
     """Return the round's GGUF file; export it at the first call where it is missing.
 
     Args:
         kept: The round.
         output_dir: The run's output folder.
+        say: Takes what a person is to know before an export, which takes a minute or more.
 
     Raises:
         UserError: The file is damaged, or cannot be exported on this machine.
@@ -47,17 +52,21 @@ def find_gguf(kept: KeptRound, output_dir: Path) -> GgufFile:
     folder.mkdir(parents=True, exist_ok=True)
     with wait_for_file(folder / ".lock"):
         if not (folder / CHECKSUMS).is_file():
-            _export(kept, folder)
+            _export(kept, folder, say)
     return _checked(folder / GGUF_FILE, folder)
 
 
-def _export(kept: KeptRound, folder: Path) -> None:
+def _export(kept: KeptRound, folder: Path, say: Say) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
             f"Round {kept.round} has no GGUF file, and writing one needs TensorFlow, which is not "
             "installed here. Run `understudy serve` once where the pipeline ran, or add gguf to "
             "training.exports, and copy the output folder."
         )
+    say(
+        f"Writing the GGUF file of round {kept.round} for llama.cpp, once: {_usual_time(kept)} on "
+        "an idle machine."
+    )
     done = subprocess.run(
         [sys.executable, "-m", EXPORT_MODULE, str(kept.model_dir), str(folder), kept.gguf_type],
         capture_output=True,
@@ -68,6 +77,12 @@ def _export(kept: KeptRound, folder: Path) -> None:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         reason = lines[-1] if lines else f"the export ended with status {done.returncode}."
         raise UserError(f"The model of round {kept.round} was not exported as GGUF: {reason}")
+
+
+def _usual_time(kept: KeptRound) -> str:
+    files = (kept.model_dir / PRESET_FOLDER).glob("*.h5")
+    minutes = round(sum(file.stat().st_size for file in files) / _BYTES_A_MINUTE)
+    return f"about {minutes} minutes" if minutes > 1 else "about a minute"
 
 
 def _checked(file: Path, folder: Path) -> GgufFile:

@@ -9,6 +9,7 @@ import pydantic
 from core.errors import UserError
 from serving.gateway.task import ServedTask, TokenCounter
 from serving.model.engine import EngineError
+from serving.model.gguf import Say
 from serving.model.plan import ModelPlan, plan_model, read_key
 from serving.model.supervisor import ModelSupervisor
 from serving.model.threshold import known_threshold
@@ -37,15 +38,18 @@ class TunedModels:
     Args:
         presets: In the order in which their tasks are matched.
         on_state: Called with a task's name, whether its model answers, and why, at each change.
+        say: Takes what a person is to know before something takes long; None prints it.
     """
 
     def __init__(
         self,
         presets: Sequence[ServedPreset],
         on_state: OnState = lambda task, ready, reason: None,
+        say: Say | None = None,
     ) -> None:
         self._presets = presets
         self._on_state = on_state
+        self._say = say or _print
         self._running: list[_Running] = []
 
     async def load(self, round: int | None) -> Sequence[ServedTask]:
@@ -64,7 +68,8 @@ class TunedModels:
         started: list[_Running] = []
         try:
             for preset in self._presets:
-                started.append(await self._start(preset, await plan_model(preset, round)))
+                plan = await plan_model(preset, round, self._say)
+                started.append(await self._start(preset, plan))
         except BaseException:
             for running in started:
                 await running.supervisor.stop()
@@ -160,7 +165,11 @@ async def _served_task(preset: ServedPreset, plan: ModelPlan) -> ServedTask:
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"understudy: {text}\n")
+    _print(f"understudy: {text}")
+
+
+def _print(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 async def _counter(plan: ModelPlan, key: str | None) -> TokenCounter:

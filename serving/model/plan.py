@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from core.errors import UserError
 from serving.model.engine import Engine, EngineError
-from serving.model.gguf import SERVING_DIR, find_gguf
+from serving.model.gguf import SERVING_DIR, Say, find_gguf
 from serving.model.kept_round import KeptRound
 from serving.model.llama_cpp import LlamaCppSpec
 from serving.model.supervisor import free_port
@@ -52,12 +52,13 @@ class ModelPlan(NamedTuple):
         return tuple(dict.fromkeys(_MARKER.findall(text)))
 
 
-async def plan_model(preset: ServedPreset, round: int | None) -> ModelPlan:
+async def plan_model(preset: ServedPreset, round: int | None, say: Say) -> ModelPlan:
     """Find the model of a preset, and export it where no GGUF file of it exists yet.
 
     Args:
         preset: The preset.
         round: The round; None for the best one.
+        say: Takes what a person is to know before an export.
 
     Raises:
         UserError: There is no such round, or its model cannot be used.
@@ -71,7 +72,7 @@ async def plan_model(preset: ServedPreset, round: int | None) -> ModelPlan:
         )
     kept = KeptRound.find(preset.output_dir, round)
     # Reads the whole file, or exports it.
-    gguf = await asyncio.to_thread(find_gguf, kept, preset.output_dir)
+    gguf = await asyncio.to_thread(find_gguf, kept, preset.output_dir, say)
     spec = LlamaCppSpec(
         gguf=gguf.path.resolve(),
         alias=preset.task.name,

@@ -24,12 +24,20 @@ def config(tmp_path, monkeypatch):
 
 def test_before_the_first_run_every_component_has_an_estimate(config):
     rows = read_coverage(config.coverage_dir)
-    seconds = expected_seconds(config, rows)
-    assert set(seconds) == set(NODES)
-    assert max(seconds, key=seconds.get) == "Trainer"
-    assert 240 < sum(seconds.values()) < 1200, "a round of the demo takes about eight minutes"
+    first, second, third = expected_seconds(config, rows)
+    assert set(first) == set(second) == set(third) == set(NODES)
+    assert max(first, key=first.get) == "Trainer"
+    assert 240 < sum(first.values()) < 1200, "a round of the demo takes about eight minutes"
     smoke = load_config("smoke", [f"output_dir={config.output_dir}"], environ={})
-    assert sum(expected_seconds(smoke, rows).values()) < 90
+    assert sum(expected_seconds(smoke, rows)[0].values()) < 90
+
+
+def test_later_rounds_train_on_more_rows_and_ask_no_untuned_model_again(config):
+    first, second, third = expected_seconds(config, read_coverage(config.coverage_dir))
+    of_rows = second["Trainer"] - first["Trainer"]
+    assert of_rows > 60
+    assert third["Trainer"] - second["Trainer"] == pytest.approx(of_rows)
+    assert first["BaseResponseGen"] > second["BaseResponseGen"] == third["FewShotResponseGen"] == 0
 
 
 def test_the_tokens_of_the_rows_are_counted_once(config):
@@ -45,7 +53,7 @@ def test_an_estimate_that_fails_ends_no_run(config, monkeypatch, caplog):
         raise ZeroDivisionError("no rows")
 
     monkeypatch.setattr(expected_times, "machine_speed", fail)
-    assert expected_seconds(config, read_coverage(config.coverage_dir)) == {}
+    assert expected_seconds(config, read_coverage(config.coverage_dir)) == []
     assert "ZeroDivisionError: no rows" in caplog.text
 
 
@@ -53,21 +61,21 @@ def test_of_many_rows_no_requests_are_built_before_a_run(config, monkeypatch):
     rows = [CoverageRow(f"r{n}", f"What is {n}?", "much", "seed") for n in range(20_000)]
     built = []
     monkeypatch.setattr(expected_times, "estimate_round", lambda *_: built.append(1))
-    assert expected_seconds(config, rows) == {}
+    assert expected_seconds(config, rows) == []
     assert built == []
 
 
 def test_a_model_whose_speed_is_unknown_has_none(config):
     training = config.training.model_copy(update={"preset": "/models/ours"})
     unknown = config.model_copy(update={"training": training})
-    assert expected_seconds(unknown, read_coverage(config.coverage_dir)) == {}
+    assert expected_seconds(unknown, read_coverage(config.coverage_dir)) == []
 
 
 def test_the_last_run_of_the_same_model_says_it(config, tmp_path):
     artifacts = [RoundArtifacts(synthetic="", model="", exports="", pushed="", report="")] * 2
     record = training_record(preset=config.training.preset)
     summary = loop_summary(artifacts, 1, training=record)
-    took = [(("Trainer", 100.0), ("BaseResponseGen", 50.0)), (("Trainer", 200.0),)]
+    took = [(("Trainer", 100.0), ("BaseResponseGen", 50.0)), (("Trainer", 240.0),)]
     took[1] += (("BaseResponseGen", 0.1),)  # from the cache
     rounds = tuple(
         entry.model_copy(
@@ -83,4 +91,19 @@ def test_the_last_run_of_the_same_model_says_it(config, tmp_path):
     text = summary.model_copy(update={"rounds": rounds}).to_json()
     Path(tmp_path, "summary.json").write_text(text, encoding="utf-8")
     rows = read_coverage(config.coverage_dir)
-    assert expected_seconds(config, rows) == {"Trainer": 200.0, "BaseResponseGen": 50.0}
+    untuned = [seconds["BaseResponseGen"] for seconds in expected_seconds(config, rows)]
+    assert untuned == [50.0, 0.0, 0.0]
+    # As many seconds a row as in the last round.
+    trained = [seconds["Trainer"] for seconds in expected_seconds(config, rows)]
+    assert trained == pytest.approx([120.0, 240.0, 360.0])
+
+
+def test_a_run_from_the_cache_alone_says_nothing_of_a_machine(config, tmp_path):
+    artifacts = [RoundArtifacts(synthetic="", model="", exports="", pushed="", report="")]
+    summary = loop_summary(artifacts, 1, training=training_record(preset=config.training.preset))
+    cached = (ComponentRun(node="Trainer", seconds=0.1, cached=True),)
+    (entry,) = summary.rounds
+    rounds = (entry.model_copy(update={"components": cached}),)
+    text = summary.model_copy(update={"rounds": rounds}).to_json()
+    Path(tmp_path, "summary.json").write_text(text, encoding="utf-8")
+    assert expected_seconds(config, read_coverage(config.coverage_dir))[0]["Trainer"] > 60

@@ -47,12 +47,17 @@ def test_tokens_of_prompts_and_outputs_are_printed_with_the_limits_that_hold_the
         "median 12 with the chat template; outputs 3 to 9, median 5 with the end of the turn."
     ) in said
     assert (
-        "Limits: training.sequence_length 512 (from the rows, with head room), "
-        "generation.max_output_tokens 32 (from the rows, with head room); the longest row has 25."
+        "Limit of a row: training.sequence_length 512, the least that a run takes by itself: new "
+        "rows may be longer, and unused room is free; the longest row here has 25."
+    ) in said
+    assert (
+        "Limit of a response: generation.max_output_tokens 32, from the longest one here and a "
+        "quarter more, in steps of 32; the longest output here has 9."
     ) in said
     own = ("training.sequence_length=600", "generation.max_output_tokens=40")
     said = check_task(config(f"coverage_dir={tmp_path}", *own))
-    assert "training.sequence_length 600 (set), generation.max_output_tokens 40 (set);" in said
+    assert "training.sequence_length 600, as set; the longest row here has 25." in said
+    assert "generation.max_output_tokens 40, as set; the longest output here has 9." in said
 
 
 def test_explicit_limits_win():

@@ -40,6 +40,31 @@ def test_the_configuration_can_be_shown(run):
     assert (config["name"], config["rounds"]["max_rounds"]) == ("smoke", 7)
 
 
+def test_a_section_that_is_wrong_as_a_whole_is_not_repeated(run):
+    status, printed = run("config", "--preset", "gemini-vertex")
+    assert status == 2
+    assert "{" not in printed.err
+    assert "Value error" not in printed.err
+
+
+@pytest.mark.parametrize("name", ["config", "check"])
+def test_a_command_whose_reader_is_gone_ends_quietly(name):
+    command = [sys.executable, "local_runner.py", name, "--preset", "smoke"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_pipe_that_is_not_the_terminals_breaks_loudly(monkeypatch):
+    def broken(**_):
+        raise BrokenPipeError("a service hung up")
+
+    monkeypatch.setattr("pipeline.cli.local.config", broken)
+    with pytest.raises(BrokenPipeError, match="a service hung up"):
+        local_runner.main(["config"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -47,7 +72,10 @@ def test_the_configuration_can_be_shown(run):
         (["--set", "rounds.max_round=2"], r"rounds\.max_round: unknown key.*max_rounds"),
         (["--set", "training.learning_rate=fast"], r"training\.learning_rate: received 'fast'"),
         (["--set", "coverage_dir=/no/such/folder"], r"/no/such/folder"),
-        (["--preset", "gemini-vertex"], r"vertex_project"),
+        (
+            ["--preset", "gemini-vertex"],
+            r"service_llm: nothing says how to sign in; set vertex_project \(Vertex AI\), or",
+        ),
     ],
     ids=["preset", "key", "value", "folder", "credentials"],
 )

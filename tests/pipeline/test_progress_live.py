@@ -124,7 +124,9 @@ def test_a_round_of_the_demo_fits_a_small_terminal_with_what_remains(tmp_path, t
         logging.getLogger("understudy.progress").info(
             "judge requests", extra={"progress": {"done": 1, "total": 9, "unit": "requests"}}
         )
-        terminal.read_until("About 16 min 40 s left in this round, at most 34 min 40 s in all")
+        terminal.read_until(
+            "About 16 min 40 s left in this round, about 34 min 40 s for all 3 rounds"
+        )
         drawn = terminal.read_until("1 of 9 requests")
     assert "best 65.9 % (round 1)  0.12 USD so far" in drawn
     assert "· Component17" in drawn
@@ -137,15 +139,19 @@ def test_the_first_round_says_what_remains_and_what_was_spent(tmp_path, terminal
     terminal.resize(24, 80)
     clock = Clock()
     with progress_view(tmp_path / "run.log", terminal.stream, clock=clock) as view:
-        view.expect({"SynthDataGen": 60, "Trainer": 240})
+        view.expect([{"SynthDataGen": 60, "Trainer": 240}])
         view.round_started(1, 3, ["SynthDataGen", "Trainer"])
-        terminal.read_until("About 5 min 00 s left in this round, at most 15 min 00 s in all")
+        terminal.read_until(
+            "About 5 min 00 s left in this round, about 15 min 00 s for all 3 rounds"
+        )
         absl_logging.info("Component %s is running.", "SynthDataGen")
         logging.getLogger("understudy.spending").debug("a reply", extra={"spent_usd": 0.125})
         clock.now += 30
         absl_logging.info("Component %s is finished.", "SynthDataGen")
         # What it took counts from now on, and the minute that was expected no longer.
-        terminal.read_until("About 4 min 00 s left in this round, at most 13 min 00 s in all")
+        terminal.read_until(
+            "About 4 min 00 s left in this round, about 13 min 00 s for all 3 rounds"
+        )
         terminal.read_until("0.12 USD so far")
         view.round_finished(1, "coverage rate 61.2 % (holdout), threshold not reached", "", 0.1)
         view.round_started(2, 3, ["SynthDataGen", "Trainer"])

@@ -54,6 +54,7 @@ def test_a_new_task_is_filled_in_and_passes_the_check(run, tmp_path):
     assert status == 2
     assert "3 placeholders have not been replaced" in said
     assert "task.instruction" in said
+    assert run("estimate", "--preset", "my_task.yaml") == (2, said)
     (tmp_path / "data/coverage/my_task/pairs.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in ROWS)
     )
@@ -63,7 +64,7 @@ def test_a_new_task_is_filled_in_and_passes_the_check(run, tmp_path):
     assert status == 0
     assert re.search(r"10 pairs: \d seed, \d holdout; tags: short \(10\)\.", said)
     assert re.search(r"95 % interval of \d\d points", said)
-    assert "holdout rows: use at least 40" in said
+    assert "holdout rows: use at least 40, of about 80 pairs" in said
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import types
 
 import pytest
@@ -9,10 +10,21 @@ import pytest
 from core.errors import UserError
 from serving import run_gateway as run_gateway_module
 from serving.chosen_round import keep_chosen_round, read_chosen_round
+from serving.gateway import server as server_module
 from serving.preset import ServedPreset
 from serving.run_gateway import run_gateway
 from serving.settings import ServingSettings
 from task.task import Task
+
+
+def connect(listener) -> str:
+    """What a client gets."""
+    with socket.socket() as client:
+        try:
+            client.connect(listener.getsockname())
+        except ConnectionRefusedError:
+            return "refused"
+        return "accepted"
 
 
 def preset(folder, name: str, **settings) -> ServedPreset:
@@ -30,14 +42,20 @@ def made(monkeypatch):
     seen = {"rounds": []}
 
     class Models:
-        def __init__(self, presets, on_state):
+        def __init__(self, presets, on_state, say):
             self.presets = presets
 
         async def load(self, round):
             seen["rounds"].append(round)
+            seen["while_loading"] = connect(seen["holder"])
             if round == 9:
                 raise UserError("There is no round 9.")
-            return [types.SimpleNamespace(model_version=p.task.name) for p in self.presets]
+            return [
+                types.SimpleNamespace(
+                    name=p.task.name, model_version=f"{p.task.name}/round-1@ab", samples=("Hi.",)
+                )
+                for p in self.presets
+            ]
 
         async def close(self):
             pass
@@ -48,7 +66,15 @@ def made(monkeypatch):
 
     async def serve(listener):
         seen["served"] = True
+        seen["while_serving"] = connect(listener)
+        for problem in seen.get("problems", ("",)):
+            seen["on_readiness"](problem)
 
+    def bind(host, port):
+        seen["holder"] = server_module.bind(host, port)
+        return seen["holder"]
+
+    monkeypatch.setattr(run_gateway_module, "bind", bind)
     server = types.SimpleNamespace(serve_until_signal=serve)
     monkeypatch.setattr(run_gateway_module, "TunedModels", Models)
     monkeypatch.setattr(run_gateway_module, "_import_create_app", lambda: create_app)
@@ -83,6 +109,29 @@ def test_the_round_that_was_chosen_is_loaded_and_the_start_says_so(
     assert made["rounds"] == rounds
     assert made["served"]
     assert re.search(told, capsys.readouterr().err)
+
+
+def test_connections_are_refused_until_somebody_answers_them(made, tmp_path):
+    asyncio.run(run_gateway([preset(tmp_path, "a")], 0))
+    assert (made["while_loading"], made["while_serving"]) == ("refused", "accepted")
+
+
+def test_a_taken_port_is_told_before_a_model_is_loaded(made, tmp_path):
+    with server_module.listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
+            asyncio.run(run_gateway([preset(tmp_path, "a")], port))
+    assert made["rounds"] == []
+
+
+def test_ready_is_said_once_the_gateway_is_ready(made, tmp_path, capsys):
+    made["problems"] = ("the model answers nothing", "")
+    asyncio.run(run_gateway([preset(tmp_path, "a")], 0))
+    said = capsys.readouterr().err
+    before, ready = said.split("Not ready: the model answers nothing\n")
+    assert "waiting for the tuned model's first answer" in before
+    assert "ready behind" not in before
+    assert re.match(r"a/round-1@ab is ready behind http://127\.0\.0\.1:\d+\nPoint the", ready)
 
 
 def test_the_best_round_ends_a_choice(tmp_path):

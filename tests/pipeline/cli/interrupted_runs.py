@@ -28,7 +28,7 @@ def start(name, end_seconds, folder, *arguments):
             globals()[name](*arguments)
 
     globals()["command"] = command
-    options = {main.COMMAND: Command("command", f"{__name__}:command", "", "", "")}
+    options = {main.COMMAND: Command("command", f"{__name__}:command", "", "", "", resumes=True)}
     parser = argparse.ArgumentParser()
     parser.parse_args = lambda _: argparse.Namespace(**options)
     main.make_parser = lambda *_: parser

@@ -30,10 +30,14 @@ def test_a_damaged_file_is_refused(run_folder):
 def test_a_missing_file_is_exported_once_and_verified(run_folder):
     kept = KeptRound.find(run_folder)
     shutil.rmtree(kept.exports_dir / "gguf")
-    found = find_gguf(kept, run_folder)
+    said = []
+    found = find_gguf(kept, run_folder, said.append)
+    (line,) = said
+    assert line.startswith("Writing the GGUF file of round 1 for llama.cpp, once: about a minute")
     assert found.path.parent == run_folder / "serving" / "round-1"
     written = found.path.stat().st_mtime_ns
-    assert find_gguf(kept, run_folder) == found
+    assert find_gguf(kept, run_folder, said.append) == found
+    assert said == [line]
     assert found.path.stat().st_mtime_ns == written
 
 
