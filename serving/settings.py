@@ -131,8 +131,9 @@ class ServingSettings(
     """Port to listen on; 0 picks a free one."""
 
     key_env: VariableName | None = None
-    """Environment variable with the gateway's own key, which callers from other addresses than
-    loopback send as `x-understudy-key`."""
+    """Environment variable with the gateway's own key, which all callers send as `x-understudy-key`
+    where `host` is another address than loopback. On loopback it is optional, and covers callers
+    whose tokens change."""
 
     match: MatchMode = "system"
     """How a request of the task is recognised, and the message taken out of it: `system` (the
