@@ -46,7 +46,7 @@ free_gib=$(($(df -Pk . | awk 'NR==2 {print $4}') / 1048576))
 [ "$free_gib" -ge "$NEEDED_GIB" ] || stop "$free_gib GiB are free in $(pwd), and the packages and the model need $NEEDED_GIB GiB. Free some space."
 
 python="$(pick_python "$stack")"
-echo "setup: installing the $stack packages with $("$python" --version) into .venv (once; some minutes)"
+echo "setup: the $stack packages for $("$python" --version) into .venv (once; some minutes)"
 unset PYTHONDONTWRITEBYTECODE # imports are three times slower without byte code
 if ! .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')'.split('.'))))" 2>/dev/null; then
   rm -rf .venv

@@ -98,7 +98,7 @@ def _import_create_app() -> Callable[..., ASGIApp]:
 def _tell(task: str, ready: bool, reason: str) -> None:
     # "Up" and not "ready", which the gateway says of the whole.
     state = "is up" if ready else "does not answer"
-    _say(f"The server of the tuned model of {task} {state}: {reason}.")
+    _say(f"The server of {task}'s model {state}: {reason}.")
 
 
 def _say(text: str) -> None:

@@ -25,7 +25,7 @@ def ready_text(tasks: Sequence[ServedTask], url: str, key_env: str | None) -> st
             f"{url}/understudy/ shows who answers.",
             "Ask the tuned model:",
             sample_command(tasks[0], url, key_env),
-            "Which requests of an application it may answer: docs/takeover.md, What is covered.",
+            "What it answers for an application: docs/takeover.md, What is covered.",
         ]
     )
 

@@ -8,6 +8,7 @@ import functools
 import html
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -253,12 +254,22 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--privacy", type=json.loads, help="JSON of the preset's section privacy")
     parser.add_argument("--host", default=None, help="address to listen on")
     parser.add_argument("--port", type=int, default=None, help="default: the first free from 7860")
+    parser.add_argument("--log", type=Path, help="file for what libraries say of this machine")
     return parser.parse_args(argv)
+
+
+def _keep_screen(log: Path) -> None:
+    """Send what native libraries write to standard error to a file; Python's errors stay."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Load the model and serve the page until interrupted."""
     arguments = _arguments(argv)
+    if arguments.log:
+        _keep_screen(arguments.log)
     space_file = _HERE / "space.json"
     space = json.loads(space_file.read_text("utf-8")) if space_file.is_file() else {}
     model = arguments.model or space.get("model") or str(_HERE / "model")
@@ -279,7 +290,8 @@ def main(argv: list[str] | None = None) -> None:
         name=f"{model} @ {revision}" if revision else model,
     )
     personal = PersonalData(arguments.privacy or space.get("privacy"))
-    build(answerer, evaluation, about, personal).launch(
+    blocks = build(answerer, evaluation, about, personal)
+    _, address, _ = blocks.launch(
         server_name=arguments.host,
         server_port=arguments.port,
         theme=gr.themes.Base(primary_hue="indigo", radius_size="lg", font=_FONT, font_mono=_MONO),
@@ -287,7 +299,11 @@ def main(argv: list[str] | None = None) -> None:
         ssr_mode=False,
         show_error=True,
         max_file_size=0,  # nothing here takes a file
+        quiet=True,  # it would recommend to share the page
+        prevent_thread_lock=True,
     )
+    print(f"Open {address} in a browser; Ctrl-C ends it.", flush=True)  # noqa: T201
+    blocks.block_thread()
 
 
 if __name__ == "__main__":

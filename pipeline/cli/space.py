@@ -16,6 +16,7 @@ from serving.model.kept_round import KeptRound
 Say = Callable[[str], None]
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
+_LOG = "space.log"
 _APPLICATION = _REPOSITORY / "apps" / "space" / "app.py"
 
 
@@ -31,7 +32,7 @@ def space(*, preset: str, overrides: Sequence[str], port: int | None, say: Say) 
     if importlib.util.find_spec("keras_hub") is None:  # an installation that serves only
         engine = [f"--gguf={find_gguf(KeptRound.find(output_dir), output_dir, say).path}"]
     privacy: list[str] = []
-    environ = dict(os.environ)
+    environ = {"PYTHONWARNINGS": "ignore", **os.environ}
     if settings.privacy.redact:  # it hides personal data with task.privacy, as the model learned
         privacy = [f"--privacy={settings.privacy.model_dump_json()}"]
         path = environ.get("PYTHONPATH")
@@ -46,6 +47,7 @@ def space(*, preset: str, overrides: Sequence[str], port: int | None, say: Say) 
             f"--evaluation={best.artifacts.report}",
             f"--title={settings.task.title}",
             f"--description={settings.task.summary}",
+            f"--log={output_dir / _LOG}",
             *listen,
             *engine,
             *privacy,

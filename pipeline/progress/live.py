@@ -16,7 +16,7 @@ from pipeline.progress.checklist import Checklist, Item, State
 from pipeline.progress.display import Step
 
 _FALLBACK_SIZE = (80, 24)
-_BAR_WIDTH = 20  # characters
+_BAR_WIDTH, _SMALLEST_BAR = 20, 4  # characters
 _DRAWN_PER_SECOND = 4
 _OTHER_LINES = 5  # title, step, rest, and two around the view
 _MARKS = {
@@ -142,19 +142,21 @@ class LiveDisplay:
             )
         ]
         if view.title != "Finishing":
-            parts += self._rows(view.checklist, now, size[1] - _OTHER_LINES)
+            parts += self._rows(view.checklist, now, size[0], size[1] - _OTHER_LINES)
         if rest := _rest(view, now):
             parts.append(Text(rest, style="dim"))
         return Group(*parts)
 
-    def _rows(self, checklist: Checklist, now: float, height: int) -> list[RenderableType]:
+    def _rows(
+        self, checklist: Checklist, now: float, width: int, height: int
+    ) -> list[RenderableType]:
         rows: list[RenderableType] = []
         for item in checklist.items[_first_shown(checklist, height) :][: max(height, 1)]:
             rows.append(_line(item, checklist, now))
             if item.state is State.RUNNING and checklist.step:
-                rows.append(_step_line(checklist.step))
+                rows.append(_step_line(checklist.step, width))
         if checklist.step and not checklist.running:
-            rows.append(_step_line(checklist.step))
+            rows.append(_step_line(checklist.step, width))
         return rows
 
     def _size(self) -> tuple[int, int]:
@@ -195,10 +197,14 @@ def _rest(view: _View, now: float) -> str:
     return "" if view.title == "Finishing" else view.checklist.rest(now, view.rounds_after)
 
 
-def _step_line(step: Step) -> RenderableType:
+def _step_line(step: Step, width: int) -> RenderableType:
+    message = Text(f"     {step.message}", overflow="ellipsis", no_wrap=True)
     if not step.total:
-        return Text(f"     {step.message}", overflow="ellipsis", no_wrap=True)
+        return message
+    figures = Text(step.figures(), overflow="ellipsis", no_wrap=True)
+    # The bar gives way to the figures, which say more.
+    room = width - len(message) - len(figures) - 3
     line = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=step.total, completed=step.done, width=_BAR_WIDTH)
-    line.add_row(Text(f"     {step.message}"), bar, Text(step.figures()))
+    bar_width = max(_SMALLEST_BAR, min(_BAR_WIDTH, room))
+    line.add_row(message, ProgressBar(step.total, step.done, width=bar_width), figures)
     return line

@@ -6,6 +6,8 @@ from typing import NamedTuple, Self
 from core.errors import UserError
 from serving.drill.faults import FAULTS
 
+_STRIKE_SECONDS = 6.0  # besides the requests: the way back, and half the start of a model
+
 
 class DrillOptions(NamedTuple):
     """How a drill is done.
@@ -25,6 +27,16 @@ class DrillOptions(NamedTuple):
     requests_per_cell: int = 3
     sustain_seconds: float = 10.0
     with_cold_model: bool = True
+
+    def seconds_of(self, cells: int) -> float:
+        """Return what cells are likely to take.
+
+        Args:
+            cells: How many.
+        """
+        strikes = 2 if self.with_cold_model else 1
+        a_cell = strikes * (_STRIKE_SECONDS + self.requests_per_cell / self.rate)
+        return cells * a_cell + self.sustain_seconds
 
     @classmethod
     def of(

@@ -1,10 +1,11 @@
 """What a drill found, for people: lines while it goes on, a page, and `drill.json`."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from reports.theme import render_page
-from serving.drill.faults import FAULTS
+from serving.drill.faults import ADDRESS_ONLY, FAULTS
 from serving.drill.record import Cell, DrillReport, Rate
 from serving.preset import ServedPreset
 
@@ -12,18 +13,47 @@ REPORT_FILE = "drill.json"
 PAGE_FILE = "drill.html"
 _TEMPLATE = Path(__file__).parent / "templates" / "drill.html.j2"
 _SHOWN_ERRORS = 10
+_WIDTH = 80  # of a terminal
+
+
+def say_plan(cells: int, faults: int, seconds: float) -> None:
+    """Print what is about to happen, and how long it takes.
+
+    Args:
+        cells: How many there are.
+        faults: Of so many faults.
+        seconds: What all of them are likely to take.
+    """
+    minutes = max(1, round(seconds / 60))
+    text = (
+        f"{cells} cells follow: {'1 fault' if faults == 1 else f'{faults} faults'}, each met by "
+        "every kind of client with a model that is warm and with one that was just started; about "
+        f"{'a minute' if minutes == 1 else f'{minutes} minutes'} on an idle machine."
+    )
+    print(textwrap.fill(text, _WIDTH), flush=True)  # noqa: T201
 
 
 def say(cell: Cell) -> None:
-    """Print a cell."""
+    """Print a cell, in two lines that fit a terminal."""
     how = f"{cell.protocol} {'stream' if cell.stream else 'whole'}"
     verdict = f"{cell.lost} LOST" if cell.lost else "none lost"
     print(  # noqa: T201
-        f"{cell.fault:>4} {FAULTS[cell.fault]:<50} {how:<13} {cell.requests:>3} requests, "
-        f"{verdict}; over after {_seconds(cell.seconds_to_switch)}, "
-        f"back after {_seconds(cell.seconds_to_return)}",
+        f"{cell.fault:>4} {FAULTS[cell.fault]}: {how}\n"
+        f"     {cell.requests} requests, {verdict}; {_switch(cell)}, {_return(cell)}",
         flush=True,
     )
+
+
+def _switch(cell: Cell) -> str:
+    seconds = cell.seconds_to_switch
+    return "no answer of the model" if seconds is None else f"model after {seconds:.1f} s"
+
+
+def _return(cell: Cell) -> str:
+    if cell.fault in ADDRESS_ONLY:
+        return "the address stays wrong"
+    seconds = cell.seconds_to_return
+    return "way back not seen" if seconds is None else f"service back after {seconds:.1f} s"
 
 
 def write_report(report: DrillReport, preset: ServedPreset, errors: Sequence[str]) -> None:
@@ -81,7 +111,3 @@ def _capacity(report: DrillReport) -> str:
 
 def _rate(rate: Rate | None) -> str:
     return f"{rate.rate:g} % ({rate.low:g} to {rate.high:g})" if rate else "not measured"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds:.1f} s"

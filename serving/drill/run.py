@@ -16,7 +16,7 @@ from serving.drill.clients import Application, Reply, open_application
 from serving.drill.faults import ADDRESS_ONLY, CONTRACT, STREAM_ONLY
 from serving.drill.gateway import running_gateway
 from serving.drill.options import DrillOptions
-from serving.drill.page import say, write_report
+from serving.drill.page import say, say_plan, write_report
 from serving.drill.proxy import FaultProxy
 from serving.drill.record import AnsweredBy, Cell, Coverage, DrillReport, Protocol, Rate
 from serving.drill.scoring import covered_rate
@@ -102,8 +102,10 @@ class _Drill:
 
     async def run(self) -> DrillReport:
         async with FaultProxy(self._service) as proxy:
+            plans = self._plans()
+            say_plan(len(plans), len(self._options.faults), self._options.seconds_of(len(plans)))
             service_rate = await self._covered_by_service(proxy)
-            cells = [await self._cell(plan, proxy) for plan in self._plans()]
+            cells = [await self._cell(plan, proxy) for plan in plans]
             model_rate, sustained = await self._covered_by_model(proxy)
         tally = self._tally
         return DrillReport(

@@ -63,10 +63,7 @@ def _export(kept: KeptRound, folder: Path, say: Say) -> None:
             "installed here. Run `understudy serve` once where the pipeline ran, or add gguf to "
             "training.exports, and copy the output folder."
         )
-    say(
-        f"Writing the GGUF file of round {kept.round} for llama.cpp, once: {_usual_time(kept)} on "
-        "an idle machine."
-    )
+    say(f"Writing the GGUF file of round {kept.round} for llama.cpp, once: {_usual_time(kept)}.")
     done = subprocess.run(
         [sys.executable, "-m", EXPORT_MODULE, str(kept.model_dir), str(folder), kept.gguf_type],
         capture_output=True,

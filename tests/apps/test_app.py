@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 
 class Echo:
@@ -171,3 +173,25 @@ def test_a_placeholder_stands_for_the_same_in_all_turns(evaluation):
     )
     assert answerer.earlier == ["I am [EMAIL_1]", "Hello [EMAIL_1]"]
     assert answerer.asked == ["To [EMAIL_2], and a copy to [EMAIL_1]"]
+
+
+def test_a_library_does_not_bury_the_address_and_an_error_of_python_is_seen(
+    space_modules, tmp_path
+):
+    log = tmp_path / "space.log"
+    program = (
+        "import app, os, pathlib, sys\n"
+        f"app._keep_screen(pathlib.Path({str(log)!r}))\n"
+        "os.write(2, b'a cuDNN factory\\n')\n"
+        "raise SystemExit('no evaluation')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=space_modules,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1] == "no evaluation"
+    assert "cuDNN" not in done.stderr
+    assert log.read_text() == "a cuDNN factory\n"

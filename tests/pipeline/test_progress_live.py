@@ -102,6 +102,16 @@ def test_the_view_shows_round_components_and_the_bar(tmp_path, terminal):
     assert max(map(len, lines)) <= _WIDTH, "a line that wraps cannot be drawn over"
 
 
+def test_the_bar_gives_way_to_the_figures(tmp_path, terminal):
+    figures = {"done": 226, "total": 954, "unit": "steps", "loss": 0.248, "seconds_left": 672}
+    with progress_view(tmp_path / "run.log", terminal.stream) as view:
+        view.round_started(1, 1, ["Trainer"])
+        absl_logging.info("Component %s is running.", "Trainer")
+        logging.getLogger("understudy.progress").info("training", extra={"progress": figures})
+        drawn = terminal.read_until("226 of 954 steps, loss 0.248, 11 min 12 s left")
+    assert "━" in drawn
+
+
 def test_a_round_of_the_demo_fits_a_small_terminal_with_what_remains(tmp_path, terminal):
     terminal.resize(24, 80)
     names = [f"Component{number}" for number in range(18)]

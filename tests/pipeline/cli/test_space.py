@@ -20,3 +20,4 @@ def test_the_application_listens_where_it_is_asked_to(tmp_path, monkeypatch, ask
     assert local_runner.main(["space", "--preset", "smoke", *output, *asked]) == 0
     (arguments,) = started
     assert [word for word in arguments if word.startswith("--port")] == listens
+    assert f"--log={tmp_path / 'space.log'}" in arguments

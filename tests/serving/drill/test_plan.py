@@ -17,8 +17,9 @@ from serving.drill import cell as cell_module
 from serving.drill import run as run_module
 from serving.drill.cell import CellPlan, Tally, run_cell
 from serving.drill.clients import Reply
+from serving.drill.faults import FAULTS
 from serving.drill.options import DrillOptions
-from serving.drill.page import say, write_report
+from serving.drill.page import say, say_plan, write_report
 from serving.drill.record import AnsweredBy, Cell, Coverage, DrillReport, Rate
 from serving.gateway.task import ServedTask
 from serving.preset import ServedPreset
@@ -217,11 +218,10 @@ def test_what_happened_is_printed_cell_by_cell_and_as_a_whole(tmp_path, capsys, 
     say(found.cells[0])
     preset = SimpleNamespace(output_dir=tmp_path, task=Task(name="triage", instruction="Sort."))
     write_report(found, preset, ["timed out"] * lost)
-    cell, *lines = capsys.readouterr().out.splitlines()
-    assert "F6 server error (503)" in cell
-    assert ("none lost" if not lost else "2 LOST") in cell
-    assert "gemini stream  12 requests," in cell
-    assert "over after 0.5 s, back after -" in cell
+    cell, outcome, *lines = capsys.readouterr().out.splitlines()
+    assert cell == "  F6 server error (503): gemini stream"
+    verdict = "none lost" if not lost else "2 LOST"
+    assert outcome == f"     12 requests, {verdict}; model after 0.5 s, way back not seen"
     whole = "All 12 requests were answered." if not lost else "2 of 12 requests were lost."
     assert lines[:4] == [
         whole,
@@ -257,3 +257,28 @@ def test_the_command_ends_with_status_4_if_anything_was_lost(monkeypatch, lost):
     assert options == DrillOptions(
         rate=5, peak=20, faults=("F4", "F6"), requests_per_cell=2, sustain_seconds=10
     )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_cell_fits_a_terminal_and_says_what_its_missing_times_mean(capsys, fault):
+    cell = Cell(
+        fault=fault, protocol="openai", stream=True, requests=1234, lost=123, half_answers=0,
+        seconds_to_switch=None, seconds_to_return=None,
+    )  # fmt: skip
+    say(cell)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert "no answer of the model" in said
+    assert ("the address stays wrong" in said) == (fault in ("F2", "F3"))
+
+
+def test_a_drill_begins_with_its_length(capsys):
+    seconds = DrillOptions().seconds_of(52)
+    assert seconds > DrillOptions(with_cold_model=False).seconds_of(52)
+    say_plan(52, 14, 780)
+    said = capsys.readouterr().out
+    assert said.startswith("52 cells follow: 14 faults, each met by every kind of client")
+    assert "about 13 minutes on an idle machine" in said.replace("\n", " ")
+    assert max(map(len, said.splitlines())) <= 80
+    say_plan(2, 1, 20)
+    assert "about a minute" in capsys.readouterr().out.replace("\n", " ")
