@@ -130,9 +130,14 @@ def test_an_order_that_decides_and_a_suspect_reference_are_named(verdicts, repor
     )
     for model, found in rows.items():
         found[0] = dataclasses.replace(found[0], response=model, votes=swayed)
-    text = plain(render_evaluation(report_of(rows), rows["tuned"]))
+    report = report_of(rows)
+    text = plain(render_evaluation(report, rows["tuned"]))
     assert "The order decided the verdict on 4 of " in text
-    assert "the judge disagrees with the reference of 1 of 40 coverage rows (2.5 %)." in text
+    assert "It rates 1 of 40 references (2.5 %) below 4, the least for a correct answer." in text
+    misread = "The stand-in reads messages by a grammar and misunderstands some"
+    assert misread in text
+    real = report.model_copy(update={"stand_in": False})
+    assert misread not in render_evaluation(real, rows["tuned"])
     suspect = rows["tuned"][0].id
     assert f'Look at <a href="#{suspect}">{suspect}</a>.' in text
 
