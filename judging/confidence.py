@@ -76,10 +76,11 @@ def choose(answers: Sequence[Graded], wanted_percent: float) -> Choice:
             if best is None or point.kept > best.kept:
                 best = point
     if best is not None:
+        right_rate = best.right
         return Choice(
             best,
-            f"Of the {best.kept} surest of {size} answers {best.right.rate_percent:g} % are right "
-            f"({best.right.low_percent:g} to {best.right.high_percent:g} %).",
+            f"Of the {best.kept} surest of {size} answers {right_rate.rate_percent:.1f} % are "
+            f"right ({right_rate.low_percent:.1f} to {right_rate.high_percent:.1f} %).",
         )
     needed = math.ceil(math.log(each) / math.log(wanted))
     if size < needed:

@@ -70,9 +70,9 @@ def drift(counts: Sequence[tuple[int, int]]) -> str | None:
     if found is None:
         return None
     newest = counts[-1][0] / counts[-1][1]
-    usual = f"{100 * found.center:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f} %)"
+    usual = f"{100 * found.center:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
     if not found.low <= newest <= found.high:
-        return f"{100 * newest:.0f} % is covered, usual is {usual}"
+        return f"{100 * newest:.1f} % is covered, usual is {usual}"
     # In prompts, rounded: exactly one is no more than one.
     off = [round(covered - found.center * total, 6) for covered, total in counts if total]
     run = off[_BASELINE:][-_RUN:]

@@ -119,10 +119,11 @@ def _by(settings: GateSettings) -> str:
 def _comparison(rate: Rate, value: float, settings: GateSettings, *, passed: bool) -> str:
     what = "coverage rate" if settings.statistic == "point" else "lower bound of the coverage rate"
     verb = "reaches" if passed else "is below"
+    told = _rounded(value, settings.threshold_percent, passed=passed)
     return (
         f"The {what} on {settings.split}{_by(settings)} {verb} {settings.threshold_percent:g} %: "
-        f"{value:g} % ({rate.covered} of {rate.total} covered, "
-        f"95 % interval {rate.low_percent:g} to {rate.high_percent:g} %)."
+        f"{told} % ({rate.covered} of {rate.total} covered, "
+        f"95 % interval {rate.low_percent:.1f} to {rate.high_percent:.1f} %)."
     )
 
 
@@ -136,9 +137,16 @@ def _relative_comparison(
         )
     what = "coverage rate" if settings.statistic == "point" else "lower bound of the coverage rate"
     verb = "reaches" if passed else "is below"
+    told = _rounded(relative.percent, settings.threshold_percent, passed=passed)
     return (
         f"The {what} on {settings.split}{_by(settings)} {verb} {settings.threshold_percent:g} % of "
-        f"the service LLM's own: it is {relative.percent:g} % of it (95 % interval "
-        f"{relative.low_percent:g} to {relative.high_percent:g} %), with {rate.covered} of "
+        f"the service LLM's own: it is {told} % of it (95 % interval "
+        f"{relative.low_percent:.1f} to {relative.high_percent:.1f} %), with {rate.covered} of "
         f"{rate.total} covered against the service LLM's {service.covered} of {service.total}."
     )
+
+
+def _rounded(value: float, threshold: float, *, passed: bool) -> str:
+    """Round to one decimal, or to two where one would read like the opposite of the decision."""
+    digits = 1 if (round(value, 1) >= threshold) == passed else 2
+    return f"{value:.{digits}f}"

@@ -3,6 +3,7 @@
 import functools
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -10,8 +11,28 @@ import jinja2
 from core.conversation import transcript
 from core.text import duration
 from reports import wording
+from reports.typeset import typeset
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]()#+!|~]")
+_SENTENCES = (  # and figures
+    wording.agreement,
+    wording.break_even,
+    wording.comparison,
+    duration,
+    wording.headline_detail,
+    wording.holdout_note,
+    wording.latency,
+    wording.model_size,
+    wording.number,
+    wording.per_second,
+    wording.percent,
+    wording.points,
+    wording.relative,
+    wording.report_headline,
+    wording.seconds,
+    wording.since,
+    wording.threshold,
+)
 
 
 def render(template: Path, *further: Path, **values: object) -> str:
@@ -36,34 +57,31 @@ def _environment(*folders: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "agreement": wording.agreement,
-        "break_even": wording.break_even,
         "cell": _cell,
-        "comparison": wording.comparison,
         "dollars": wording.dollars,
-        "duration": duration,
         "fenced": _fenced,
         "known_dollars": wording.known_dollars,
-        "latency": wording.latency,
         "model_name": wording.model_name,
-        "model_size": wording.model_size,
-        "holdout_note": wording.holdout_note,
-        "number": wording.number,
-        "percent": wording.percent,
-        "relative": wording.relative,
-        "headline_detail": wording.headline_detail,
-        "report_headline": wording.report_headline,
         "scorer_name": wording.scorer_name,
-        "seconds": wording.seconds,
-        "since": wording.since,
         "start": wording.start,
-        "threshold": wording.threshold,
         "transcript": transcript,
+        "typeset": typeset,
         "unbroken": wording.unbroken,
         "verdict": wording.verdict,
     }
+    environment.filters |= {function.__name__: _typeset(function) for function in _SENTENCES}
     environment.globals["splits"] = wording.SPLITS
     return environment
+
+
+def _typeset(function: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Make a filter of a function whose text has numbers."""
+
+    def typeset_text(*values: object) -> str | None:
+        text = function(*values)
+        return text and typeset(text)
+
+    return typeset_text
 
 
 def _cell(text: str) -> str:

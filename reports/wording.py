@@ -1,5 +1,7 @@
 """Names, sentences and formats of all pages."""
 
+import math
+
 from core.records import VerdictRow
 from core.reports.coverage import (
     JUDGE,
@@ -153,7 +155,7 @@ def comparison(change: Change) -> str:
     p_value = "p < 0.001" if change.p_value < 0.001 else f"p = {change.p_value:.3f}"
     chance = "" if change.significant else ", which may be chance"
     return (
-        f"{change.difference_points:+.1f} points; prompts gained {change.gained}, "
+        f"{points(change.difference_points)} points; prompts gained {change.gained}, "
         f"lost {change.lost} ({p_value}{chance})"
     )
 
@@ -220,6 +222,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} %"
 
 
+def points(value: float) -> str:
+    """Format a difference of percentages, in points, with its sign."""
+    return f"{value:+.1f}"
+
+
 def unbroken(text: str) -> str:
     """Keep a text on one line."""
     return text.replace(" ", _NO_BREAK_SPACE)
@@ -230,6 +237,15 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def per_second(value: float | None) -> str:
+    """Format a rate per second with three significant digits; a dash where there is none."""
+    if value is None:
+        return "-"
+    rounded = float(f"{value:.2e}")
+    digits = max(0, 2 - math.floor(math.log10(abs(rounded)))) if rounded else 0
+    return f"{rounded:,.{digits}f}"
 
 
 def dollars(value: float | None) -> str:
@@ -265,7 +281,7 @@ def latency(own: OwnAnswers | None) -> str:
     times = own.latency
     return (
         f"an answer in {times.p50_seconds:.2f} s (median) to {times.p95_seconds:.2f} s (95 %), "
-        f"{own.per_second:.1f} a second, {own.batch_size} at once"
+        f"{per_second(own.per_second)} a second, {own.batch_size} at once"
     )
 
 

@@ -33,7 +33,7 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self._open.pop() == tag
         if self.rows and self.rows[-1]:
-            self.rows[-1][-1] = " ".join(self.rows[-1][-1].split())
+            self.rows[-1][-1] = plain(" ".join(self.rows[-1][-1].split()))
 
     def handle_data(self, data):
         if {"td", "th"} & set(self._open):
@@ -41,6 +41,11 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+
+def plain(text):
+    """A page's text with the spaces and hyphens that a terminal shows; see reports.typeset."""
+    return text.replace("&nbsp;", " ").replace("\u00a0", " ").replace("\u2212", "-")
 
 
 def embedded_rows(text):

@@ -79,13 +79,13 @@ def figures(evaluation: Evaluation | None) -> str:
     legend = '<span><i class="key base"></i>base model</span>' if evaluation.base else ""
     return (
         '<section class="figures"><div class="headline">'
-        f'<span class="rate">{rate.rate_percent:.1f}<small> %</small></span>'
+        f'<span class="rate">{rate.rate_percent:.1f}<small>&nbsp;%</small></span>'
         f"<span>of the {prompts} are covered ({rate.covered} of {rate.total})</span>"
-        f'<span class="gate {verdict}">{bound} of {threshold:.0f} % {verdict}</span>'
+        f'<span class="gate {verdict}">{bound} of {_percent(threshold)} {verdict}</span>'
         f"<span>round {evaluation.round}, judged by {html.escape(evaluation.judge)}</span></div>"
         f'<div class="bars">{"".join(bars)}'
         '<p class="legend"><span><i class="key tuned"></i>this model</span>'
-        f'<span><i class="key range"></i>95 % interval</span>{legend}'
+        f'<span><i class="key range"></i>95&nbsp;% interval</span>{legend}'
         '<span><i class="key threshold"></i>gate</span></p>'
         f"{by_tag + '</details>' if tags else ''}</div></section>"
     )
@@ -265,12 +265,16 @@ def _bar(name: str, rate: Rate, base: Rate | None, threshold: float | None = Non
     gate = f'<i class="threshold" style="left:{threshold:.1f}%"></i>' if threshold else ""
     other = f'<i class="base" style="left:{base.rate_percent:.1f}%"></i>' if base else ""
     low, high = rate.low_percent, rate.high_percent
-    text = f"{rate.rate_percent:.1f} % ({low:.0f} to {high:.0f})"
+    text = f"{_percent(rate.rate_percent)} ({low:.1f} to {high:.1f})"
     if base:
-        text += f", base {base.rate_percent:.1f} %"
+        text += f", base {_percent(base.rate_percent)}"
     return (
         f'<div class="bar"><span class="name">{html.escape(name)}</span>'
         f'<span class="value">{text}</span><div class="track">'
         f'<i class="range" style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
         f'<i class="fill" style="width:{rate.rate_percent:.1f}%"></i>{other}{gate}</div></div>'
     )
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f}&nbsp;%"  # number and unit stay on one line

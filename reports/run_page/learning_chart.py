@@ -59,8 +59,6 @@ def learning_spec(curve: LearningCurve, width: int) -> charts.Spec:
         "scale": {"domain": list(_COLORS), "range": list(_COLORS.values())},
         "legend": None,
     }
-    y = {"x": x, "y": charts.RATE, "color": color}
-    bars = {**y, "y": charts.RATE | {"field": "low"}, "y2": {"field": "high"}}
     return {
         "width": width - charts.MARGINS,
         "height": _HEIGHT,
@@ -73,11 +71,35 @@ def learning_spec(curve: LearningCurve, width: int) -> charts.Spec:
                 "mark": {"type": "rule", "strokeWidth": 1.5},
                 "encoding": {"y": charts.RATE, "color": color},
             },
-            *([{"mark": {"type": "line"}, "encoding": y}] if is_course else []),
-            {"mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": bars},
-            {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": y},
+            *(
+                layer
+                for kind in ("strict", "gate")
+                for layer in _rate_layers(kind, x, color, is_course=is_course)
+            ),
         ],
     }
+
+
+def _rate_layers(
+    kind: str, x: dict[str, Any], color: dict[str, Any], *, is_course: bool
+) -> list[dict[str, Any]]:
+    """Return the line, bars and points of one kind.
+
+    The strict ones are drawn first and larger, so that they are seen around equal rates, too.
+    """
+    is_strict = kind == "strict"
+    y = {"x": x, "y": charts.RATE, "color": color}
+    bars = {**y, "y": charts.RATE | {"field": "low"}, "y2": {"field": "high"}}
+    thick = {"strokeWidth": 5, "opacity": 0.45} if is_strict else {"strokeWidth": 1.5}
+    point = {"filled": False, "size": 240, "strokeWidth": 2} if is_strict else {
+        "filled": True, "size": 70
+    }  # fmt: skip
+    marks = [
+        *([{"mark": {"type": "line", **thick}, "encoding": y}] if is_course else []),
+        {"mark": {"type": "rule", **thick}, "encoding": bars},
+        {"mark": {"type": "point", "opacity": 1, **point}, "encoding": y},
+    ]
+    return [{"transform": [{"filter": {"field": "kind", "equal": kind}}], **mark} for mark in marks]
 
 
 def _values(curve: LearningCurve) -> list[dict[str, Any]]:

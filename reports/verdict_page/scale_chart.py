@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from core.reports.switch import SwitchDecision
 from reports import charts
+from reports.typeset import typeset
 
 _HEIGHT = 64  # pixels
 _MARGINS = {"wide": 80, "narrow": 60}  # pixels left and right of the drawing
@@ -22,8 +23,10 @@ def draw_scale(found: SwitchDecision, margin: float) -> Markup:
     return charts.draw(
         lambda width: scale_spec(found, margin, width),
         "The model's rate minus the service's",
-        f"{found.difference_points:+.1f} points, {found.low_points:+.1f} to "
-        f"{found.high_points:+.1f}; margin {margin:g} points.",
+        typeset(
+            f"{found.difference_points:+.1f} points, {found.low_points:+.1f} to "
+            f"{found.high_points:+.1f}; margin {margin:g} points."
+        ),
     )
 
 

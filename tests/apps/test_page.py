@@ -91,10 +91,10 @@ def test_the_figures_tell_rate_interval_base_and_gate(evaluation):
 
     shown = page.figures(evaluation)
     for text in (
-        "50.0<small> %",
+        "50.0<small>&nbsp;%",
         "(1 of 2)",
-        "gate of 70 % missed",
-        "50.0 % (10 to 90), base 0.0 %",
+        "gate of 70.0&nbsp;% missed",
+        "50.0&nbsp;% (9.5 to 90.5), base 0.0&nbsp;%",
         "judged by stand-in-1",
         "By tag (1)",
     ):
@@ -117,9 +117,9 @@ def test_the_rate_of_the_test_prompts_leads_as_on_the_card_and_in_the_report(eva
     assert_same(found.last_look.rate, look.models["tuned"])
     shown = page.figures(found)
     headline, _, bars = shown.partition('<div class="bars">')
-    assert "76.0<small> %" in headline
+    assert "76.0<small>&nbsp;%" in headline
     assert "of the test prompts, judged once, are covered (152 of 200)" in headline
-    assert 'class="gate passed">threshold of 68 % passed' in headline
+    assert 'class="gate passed">threshold of 67.5&nbsp;% passed' in headline
     names = re.findall('class="name">(.*?)</span>', bars)
     assert names[:3] == ["Test prompts, judged once", "Held-out prompts", "Seed prompts"]
     assert report_headline(report).replace("\u00a0", " ").endswith("76.0 % of the test prompts.")
@@ -138,10 +138,10 @@ def test_a_tag_that_is_called_like_a_split_has_its_own_rate(evaluation_dir):
     assert found.tuned["holdout"].rate_percent == 50.0
     assert found.tuned_tags["holdout"].rate_percent == 87.5
     shown = page.figures(found)
-    assert "50.0<small> %" in shown
+    assert "50.0<small>&nbsp;%" in shown
     assert "(1 of 2)" in shown
     by_tag = shown.partition("By tag (2)")[2]
-    assert "87.5 %" in by_tag
+    assert "87.5&nbsp;%" in by_tag
 
 
 def test_a_stand_in_is_named_as_one_and_a_real_judge_is_not(evaluation):

@@ -191,7 +191,7 @@ def test_a_visitor_sees_why_there_is_no_model_and_still_the_figures(serve, brows
     browser.open(url, 390)
     status = browser.wait_for("document.querySelector('.status.missing')?.innerText")
     assert "There is no model at /nowhere/model. Run the pipeline first." in status
-    assert "gate of 70 % missed" in browser.run(
+    assert "gate of 70.0\u00a0% missed" in browser.run(
         "return document.querySelector('#figures').innerText"
     )
     assert browser.overflow() == 0, "fits the screen"
@@ -222,7 +222,7 @@ def test_a_visitor_asks_gets_an_answer_and_sees_the_figures(space, browser, widt
     browser.wait_for("document.querySelector('#message textarea')")
     figures = browser.run("return document.querySelector('#figures').innerText")
     assert re.search(r"50\.0\s*%", figures), figures
-    assert "gate of 70 % missed" in figures
+    assert "gate of 70.0\u00a0% missed" in figures
     assert "stand-in" in browser.run("return document.querySelector('header').innerText")
 
     browser.wait_for("document.querySelector('.status.ready')")

@@ -54,7 +54,7 @@ def test_a_model_that_is_always_right_keeps_all():
     answers = [Graded(-0.01 * number, True) for number in range(200)]
     found = choose(answers, 95)
     assert (found.kept.kept, found.kept.threshold) == (200, -1.99)
-    assert "200 surest of 200 answers 100 % are right (98.12 to 100 %)" in found.reason
+    assert "200 surest of 200 answers 100.0 % are right (98.1 to 100.0 %)" in found.reason
 
 
 @pytest.mark.parametrize(

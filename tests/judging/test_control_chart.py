@@ -33,7 +33,7 @@ def test_a_few_prompts_that_are_answered_by_chance_raise_no_alarm(chances):
 
 
 def test_a_drop_is_seen_at_once_and_a_slow_one_by_its_run():
-    assert "50 % is covered, usual is" in drift([(34, 40)] * 6 + [(20, 40)])
+    assert "50.0 % is covered, usual is" in drift([(34, 40)] * 6 + [(20, 40)])
     assert "the last 8 rates are all below" in drift([(36, 40)] * 5 + [(33, 40)] * 8)
     assert drift([(36, 40)] * 5 + [(33, 40)] * 7) is None
     assert "the last 8 rates are all above" in drift([(30, 40)] * 5 + [(33, 40)] * 8)

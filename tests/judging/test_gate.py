@@ -41,6 +41,22 @@ def test_a_rate_is_not_rounded_up_into_passing(verdict_row):
     assert not decision.passed
 
 
+@pytest.mark.parametrize(
+    ("covered", "total", "told"),
+    [
+        pytest.param(2, 3, ": 66.7 % (2 of 3 covered, 95 % interval 20.8 to 93.8 %)", id="usual"),
+        pytest.param(1799, 2000, ": 89.95 % (1799 of 2000", id="90.0 % is not below 90 %"),
+    ],
+)
+def test_the_reason_has_one_decimal_unless_it_would_contradict_the_decision(
+    verdict_row, covered, total, told
+):
+    settings = GateSettings(threshold_percent=90)
+    reason = decide(_rates(verdict_row, covered, total), settings).reasons[0]
+    assert reason.startswith("The coverage rate on holdout is below 90 %")
+    assert told in reason
+
+
 def test_unscored_rows_are_among_the_reasons(verdict_row):
     decision = decide(_rates(verdict_row, 5, 10, unscored=2), GateSettings())
     assert "2 of 10 could not be scored" in decision.reasons[1]

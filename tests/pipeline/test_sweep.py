@@ -22,6 +22,7 @@ from pipeline.local.sweep import config_of
 from reports.run_page.page import render_run
 from reports.wording import SWEEP_CAVEAT
 from tests.evaluation import coverage_rows, verdict
+from tests.html_page import plain
 from tests.pipeline.round_nodes import pipeline_nodes
 from tests.records import loop_summary, rate, training_record
 
@@ -115,7 +116,7 @@ def test_the_text_has_coverage_size_and_speed(sweep):
     kept, other = sweep_text(sweep).split("packaged:gemma3-270m: ")[1].split("gemma3_<1b>: ")
     assert kept.startswith("55.0 % (22 of 40, 30.0 % to 80.0 %); the run's own")
     assert "268 million weights, 536 MB in bfloat16" in kept
-    assert "1.25 s (median) to 2.50 s (95 %), 6.4 a second, 8 at once" in kept
+    assert "1.25 s (median) to 2.50 s (95 %), 6.40 a second, 8 at once" in kept
     assert other.startswith("75.0 % (30 of 40, 30.0 % to 80.0 %); +20.0 points; prompts gained 9")
     assert "2,000 MB in bfloat16; speed not measured" in other
     assert SWEEP_CAVEAT in other
@@ -127,7 +128,7 @@ def test_the_page_of_the_run_shows_it_while_the_run_keeps_these_rows(sweep):
     page = render_run(loop_summary([artifacts], 1), verdicts, sweep=sweep)
     assert '<th scope="row">gemma3_&lt;1b&gt;</th>' in page
     assert SWEEP_CAVEAT in html.unescape(page)
-    assert "+20.0 points" in page
+    assert "+20.0 points" in plain(page)
     others = artifacts.model_copy(update={"synthetic": "/runs/rows/9"})
     assert "gemma3_&lt;1b" not in render_run(loop_summary([others], 1), verdicts, sweep=sweep)
 

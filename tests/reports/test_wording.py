@@ -12,6 +12,7 @@ from reports.wording import (
     headline_detail,
     holdout_note,
     number,
+    per_second,
     relative,
     report_headline,
     since,
@@ -164,6 +165,12 @@ def test_agreement_is_told(changes, text):
         (number, 12345, "12,345"),
         (number, 12345.6, "12,346"),
         (number, 0.21344, "0.2134"),
+        (per_second, None, "-"),
+        (per_second, 0.0, "0"),
+        (per_second, 0.04567, "0.0457"),
+        (per_second, 8.5708, "8.57"),
+        (per_second, 99.96, "100"),
+        (per_second, 12345.6, "12,300"),
     ],
 )
 def test_numbers_are_written_for_people(function, value, text):

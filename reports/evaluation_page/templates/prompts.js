@@ -9,7 +9,7 @@ const body = document.querySelector("#table tbody");
 const count = document.getElementById("count");
 const place = document.getElementById("place");
 const unknown = document.getElementById("unknown");
-const steps = { earlier: -1, later: 1 };
+const steps = { previous: -1, next: 1 };
 const WORST_FIRST = ["not covered", "unscored", "covered"];
 const state = { page: 0, by: "verdict", down: false, open: new Set() };
 

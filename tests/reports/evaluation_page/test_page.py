@@ -9,7 +9,7 @@ from judging.calibration import JudgeErrors
 from reports.evaluation_page.page import render_evaluation
 from reports.evaluation_page.tag_chart import tag_lines, tag_spec
 from reports.wording import MODEL_NAMES, STAND_IN_NOTICE, comparison
-from tests.html_page import ATTACK, Page, embedded_rows, rate_text
+from tests.html_page import ATTACK, Page, embedded_rows, plain, rate_text
 from tests.reports.evaluation_page.conftest import (
     _PARTS,
 )
@@ -33,7 +33,7 @@ def test_the_change_since_the_round_before_is_tested_and_marked(text, evaluation
     change = report.change
     assert change.overall.gained_ids
     told = comparison(change.holdout)
-    assert f"Compared with round 1 on holdout (McNemar's exact test): {told}." in text
+    assert f"Compared with round 1 on holdout (McNemar's exact test): {told}." in plain(text)
     changed = [row["changed"] for row in embedded_rows(text)]
     assert changed.count("gained") == change.overall.gained
     assert changed.count("lost") == change.overall.lost
@@ -54,7 +54,7 @@ def test_labels_show_kappa_and_the_corrected_rates(page, text, evaluation):
     report, _ = evaluation
     assert "People labelled 100 responses." in text
     assert "Cohen&#39;s kappa 0.71, 0.57 to 0.85" in text
-    assert "93.8 % (sensitivity)" in text
+    assert "93.8 % (sensitivity)" in plain(text)
     for model, name in MODEL_NAMES.items():
         rates = report.calibration.corrected[model]
         wanted = [
@@ -130,9 +130,14 @@ def test_an_order_that_decides_and_a_suspect_reference_are_named(verdicts, repor
     )
     for model, found in rows.items():
         found[0] = dataclasses.replace(found[0], response=model, votes=swayed)
-    text = render_evaluation(report_of(rows), rows["tuned"])
+    report = report_of(rows)
+    text = plain(render_evaluation(report, rows["tuned"]))
     assert "The order decided the verdict on 4 of " in text
-    assert "the judge disagrees with the reference of 1 of 40 coverage rows (2 %)." in text
+    assert "It rates 1 of 40 references (2.5 %) below 4, the least for a correct answer." in text
+    misread = "The stand-in reads messages by a grammar and misunderstands some"
+    assert misread in text
+    real = report.model_copy(update={"stand_in": False})
+    assert misread not in render_evaluation(real, rows["tuned"])
     suspect = rows["tuned"][0].id
     assert f'Look at <a href="#{suspect}">{suspect}</a>.' in text
 

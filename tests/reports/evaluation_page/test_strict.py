@@ -13,7 +13,7 @@ from judging.settings import EvaluatorSettings
 from judging.strict import strict_kind
 from reports.evaluation_page.page import render_evaluation
 from tests.evaluation import coverage_rows, verdict
-from tests.html_page import Page, embedded_rows, rate_text
+from tests.html_page import Page, embedded_rows, plain, rate_text
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def lenient():
 def test_a_judge_that_forgives_is_warned_of_with_links_to_the_answers(report_of, lenient):
     text = render_evaluation(report_of(lenient), lenient)
     page = Page(text)
-    assert "+25.0 points from the strict one" in text
+    assert "+25.0 points from the strict one" in plain(text)
     ids = {row["id"] for row in embedded_rows(text)}
     links = [a["href"] for a in page.all("a") if a["href"][1:] in ids]
     wanted = [f"#{row.id}" for row in lenient[:5]]
@@ -82,7 +82,7 @@ def test_clusters_of_failures_are_linked_to_their_rows(report_of, lenient):
 
 def test_the_headline_figures_show_the_strict_rate_next_to_the_judges(report_of, lenient):
     text = render_evaluation(report_of(lenient), lenient)
-    figures = text.split('class="figures"')[1].split("</ul>")[0]
+    figures = plain(text).split('class="figures"')[1].split("</ul>")[0]
     assert figures.index("<b>100.0 %</b> covered") < figures.index("<b>75.0 %</b> strict")
 
 
@@ -128,7 +128,7 @@ def test_fields_and_a_lenient_judge_are_shown_for_the_test_split_too(report_of, 
     report = _looked(report_of(lenient), sealed)
     text = render_evaluation(report, [*lenient, *sealed])
     found = report.last_look.strict["tuned"]
-    assert f"On test the judge's rate is {found.judge.points:+.1f} points" in text
+    assert f"On test the judge's rate is {found.judge.points:+.1f} points" in plain(text)
     page = Page(text)
     rows = [row for row in page.rows if row and row[0] == "priority"]
     assert [row[1] for row in rows] == [
@@ -147,7 +147,7 @@ def test_labels_of_the_test_split_have_their_f1(report_of, lenient):
     sealed = [dataclasses.replace(row, split="test", response="other") for row in rows]
     text = render_evaluation(_looked(report_of(rows), sealed, "labels"), rows)
     part = text.split("Tuned model on test, label by label")[1].split("</table>")[0]
-    assert "<b>66.7 %</b>" in part
+    assert "<b>66.7 %</b>" in plain(part)
 
 
 def test_rates_that_people_correct_are_shown_for_the_test_split(report_of, lenient, sealed):
@@ -181,5 +181,5 @@ def test_rates_that_people_correct_are_shown_for_the_test_split(report_of, lenie
         "71.5 % 60.1 % to 80.2 %",
         "71.5 % 60.1 % to 80.2 %",
     ]
-    assert "They left 10 more open (10.0 % of those they were asked about)" in text
+    assert "They left 10 more open (10.0 % of those they were asked about)" in plain(text)
     assert "on test by people's labels" in text

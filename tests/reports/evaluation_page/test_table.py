@@ -221,11 +221,11 @@ def test_two_thousand_prompts_are_drawn_a_page_at_a_time(shown, report_of, verdi
     assert browser.run(nodes) < 3000
     first = browser.run(_IDS)
     ends = (
-        "return ['earlier', 'later']"
+        "return ['previous', 'next']"
         ".filter(id => document.getElementById(id).ariaDisabled === 'true')"
     )
-    assert browser.run(ends) == ["earlier"]
-    browser.run("document.getElementById('later').click()")
+    assert browser.run(ends) == ["previous"]
+    browser.run("document.getElementById('next').click()")
     second = browser.run(_IDS)
     assert not set(first) & set(second)
     assert browser.run(ends) == []
@@ -233,7 +233,7 @@ def test_two_thousand_prompts_are_drawn_a_page_at_a_time(shown, report_of, verdi
     assert address == "#prompts&page=2"
     browser.run("location.hash = '#prompts&page=40'")
     browser.wait_for("document.getElementById('place').textContent === 'page 40 of 40'")
-    assert browser.run(ends) == ["later"]
+    assert browser.run(ends) == ["next"]
     browser.run("location.hash = arguments[0]", address)
     browser.wait_for("document.getElementById('place').textContent === 'page 2 of 40'")
     assert browser.run(_IDS) == second

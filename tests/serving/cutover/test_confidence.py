@@ -75,7 +75,7 @@ def test_the_threshold_leaves_out_what_is_wrong(servers, preset):
     right = report.chosen.right
     # Wilson's interval of 120 in 120.
     assert (right.rate_percent, right.low_percent, right.high_percent) == (100, 96.9, 100)
-    assert "Of the 120 surest of 160 answers 100 % are right (96.9 to 100 %)." in report.reason
+    assert "Of the 120 surest of 160 answers 100.0 % are right (96.9 to 100.0 %)." in report.reason
     assert [point.kept for point in report.curve] == [120, 160]
     file = preset.output_dir / artifact_files.CONFIDENCE
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from serving.cutover.nearest import CoverageMap
 from serving.cutover.scoring import open_scorer
 from serving.cutover.verdict import NO_TAG, make_verdict, verdict_text
 from standin.server import serve as serve_judge
+from tests.html_page import plain
 from tests.serving.cutover.conftest import ROWS, exchange, loading, shadow_lines
 
 SINGLE = exchange(1, prompt="a", service="{}", model=None)
@@ -52,7 +53,7 @@ def test_a_model_that_errs_is_worse_and_the_pairs_are_shown(preset_of, monkeypat
     )  # fmt: skip
     page = (preset.output_dir / "verdict.html").read_text()
     assert page.count("<article") == len(report.differing)
-    assert "Worse: the model is more than 3 points worse" in page
+    assert "Worse: the model is more than 3 points worse" in plain(page)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_the_margin_is_the_one_that_the_user_set(preset_of, points, state):
     report = verdict(preset_of(shadow_lines(800, wrong=0.05), margin_points=points))
     assert (report.overall.state, report.margin_points) == (state, points)
     assert f"margin {points})" in verdict_text(report)
-    assert f"{points} points" in render_verdict(report)
+    assert f"{points} points" in plain(render_verdict(report))
 
 
 def test_few_pairs_say_not_yet_and_about_how_many_more(preset_of):
@@ -272,7 +273,7 @@ def test_the_interval_the_margin_and_no_difference_are_drawn_in_their_colors(pre
 def test_where_no_chart_can_be_drawn_its_figures_are_text(preset_of, monkeypatch):
     monkeypatch.setattr(charts, "can_draw", lambda: False)
     report = verdict(preset_of(shadow_lines(400, wrong=0.15)))
-    page = render_verdict(report)
+    page = plain(render_verdict(report))
     assert "<img" not in page
     assert f"{report.overall.difference_points:+.1f} points, " in page
     assert "margin 3 points." in page
