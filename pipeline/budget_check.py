@@ -6,16 +6,20 @@ from service_llm.cost import price_of
 
 
 def budget_problems(config: Config) -> list[str]:
-    """Say of which services the price is missing that `rounds.budget_usd` needs."""
-    budget = config.rounds.budget_usd
-    if budget is None:
-        return []
-    return [
-        f"rounds.budget_usd is {budget:g}, but the price of {settings.model!r} is unknown. Set "
-        f"{section}.price, or remove rounds.budget_usd."
-        for section, settings in config.services.items()
-        if price_of(settings) is None
-    ]
+    """Say which budgets need a price that is missing."""
+    problems = []
+    for section, settings in config.services.items():
+        budgets = {
+            "rounds.budget_usd": config.rounds.budget_usd,
+            f"{section}.budget_usd": settings.budget_usd,
+        }
+        problems += [
+            f"{name} is {budget:g}, but the price of {settings.model!r} is unknown. Set "
+            f"{section}.price, or remove {name}."
+            for name, budget in budgets.items()
+            if budget is not None and price_of(settings) is None
+        ]
+    return problems
 
 
 def check_budget(config: Config) -> None:

@@ -222,5 +222,5 @@ class ServiceLLM:
         if budget is None:
             return math.inf
         if (spent := self._journal.spent_usd()) >= budget:
-            raise BudgetError(spent, budget)
+            raise BudgetError(spent, budget, self._settings.model)
         return budget - spent

@@ -59,10 +59,10 @@ class CreditError(ServiceLLMError):
 class BudgetError(ServiceLLMError):
     """The budget is spent."""
 
-    def __init__(self, spent_usd: float, budget_usd: float) -> None:
+    def __init__(self, spent_usd: float, budget_usd: float, model: str) -> None:
         super().__init__(
-            f"The replies cost {spent_usd:.4f} USD so far, and the budget is {budget_usd:.4f} USD. "
-            f"Raise service_llm.budget_usd to go on. {KEPT}"
+            f"The replies cost {spent_usd:.4f} USD so far, and the budget of {model!r} is "
+            f"{budget_usd:.4f} USD. Raise budget_usd in its section to go on. {KEPT}"
         )
 
 

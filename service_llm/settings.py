@@ -116,10 +116,12 @@ class ServiceLLMSettings(
     `limits.yaml`. Requests that need more are split, with fewer examples."""
 
     price: Price | None = None
-    """Where it differs from `prices.yaml`, or the model is not listed there."""
+    """Where it differs from `prices.yaml`, or the model is not listed there. `batch` halves it, as it
+    halves the listed ones."""
 
     budget_usd: float | None = Field(None, gt=0)
-    """No request is sent once the journal's replies have cost this; None for no limit."""
+    """No request is sent to this service once all replies in the journal, those of other services
+    included, have cost this; None for no limit. A judge and an embedder have their own budgets."""
 
     log_prompts: bool = False
     """Whether prompts and replies are written to the log."""

@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -116,6 +117,10 @@ class Entry:
 _ENTRY = pydantic.TypeAdapter(Entry)
 
 
+# By folder: a service, a judge and an embedder have one budget, and each opens the journal itself.
+_open: dict[str, "weakref.WeakSet[Journal]"] = {}
+
+
 class Journal:
     """The replies of all components and rounds in one folder; safe to share between threads.
 
@@ -141,6 +146,7 @@ class Journal:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         for path in self._segments.paths():
             self._load(path)
+        _open.setdefault(uri, weakref.WeakSet()).add(self)
         if self._spent_usd:
             self._report_spending()
 
@@ -269,7 +275,15 @@ class Journal:
             offset += len(line)
             future.set_result(None)
         if any(entry.cost_usd is not None for entry, _ in batch):
+            self._tell_others(sum(entry.cost_usd or 0.0 for entry, _ in batch))
             self._report_spending()
+
+    def _tell_others(self, cost_usd: float) -> None:
+        """Count what was spent in the journals that others have open in this process."""
+        for other in list(_open.get(self._uri, ())):
+            if other is not self:
+                with other._lock:
+                    other._spent_usd += cost_usd
 
     def _report_spending(self) -> None:
         spending.debug("spent so far", extra={"spent_usd": self.spent_usd()})

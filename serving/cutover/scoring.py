@@ -7,10 +7,10 @@ from core.errors import UserError
 from core.usage import Usage
 from judging.pairs import PairScore, score_pairs
 from judging.requests import JudgedResponse, RequestBuilder
-from judging.scorers import Embed, needs_embedder
+from judging.scorers import needs_embedder
 from service_llm.client import ServiceLLM, open_service_llm
 from service_llm.cost import cost_usd, price_of
-from service_llm.embedding import open_embedder
+from service_llm.embedding import Embedder, open_embedder, usage_of
 from service_llm.settings import Price
 from service_llm.types import Reply, Request, Result
 from serving.preset import JudgingPreset, ServedPreset
@@ -32,7 +32,7 @@ class PairScorer:
     """
 
     def __init__(
-        self, preset: ServedPreset, judging: JudgingPreset, llm: ServiceLLM, embed: Embed | None
+        self, preset: ServedPreset, judging: JudgingPreset, llm: ServiceLLM, embed: Embedder | None
     ) -> None:
         self._llm = llm
         self._price = price_of(judging.judge)
@@ -54,7 +54,7 @@ class PairScorer:
 
     def used(self) -> Usage:
         """Return what all of its requests used, earlier ones included."""
-        return self._llm.usage()
+        return self._llm.usage() + usage_of(self._embed)
 
 
 class _CountedClient:

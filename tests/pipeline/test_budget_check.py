@@ -19,8 +19,13 @@ PRICE = "service_llm.price={prompt_usd_per_million_tokens: 1.0, output_usd_per_m
         ([*UNPRICED, "rounds.budget_usd=5", PRICE], 0),
         (["rounds.budget_usd=5"], 0),
         (["rounds.budget_usd=5", "judge={provider: openai, model: other}"], 1),
+        (["judge={provider: openai, model: other, budget_usd: 5}"], 1),
+        (["service_llm.budget_usd=5", "judge={provider: openai, model: other}"], 0),
     ],
-    ids=["no price", "no budget", "a price of one's own", "a listed price", "a judge"],
+    ids=[
+        *("no price", "no budget", "a price of one's own", "a listed price", "a judge"),
+        *("a judge's budget", "a judge without one"),
+    ],
 )
 def test_a_service_without_a_price_is_named(overrides, count):
     config = load_config("offline", overrides)

@@ -315,3 +315,12 @@ def test_a_damaged_salt_is_told_with_its_folder(journal, tmp_path):
     (tmp_path / "journal" / "salt").write_bytes(b"?")
     with pytest.raises(UserError, match=f"of the journal at {tmp_path}"):
         journal().salt()
+
+
+def test_what_others_spend_in_this_process_counts_at_once(journal):
+    """A service and its judge have the same journal, and each has it open."""
+    service, judge = journal(), journal()
+    judge.append(entry(cost=7.0)).result()
+    service.append(entry(cost=0.5)).result()
+    judge.append(entry(cost=None)).result()
+    assert (service.spent_usd(), judge.spent_usd(), journal().spent_usd()) == (7.5, 7.5, 7.5)
