@@ -116,8 +116,8 @@ class ServiceLLMSettings(
     `limits.yaml`. Requests that need more are split, with fewer examples."""
 
     price: Price | None = None
-    """Where it differs from `prices.yaml`, or the model is not listed there. `batch` halves it, as it
-    halves the listed ones."""
+    """Where it differs from `prices.yaml`, or the model is not listed there. `batch` halves it, as
+    it halves the listed ones."""
 
     budget_usd: float | None = Field(None, gt=0)
     """No request is sent to this service once all replies in the journal, those of other services

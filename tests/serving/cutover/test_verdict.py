@@ -1,6 +1,7 @@
 """The verdict on captured pairs: what counts, what it says, and its page."""
 
 import argparse
+import contextlib
 import json
 import re
 
@@ -11,7 +12,9 @@ from core.reports.switch import NOT_YET, SAFE, WORSE, SwitchReport
 from reports import charts
 from reports.verdict_page.page import headline, render_verdict
 from reports.verdict_page.scale_chart import scale_spec
-from service_llm.settings import ServiceLLMSettings
+from service_llm.journal.journal import Entry, Journal
+from service_llm.settings import EmbedderSettings, ServiceLLMSettings
+from service_llm.types import Finish, Reply
 from serving.cutover import commands
 from serving.cutover.nearest import CoverageMap
 from serving.cutover.scoring import open_scorer
@@ -291,3 +294,18 @@ def test_axe_finds_nothing_on_the_page(browser, preset_of, tmp_path, lines):
     assert all(sizes)
     # An image has colors of its own; a drawing in the page is nothing without rules for it.
     assert browser.run("return document.querySelectorAll('figure svg').length") == 0
+
+
+def test_what_scoring_cost_includes_the_embedding_model(preset_of):
+    """`watch` holds it against its budget."""
+    preset = preset_of(scorer="embedding", judge=None)
+    embedder = EmbedderSettings(provider="openai", model="m", base_url="http://127.0.0.1:9/v1")
+    preset = preset.model_copy(
+        update={"judging": preset.judging.model_copy(update={"embedder": embedder})}
+    )
+    with contextlib.closing(Journal(preset.judging.journal_uri)) as journal:
+        for component, cost in (("watch", 0.25), ("watch, embeddings", 0.5), ("other", 9.0)):
+            reply = Reply("{}", Finish.STOP, 1, 1)
+            journal.append(Entry("ab" * 32, "m", component, 0, reply, None, cost)).result()
+    with open_scorer(preset, "watch") as scorer:
+        assert scorer.used().cost_usd == 0.75
