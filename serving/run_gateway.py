@@ -1,7 +1,9 @@
 """Runs the gateway in this process, together with the tuned models of its presets."""
 
 import asyncio
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -54,8 +56,8 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
                 for preset in presets
             },
             say=_say,
-            on_readiness=lambda problem: _say(
-                f"Not ready: {problem}" if problem else ready_text(tasks, url, settings.key_env)
+            on_readiness=lambda problem: _tell_readiness(
+                problem, ready_text(tasks, url, settings.key_env)
             ),
         )
         start_listening(listener)
@@ -101,5 +103,19 @@ def _tell(task: str, ready: bool, reason: str) -> None:
     _say(f"The server of {task}'s model {state}: {reason}.")
 
 
+def _tell_readiness(problem: str, ready: str) -> None:
+    if problem:
+        _say(f"Not ready: {problem}")
+    else:
+        _print(ready)  # as it is: its command is to be pasted
+
+
 def _say(text: str) -> None:
+    if sys.stderr.isatty():  # a log keeps each message on a line
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    _print(text)
+
+
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201

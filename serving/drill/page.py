@@ -103,7 +103,7 @@ def _capacity(report: DrillReport) -> str:
     sustained, peak = report.sustained_requests_per_second, report.peak_requests_per_second
     text = f"The tuned model answers {sustained:g} requests a second here"
     if peak is None:
-        return f"{text}; compare with your peak (--peak N)."
+        return f"{text}; give your peak with --peak N."
     if sustained >= peak:
         return f"{text}, enough for the peak of {peak:g}."
     return f"{text}, TOO FEW for the peak of {peak:g}: set serving.model.url to a larger server."

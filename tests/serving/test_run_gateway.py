@@ -145,3 +145,14 @@ def test_the_best_round_ends_a_choice(tmp_path):
 def test_a_damaged_choice_is_none(tmp_path, text):
     (tmp_path / "round.json").write_text(text)
     assert read_chosen_round(tmp_path) is None
+
+
+def test_a_terminal_gets_lines_that_break_at_spaces_and_a_command_as_it_is(
+    made, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    asyncio.run(run_gateway([preset(tmp_path, "a")], 0))
+    said = capsys.readouterr().err
+    assert "Accepting connections; waiting for the\ntuned model's first answer.\n" in said
+    assert """-d '{"task": "a", "text": "Hi."}'\n""" in said
