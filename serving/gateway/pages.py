@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
+from reports.typeset import typeset
 from serving.gateway.exchange import Exchange
 from serving.gateway.gateway import Gateway
 from serving.gateway.kept_mode import ExpectedMode
@@ -69,6 +70,7 @@ def make_router(gateway: Gateway, reloader: Reloader, readiness: Readiness) -> R
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["typeset"] = typeset
     template = environment.get_template("page.html.j2")
 
     async def page(request: Request) -> Response:

@@ -37,7 +37,9 @@ def test_an_alarm_appears_without_loading_the_page_again(servers, browser):
     browser.open(f"{servers.url}/understudy/", 390)
     alarms = "document.querySelectorAll('.alarm').length"
     assert browser.run(f"return {alarms}") == 0
-    alarm = {"name": "drift", "raised": True, "text": "Drift."}
+    alarm = {"name": "drift", "raised": True, "text": "50.0 % is covered."}
     httpx.post(f"{servers.url}/understudy/alarm", json=alarm)
     browser.wait_for(f"{alarms} === 1")
+    shown = browser.run("return document.querySelector('.alarm').innerText")
+    assert "50.0\u00a0% is covered." in shown
     assert browser.complaints() == []
