@@ -156,3 +156,12 @@ def test_a_terminal_gets_lines_that_break_at_spaces_and_a_command_as_it_is(
     said = capsys.readouterr().err
     assert "Accepting connections; waiting for the\ntuned model's first answer.\n" in said
     assert """-d '{"task": "a", "text": "Hi."}'\n""" in said
+
+
+def test_of_two_gateways_that_start_at_the_same_time_the_second_is_told():
+    with server_module.bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with server_module.bind("127.0.0.1", port) as second:
+            server_module.start_listening(first)
+            with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
+                server_module.start_listening(second)
