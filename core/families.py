@@ -7,6 +7,7 @@ edit of one export changes no cache key of what only reads the table.
 import dataclasses
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,10 @@ FAMILIES: tuple[Family, ...] = (
             sliding_window=True,
             load="gemma3",
         ),
+        not_exported={
+            "^(hf://google/)?gemma3(instruct)?(4|12|27)b(it|pt)?$": "it also reads images, and "
+            "only text models are exported"
+        },
         tiny={"gemma3-tiny": "gemma3"},
     ),
     Family(
@@ -225,6 +230,7 @@ FAMILIES: tuple[Family, ...] = (
         sharding="LlamaBackbone",
         transformers=TransformersFormat("llama"),
         gguf=GgufFormat({"llama": "llama"}, pairs_rotary=True),
+        saved_model=False,  # KerasHub splits by another pattern in a graph
         tiny={"llama3-tiny": "llama3"},
     ),
     Family(
@@ -250,6 +256,10 @@ FAMILIES: tuple[Family, ...] = (
         sharding="LlamaBackbone",  # the same names as Llama's
         transformers=TransformersFormat("mistral"),
         gguf=GgufFormat({"mistral": "llama"}, pairs_rotary=True),
+        not_exported={
+            r"mistral.*(0\.3.*7b|7b.*0\.3)": "version 0.3 reads [INST] as a token, which it is not "
+            "trained with"
+        },
         tiny={"mistral-tiny": "mistral"},
     ),
     Family(
@@ -291,6 +301,7 @@ FAMILIES: tuple[Family, ...] = (
             "qwen3_14b_en": "Qwen/Qwen3-14B",
             "qwen3_32b_en": "Qwen/Qwen3-32B",
         },
+        saved_model=False,
         tiny={"qwen-tiny": "qwen"},
     ),
 )
@@ -335,9 +346,9 @@ def chat_template_for(preset: str) -> ChatTemplate:
         if folder.is_dir() and (parent / GENERATION).is_file():
             return ChatTemplate.from_json((parent / GENERATION).read_text(encoding="utf-8"))
     config = _folder_config(preset)
-    name = str(config.get("class_name") or config.get("model_type") or preset)
+    name = _named_by(preset, config)
     is_published = not config and not preset.startswith(RANDOM_PREFIX)
-    family = family_named(name) or (_gguf_family() if preset.startswith(GGUF_PREFIX) else None)
+    family = _family_of_preset(preset, config)
     if family is None:
         known = ", ".join(dict.fromkeys(family.tag for family in FAMILIES))
         raise ModelError(
@@ -349,6 +360,31 @@ def chat_template_for(preset: str) -> ChatTemplate:
     if family.base_chat_template and is_published and "instruct" not in name.lower():
         return family.base_chat_template
     return family.chat_template
+
+
+def _named_by(preset: str, config: Mapping[str, Any]) -> str:
+    return str(config.get("class_name") or config.get("model_type") or preset)
+
+
+def _family_of_preset(preset: str, config: Mapping[str, Any]) -> Family | None:
+    family = family_named(_named_by(preset, config))
+    return family or (_gguf_family() if preset.startswith(GGUF_PREFIX) else None)
+
+
+def why_not_exported(preset: str, formats: Iterable[str]) -> dict[str, str]:
+    """Return the formats that a base model cannot be written in, each with the reason.
+
+    Args:
+        preset: See `TrainHParams.preset`. Nothing is known of one that names no family.
+        formats: See `TrainHParams.exports`.
+    """
+    config = _folder_config(preset)
+    family = _family_of_preset(preset, config)
+    if family is None:
+        return {}
+    name = plain_name(Path(preset).name if config else preset)
+    found = {export: family.why_no_export(name, export) for export in formats}
+    return {export: why for export, why in found.items() if why}
 
 
 def _gguf_family() -> Family | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -152,6 +153,9 @@ class Family:
         sharding: KerasHub's backbone class with the layout of the weights over accelerators.
         transformers: None where there is no export to transformers.
         gguf: None where there is no export to GGUF.
+        saved_model: Whether its tokenizer can be part of a SavedModel.
+        not_exported: Why some models of the family have no export to transformers and GGUF, by a
+            pattern of their names.
         tiny: Random two-layer models for tests: functions of `models/loading/tiny.py` by preset.
     """
 
@@ -167,4 +171,20 @@ class Family:
     sharding: str = ""
     transformers: TransformersFormat | None = None
     gguf: GgufFormat | None = None
+    saved_model: bool = True
+    not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tiny: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def why_no_export(self, name: str, export: str) -> str:
+        """Say why a model cannot be written in a format; empty where it can.
+
+        Args:
+            name: The model's, as patterns are compared with it.
+            export: One of `TrainHParams.exports`.
+        """
+        if export == "saved_model":
+            return "" if self.saved_model else "a SavedModel cannot hold its tokenizer"
+        if getattr(self, export) is None:
+            return f"there is no export of its family to {export}"
+        found = (why for pattern, why in self.not_exported.items() if re.search(pattern, name))
+        return next(found, "")

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+_OF_THE_MODEL = ("training.preset=", "training.exports=", "training.backend=")
+
 
 def config(*, preset: str, overrides: Sequence[str], explain: bool, say: Say) -> str:
     """Return the configuration of a run as JSON, or every setting explained."""
@@ -75,7 +77,7 @@ def check(*, preset: str, overrides: Sequence[str], online: bool, all_rows: bool
     # A shipped preset is looked at before anything is set up; a file of one's own has to be ready.
     problems = [*missing(settings, to_set), *budget_problems(settings), *model_problems]
     if lacking := "\n".join(problems):
-        is_chosen = any(override.startswith("training.preset=") for override in overrides)
+        is_chosen = any(override.startswith(_OF_THE_MODEL) for override in overrides)
         if online or preset not in preset_names() or (is_chosen and model_problems):
             raise UserError(lacking)
         return wrapped(f"Before a run: {lacking}")

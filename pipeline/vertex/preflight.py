@@ -9,6 +9,7 @@ from typing import Any
 
 from core.base_model import RANDOM_PREFIX
 from core.errors import UserError
+from pipeline.base_model_check import export_problems
 from pipeline.budget_check import budget_problems
 from pipeline.config import Config
 from pipeline.logged import logged_rows
@@ -54,6 +55,7 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
         *budget_problems(config),
         *_service_problems(config, vertex),
         *_model_problems(config, vertex),
+        *export_problems(config),
         *_coverage_problems(config, vertex),
         *_label_problems(config, vertex),
         *_machine_problems(config, vertex),
@@ -187,11 +189,6 @@ def _machine_problems(config: Config, vertex: VertexSettings) -> Iterator[str]:
             "training.backend is 'jax', and vertex.images_hold_jax=false says that the images do "
             "not contain JAX. Use those of deploy/build.sh and set vertex.images_hold_jax=true, or "
             "set training.backend=tensorflow."
-        )
-    if config.training.backend == "jax" and "saved_model" in config.training.exports:
-        yield (
-            "training.exports has saved_model, which the JAX backend cannot write. Leave it out, "
-            "or set training.backend=tensorflow."
         )
     if config.privacy.presidio_models:
         yield (

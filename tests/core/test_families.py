@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.hf_pusher.hub_rules import check_license
-from core.families import FAMILIES, context_length, plain_name
+from core.families import FAMILIES, context_length, plain_name, why_not_exported
 from core.room import MAX_SEQUENCE_LENGTH
 
 
@@ -88,3 +88,33 @@ def test_the_hub_knows_the_owners_and_licenses_of_the_table():
     for family in FAMILIES:
         for terms in family.licenses.values():
             assert check_license(terms.id) == terms.id
+
+
+@pytest.mark.parametrize(
+    ("preset", "refused"),
+    [
+        ("packaged:gemma3-270m", set()),
+        ("hf://google/gemma-3-1b-it", set()),
+        ("gguf:/models/mine.gguf", set()),
+        ("gemma3_instruct_4b_text", set()),
+        ("gemma3_instruct_4b", {"transformers", "gguf"}),
+        ("hf://google/gemma-3-12b-it", {"transformers", "gguf"}),
+        ("gemma4_instruct_2b", {"transformers", "gguf"}),
+        ("llama2_7b_en", set()),
+        ("llama3.2_instruct_1b", {"saved_model"}),
+        ("mistral_0.2_instruct_7b_en", set()),
+        ("mistral_0.3_instruct_7b_en", {"transformers", "gguf"}),
+        ("hf://mistralai/Mistral-7B-Instruct-v0.3", {"transformers", "gguf"}),
+        ("qwen2.5_0.5b_en", {"transformers", "saved_model", "gguf"}),
+        ("kaggle://somebody/some-model", set()),
+    ],
+)
+def test_a_models_name_says_what_it_cannot_be_written_in(preset, refused):
+    assert why_not_exported(preset, ("transformers", "saved_model", "gguf")).keys() == refused
+
+
+def test_a_folders_config_says_what_it_cannot_be_written_in(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"class_name": "keras_hub>Llama3Backbone"}')
+    assert list(why_not_exported(str(folder), ("saved_model", "gguf"))) == ["saved_model"]

@@ -135,8 +135,14 @@ def test_an_image_of_another_registry_is_named_as_not_looked_for(cloud, caplog):
         pytest.param(
             "vertex",
             {"training.backend": "jax", "training.exports": "[saved_model]"},
-            ["saved_model, which the JAX backend cannot write"],
+            ["not saved_model, since the JAX backend", "Set training.exports=[]."],
             id="a SavedModel of JAX",
+        ),
+        pytest.param(
+            "vertex",
+            {"training.preset": "hf://mistralai/Mistral-7B-v0.3"},
+            ["not transformers, since version 0.3 reads [INST]", "Set training.exports=[]."],
+            id="an export of Mistral 0.3",
         ),
         pytest.param(
             "vertex",

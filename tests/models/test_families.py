@@ -103,8 +103,15 @@ def saved_model_answers(folder):
     return [(text.decode(), end.decode()) for text, end in zip(*columns, strict=True)]
 
 
+def test_the_table_says_which_tokenizers_a_saved_model_holds():
+    assert {n for f in families.FAMILIES if not f.saved_model for n in f.tiny} == {
+        *WITHOUT_SAVED_MODEL
+    }
+
+
 @pytest.mark.parametrize("name", WITHOUT_SAVED_MODEL)
 def test_a_tokenizer_that_a_saved_model_cannot_hold_is_told_before_the_training(name, tiny_cache):
+    assert "saved_model" in families.why_not_exported(f"random:{name}", ("saved_model",))
     model = load_model(resolve_preset(f"random:{name}", tiny_cache), "float32")
     with pytest.raises(ModelError, match=r"Leave saved_model out of training\.exports"):
         support.check_formats(model, ("saved_model",))

@@ -50,3 +50,36 @@ def test_what_a_shipped_preset_still_needs_is_said_and_no_failure(preset, capsys
     said = " ".join(capsys.readouterr().out.split())
     where = "Warning, if the run is to be on this machine: " if preset == "vertex" else "a run: "
     assert f"{where}The base model google/gemma is gated." in said
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {"training.preset": "random:qwen-tiny"},
+            "not transformers, since there is no export of its family to transformers). "
+            "Set training.exports=[].",
+        ),
+        (
+            {"training.preset": "random:llama3-tiny", "training.exports": "[saved_model, gguf]"},
+            "not saved_model, since a SavedModel cannot hold its tokenizer). "
+            "Set training.exports=[gguf].",
+        ),
+        (
+            {"training.backend": "jax", "training.exports": "[saved_model]"},
+            "not saved_model, since the JAX backend (training.backend) cannot write it)",
+        ),
+    ],
+    ids=["family", "tokenizer", "backend"],
+)
+def test_a_format_that_the_model_cannot_be_written_in_is_found_first(
+    command, settings, says, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("pipeline.cli.local.choose_backend", lambda backend: None)
+    output = tmp_path / "output"
+    values = {**settings, "output_dir": output}
+    options = [f"--set={key}={value}" for key, value in values.items()]
+    assert main([command, "--preset", "smoke", *options]) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not output.exists(), "nothing was begun"
