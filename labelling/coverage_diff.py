@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from core.errors import UserError
 from core.records import CoverageRow
+from labelling.originals import RowAnswers
 from task.coverage.parsing import parse_csv, parse_jsonl
 from task.coverage.problems import BadRowError
 from task.coverage.reader import LOGGED_FILE
 from task.coverage.rows import check_row
 from task.coverage.split_file import SPLITS_FILE
+from task.privacy import PrivacySettings
 from task.splits import DEFAULT_HOLDOUT_PERCENT, normalized
 
 _PARSERS = {".jsonl": parse_jsonl, ".csv": parse_csv}
@@ -54,7 +56,11 @@ class _Edit(NamedTuple):
     answers: Sequence[str]
 
 
-def coverage_diff(folder: Path, replacements: Mapping[str, Replacement]) -> str:
+def coverage_diff(
+    folder: Path,
+    replacements: Mapping[str, Replacement],
+    privacy: PrivacySettings,
+) -> str:
     """Write the diff that replaces right answers in a coverage dataset.
 
     `patch -p1 -d FOLDER < FILE` applies it. Only the lines of the edited rows change. A row's other
@@ -63,17 +69,51 @@ def coverage_diff(folder: Path, replacements: Mapping[str, Replacement]) -> str:
     Args:
         folder: The coverage dataset, in JSONL and CSV files.
         replacements: By the row's id. Ids that the dataset does not hold are left out.
+        privacy: Whether the run redacts; then placeholders become what they stand for.
 
     Raises:
-        UserError: A row with several right answers holds neither the one to replace nor the new.
+        UserError: A row with several right answers holds neither the one to replace nor the new,
+            or a placeholder of the new one stands for nothing in the row.
     """
-    paths = [
+    paths = _paths(folder)
+    rows = _rows(paths)
+    edits = [
+        edit
+        for row_id, replacement in replacements.items()
+        if row_id in rows
+        for edit in _edits(row_id, rows[row_id], replacement, privacy)
+    ]
+    return "".join(_diff(path, [e for e in edits if e.record.path == path]) for path in paths)
+
+
+def restored_reference(folder: Path, row_id: str, text: str, privacy: PrivacySettings) -> str:
+    """Return a new reference with what its placeholders stand for in the coverage files.
+
+    Args:
+        folder: The coverage dataset.
+        row_id: The row's id.
+        text: The new reference.
+        privacy: Whether the run redacts.
+
+    Raises:
+        UserError: A placeholder stands for nothing in the row.
+    """
+    records = _rows(_paths(folder)).get(row_id)
+    return _answers(records, privacy).restored(row_id, text) if records else text
+
+
+def _paths(folder: Path) -> list[Path]:
+    return [
         path
         for path in sorted(folder.iterdir())
         if path.suffix in _PARSERS
         and not path.name.startswith(".")
         and path.name not in (SPLITS_FILE, LOGGED_FILE)
     ]
+
+
+def _rows(paths: Sequence[Path]) -> dict[str, list[_Located]]:
+    """Return by each row's id the records of its prompt, its own first, as they are merged."""
     by_prompt: dict[str, list[_Located]] = {}
     prompts: dict[str, str] = {}
     for path in paths:
@@ -81,13 +121,15 @@ def coverage_diff(folder: Path, replacements: Mapping[str, Replacement]) -> str:
             prompt = normalized(record.row.prompt)
             by_prompt.setdefault(prompt, []).append(record)
             prompts.setdefault(record.row.id, prompt)
-    edits = [
-        edit
-        for row_id, replacement in replacements.items()
-        if row_id in prompts
-        for edit in _edits(row_id, by_prompt[prompts[row_id]], replacement)
-    ]
-    return "".join(_diff(path, [e for e in edits if e.record.path == path]) for path in paths)
+    return {
+        row_id: sorted(by_prompt[prompt], key=lambda record: record.row.id != row_id)
+        for row_id, prompt in prompts.items()
+    }
+
+
+def _answers(records: Sequence[_Located], privacy: PrivacySettings) -> RowAnswers:
+    answers = [answer for record in records for answer in record.answers]
+    return RowAnswers.of(records[0].row.prompt, answers, privacy)
 
 
 def _records(path: Path) -> Iterator[_Located]:
@@ -97,23 +139,28 @@ def _records(path: Path) -> Iterator[_Located]:
             yield _Located(path, record.line - 1, record.fields, row)
 
 
-def _edits(row_id: str, records: Sequence[_Located], replacement: Replacement) -> Iterator[_Edit]:
+def _edits(
+    row_id: str, records: Sequence[_Located], replacement: Replacement, privacy: PrivacySettings
+) -> Iterator[_Edit]:
     """Yield what changes in the records of one prompt."""
-    before, now = replacement
-    known = list(dict.fromkeys(answer for record in records for answer in record.answers))
-    if before == now or (before not in known and now in known):
+    if replacement.before == replacement.now:
         return
-    if before not in known and len(known) == 1:  # personal data in it was replaced for the run
-        before = known[0]
-    if before not in known:
+    answers = _answers(records, privacy)
+    now = answers.restored(row_id, replacement.now)
+    replaced = answers.shown_as(replacement.before)
+    if replaced == {now} or (not replaced and now in answers.known):
+        return
+    if not replaced and len(answers.known) == 1:  # the run redacted by other settings
+        replaced = set(answers.known)
+    if not replaced:
         raise UserError(
-            f"Row {row_id!r} has {len(known)} right answers in the coverage dataset, and "
-            f"{before[:80]!r} is none of them, so it cannot be replaced. Edit the row by hand, "
-            "or keep the reference."
+            f"Row {row_id!r} has {len(answers.known)} right answers in the coverage dataset, and "
+            f"{replacement.before[:80]!r} is none of them, so it cannot be replaced. Edit the row "
+            "by hand, or keep the reference."
         )
     for record in records:
-        if before in record.answers:
-            changed = (now if answer == before else answer for answer in record.answers)
+        if replaced.intersection(record.answers):
+            changed = (now if answer in replaced else answer for answer in record.answers)
             yield _Edit(record, list(dict.fromkeys(changed)))
 
 

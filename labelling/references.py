@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.records import VerdictRow
 from core.whole_file import replace_file
 from judging.references import reference_correctness
-from labelling.coverage_diff import Replacement, coverage_diff
+from labelling.coverage_diff import Replacement, coverage_diff, restored_reference
 from labelling.files import check_edited, read_decisions
 from labelling.run import LabelledRun
 
@@ -26,7 +26,8 @@ class ReferenceDecision(pydantic.BaseModel, frozen=True, extra="forbid"):
     Attributes:
         id: The coverage row's id.
         choice: `accept` the proposal, `edit` the reference, or `keep` it.
-        reference: The reference from now on.
+        reference: The reference from now on; a new one as the coverage files hold it, with
+            personal data that the run redacts.
         rater: Who decided.
     """
 
@@ -65,6 +66,7 @@ class ReferenceQueue:
         self.suspects = find_suspects(run)
         self.diff_path = run.folder / DIFF_FILE
         self.coverage_dir = run.coverage_dir
+        self._privacy = run.privacy
         self._path = run.folder / DECISIONS_FILE
         self._decisions = {
             decision.id: decision
@@ -95,8 +97,9 @@ class ReferenceQueue:
             rater: Who decided.
 
         Raises:
-            UserError: There is nothing to accept, the edited reference cannot be one, or the
-                coverage dataset no longer holds the one to replace.
+            UserError: There is nothing to accept, the edited reference cannot be one, a placeholder
+                of it stands for nothing, or the coverage dataset no longer holds the one to
+                replace.
         """
         if choice == "accept" and suspect.proposal is None:
             raise UserError("There is no other answer to accept. Edit the reference, or keep it.")
@@ -104,6 +107,9 @@ class ReferenceQueue:
         reference = texts[choice]
         if choice == "edit":
             check_edited(reference, suspect.reference, "keep the present one")
+        if reference != suspect.reference:
+            # At once: when the diff was applied, the row's placeholders may have other numbers.
+            reference = restored_reference(self.coverage_dir, suspect.id, reference, self._privacy)
         decision = ReferenceDecision(id=suspect.id, choice=choice, reference=reference, rater=rater)
         decisions = self._decisions | {suspect.id: decision}
         diff = self._diff(decisions)
@@ -122,7 +128,7 @@ class ReferenceQueue:
             for suspect in self.suspects
             if suspect.id in decisions
         }
-        return coverage_diff(self.coverage_dir, changed)
+        return coverage_diff(self.coverage_dir, changed, self._privacy)
 
 
 def find_suspects(run: LabelledRun) -> tuple[Suspect, ...]:

@@ -12,6 +12,7 @@ from core.records import TEST_SPLIT, VerdictRow
 from core.reports.coverage import CoverageReport
 from core.reports.rates import OVERALL
 from core.storage import read_text
+from task.privacy import PrivacySettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,7 @@ class LabelledRun:
         split: Which prompts.
         count: How many labels are planned.
         candidates: Real requests that may become coverage rows.
+        privacy: Whether the run redacts its coverage rows.
     """
 
     report: CoverageReport
@@ -37,6 +39,7 @@ class LabelledRun:
     split: str
     count: int
     candidates: tuple[CandidateRow, ...] = ()
+    privacy: PrivacySettings = dataclasses.field(default_factory=PrivacySettings)
 
     @property
     def answers(self) -> list[VerdictRow]:
@@ -64,6 +67,7 @@ def read_run(
     split: str,
     count: int,
     candidates_file: Path | None = None,
+    privacy: PrivacySettings,
 ) -> LabelledRun:
     """Read a CoverageReport artifact.
 
@@ -85,5 +89,5 @@ def read_run(
         text = candidates_file.read_text(encoding="utf-8")
         candidates = read_rows(text, str(candidates_file), CandidateRow.from_json)
     return LabelledRun(
-        report, tuple(rows), folder, coverage_dir, model, split, count, tuple(candidates)
+        report, tuple(rows), folder, coverage_dir, model, split, count, tuple(candidates), privacy
     )

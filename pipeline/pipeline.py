@@ -127,6 +127,8 @@ def create_pipeline(
         paused_uri=edits.paused_uri if edits else "",
         edits_uri=edits.uri if edits else "",
         edits_version=edits.version if edits else "",
+        # Rows without edits do not depend on it: no other settings for their cached output.
+        privacy=config.privacy.model_dump_json() if edits else "",
         code_version=_version(SynthDataGen),
     )
     if until == "synth":

@@ -29,6 +29,7 @@ class SynthDataGenSpec(ComponentSpec):
         "paused_uri",
         "edits_uri",
         "edits_version",
+        "privacy",
         "code_version",
         round=int,
     )
@@ -58,6 +59,7 @@ class SynthDataGen(BaseBeamComponent):
             with it nothing is generated.
         edits_uri: The edited rows; see `edits`.
         edits_version: Hash of the edited rows, which TFX's cache cannot see through their path.
+        privacy: `PrivacySettings` as JSON, for the edited rows; empty for the defaults.
         code_version: Hash of the code; a change makes cached outputs invalid.
 
     Raises:
@@ -82,6 +84,7 @@ class SynthDataGen(BaseBeamComponent):
         paused_uri: str = "",
         edits_uri: str = "",
         edits_version: str = "",
+        privacy: str = "",
         code_version: str = "",
         embedder: str = "",
         judge_llm: str = "",
@@ -102,6 +105,7 @@ class SynthDataGen(BaseBeamComponent):
                 paused_uri=paused_uri,
                 edits_uri=edits_uri,
                 edits_version=edits_version,
+                privacy=privacy,
                 code_version=code_version,
             )
         )

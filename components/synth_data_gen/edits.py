@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 from components.synth_data_gen.rows import prompt_digest, split_rows
 from core.errors import UserError
+from core.records import CoverageRow
 from core.reports.synthesis import EditedRows
 from core.synthetic_records import PERSON, SYNTHETIC_SPLITS, Provenance, SyntheticRow
+from task.coverage.redaction import redacted_row
+from task.privacy import PrivacySettings
 
 _FIELDS = ("prompt", "output")
 _LISTED = 20  # problems written out
@@ -69,6 +72,7 @@ def apply_edits(
     round: int,
     eval_fraction: float,
     leak: Callable[[str], str | None],
+    privacy: PrivacySettings,
 ) -> Edited:
     """Take a person's edits: `id`, `prompt` and `output` of each line count.
 
@@ -80,13 +84,14 @@ def apply_edits(
         round: The round, from 1.
         eval_fraction: Share of new rows for the split `eval`.
         leak: Returns the id of the coverage row that a prompt repeats; None for none.
+        privacy: Whether personal data in rows that a person changed or added is replaced.
 
     Raises:
         UserError: A line cannot be used, or too few rows are left; all problems are listed.
     """
     before = {row.id: row for rows in splits.values() for row in rows}
     problems: list[str] = []
-    lines = _read(text, problems)
+    lines = [_redacted(line, before, privacy) for line in _read(text, problems)]
     problems += _problems(lines, before, history, leak)
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems[:_LISTED])
@@ -129,6 +134,15 @@ def _read(text: str, problems: list[str]) -> list[_Line]:
         else:
             lines.append(_Line(number, str(row_id), str(texts[0]), str(texts[1])))
     return lines
+
+
+def _redacted(line: _Line, before: Mapping[str, SyntheticRow], privacy: PrivacySettings) -> _Line:
+    """Replace personal data that a person wrote; a line that nobody changed stays as it is."""
+    row = before.get(line.id)
+    if row is not None and (row.prompt, row.output) == (line.prompt, line.output):
+        return line
+    redacted = redacted_row(CoverageRow(line.id, line.prompt, line.output, "", ()), privacy)
+    return line._replace(prompt=redacted.prompt, output=redacted.output)
 
 
 def _problems(

@@ -48,6 +48,7 @@ from core.synthetic_records import (
 from reports.cards.dataset_card import render_card
 from reports.dataset_page.page import render_page
 from reports.links import run_page_from
+from task.privacy import PrivacySettings
 from task.task import Task
 
 COMPONENT = "SynthDataGen"
@@ -187,6 +188,7 @@ class Executor(BaseBeamExecutor):
             round=number,
             eval_fraction=settings.eval_fraction,
             leak=leak_finder(coverage, settings.leak_similarity),
+            privacy=PrivacySettings.model_validate_json(exec_properties.get("privacy") or "{}"),
         )
         splits = {s: [*history.get(s, ()), *of_split] for s, of_split in edited.splits.items()}
         self._write(synthetic, history_uri, history if history_uri else {}, splits, span=number)

@@ -155,6 +155,7 @@ def label(
         split=split,
         count=count,
         candidates_file=output / CANDIDATES,
+        privacy=settings.privacy,
     )
     serve_labelling(run, settings.task.title, port, say)
 

@@ -7,7 +7,7 @@ from task.privacy.detectors import (
     holds_checked_number,
     without_keys,
 )
-from task.privacy.redaction import Redacted, redact, restore
+from task.privacy.redaction import Redacted, placeholders_in, redact, restore, restore_answer
 from task.privacy.settings import PrivacySettings
 
 __all__ = [
@@ -17,7 +17,9 @@ __all__ = [
     "find",
     "holds_any",
     "holds_checked_number",
+    "placeholders_in",
     "redact",
     "restore",
+    "restore_answer",
     "without_keys",
 ]

@@ -1,5 +1,6 @@
 """Replace personal data with typed placeholders, and put it back."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -36,7 +37,7 @@ def redact(texts: Sequence[str], settings: PrivacySettings | None = None) -> Red
         >>> redact(["I am ada@example.org", '{"mail": "Ada@example.org"}']).texts
         ('I am [EMAIL_1]', '{"mail": "[EMAIL_1]"}')
     """
-    taken = {match[0] for text in texts for match in _PLACEHOLDER.finditer(text)}
+    taken = {name for text in texts for name in placeholders_in(text)}
     placeholders: dict[tuple[str, str], str] = {}
     originals: dict[str, str] = {}
     counts: dict[str, int] = {}
@@ -71,3 +72,29 @@ def restore(text: str, originals: Mapping[str, str]) -> str:
         originals: As `redact` returned them.
     """
     return _PLACEHOLDER.sub(lambda match: originals.get(match[0], match[0]), text)
+
+
+def restore_answer(text: str, originals: Mapping[str, str]) -> str:
+    """Put back what placeholders of an answer stand for; JSON stays JSON.
+
+    Args:
+        text: A response to a redacted prompt.
+        originals: As `redact` returned them.
+    """
+    if _is_json(text):
+        escaped = {name: json.dumps(value, ensure_ascii=False) for name, value in originals.items()}
+        originals = {name: value[1:-1] for name, value in escaped.items()}
+    return restore(text, originals)
+
+
+def placeholders_in(text: str) -> set[str]:
+    """Return the placeholders that a text holds."""
+    return {match[0] for match in _PLACEHOLDER.finditer(text)}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -178,8 +178,9 @@ def read(make_run, verdict_rows, tmp_path):
             lines = "".join(f"{row.to_json()}\n" for row in rows)
             (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
         return read_run(
-            str(folder), run.folder, run.coverage_dir, model="tuned", split=split, count=8
-        )
+            str(folder), run.folder, run.coverage_dir, model="tuned", split=split, count=8,
+            privacy=run.privacy,
+        )  # fmt: skip
 
     return make
 

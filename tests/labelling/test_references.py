@@ -9,6 +9,7 @@ from core.records import Vote
 from labelling.coverage_diff import Replacement, coverage_diff
 from labelling.references import ReferenceQueue
 from task.coverage.reader import read_coverage
+from task.privacy import PrivacySettings
 from tests.labelling.conftest import SUSPECT_IDS
 
 
@@ -141,7 +142,7 @@ def test_the_diff_keeps_how_a_file_is_written(tmp_path, name, content):
     before = read_coverage(str(tmp_path))
     new = 'new,\n"one"'
     changes = {"b": Replacement("old", new), "unknown": Replacement("old", "x")}
-    diff = coverage_diff(tmp_path, changes)
+    diff = coverage_diff(tmp_path, changes, PrivacySettings())
     _apply(tmp_path, diff)
     after = read_coverage(str(tmp_path))
     assert [row.output for row in after] == [

@@ -50,7 +50,7 @@ def rows_of(uri):
 
 
 def test_a_paused_round_goes_on_with_the_edited_rows_and_asks_for_nothing_twice(make_rounds):
-    config, rounds = make_rounds("rounds.pause_after=synth")
+    config, rounds = make_rounds("rounds.pause_after=synth", "privacy.redact=true")
     again = "run the same command again"
     with standin_if_wanted(config), pytest.raises(PausedError, match=again):
         rounds.submit(1, "", "")
@@ -60,7 +60,7 @@ def test_a_paused_round_goes_on_with_the_edited_rows_and_asks_for_nothing_twice(
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     lines[0]["output"] = lines[1]["output"]
     del lines[2]
-    lines.append({"prompt": "A person wrote this one", "output": lines[1]["output"]})
+    lines.append({"prompt": "I am ada@example.org", "output": lines[1]["output"]})
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
     # No service is there any more: whatever was asked of one would fail.
@@ -72,7 +72,7 @@ def test_a_paused_round_goes_on_with_the_edited_rows_and_asks_for_nothing_twice(
     uri = edited.output("SynthDataGen", "synthetic").uri
     rows = rows_of(uri)
     assert {(row.prompt, row.output) for row in rows} == {
-        (line["prompt"], line["output"]) for line in lines
+        (line["prompt"].replace("ada@example.org", "[EMAIL_1]"), line["output"]) for line in lines
     }
     by_id = {row.id: row.origin for row in rows}
     assert by_id[lines[0]["id"]].edited_by_person

@@ -1,0 +1,64 @@
+"""The right answers of a coverage row, as its files hold them and as a run shows them."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
+
+from core.conversation import chat_messages
+from core.errors import UserError
+from task.privacy import PrivacySettings, placeholders_in, redact, restore_answer
+
+
+class RowAnswers(NamedTuple):
+    """All right answers of one prompt.
+
+    Attributes:
+        known: As the coverage files hold them.
+        shown: As a run shows them, in the same order; without personal data where it redacts.
+        originals: What each placeholder of the row stands for.
+        literal: Placeholders that the files themselves hold.
+        redacts: Whether a run redacts.
+    """
+
+    known: tuple[str, ...]
+    shown: tuple[str, ...]
+    originals: Mapping[str, str]
+    literal: frozenset[str]
+    redacts: bool
+
+    @classmethod
+    def of(cls, prompt: str, answers: Sequence[str], privacy: PrivacySettings) -> Self:
+        """Redact a row as CoverageExampleGen does, so that its placeholders are the run's.
+
+        Args:
+            prompt: The row's prompt, as its file holds it.
+            answers: Its right answers in the order of the merged row, the output first.
+            privacy: The settings of the run.
+        """
+        known = tuple(dict.fromkeys(answers))
+        if not privacy.redact:
+            return cls(known, known, {}, frozenset(), False)
+        turns = [message["content"] for message in chat_messages(prompt)]
+        found = redact([*turns, *known], privacy)
+        literal = frozenset(name for text in (*turns, *known) for name in placeholders_in(text))
+        return cls(known, found.texts[len(turns) :], found.originals, literal, True)
+
+    def shown_as(self, text: str) -> set[str]:
+        """Return the answers of the files that a run shows as a text."""
+        return {known for known, shown in zip(self.known, self.shown, strict=True) if shown == text}
+
+    def restored(self, row_id: str, text: str) -> str:
+        """Put back what the placeholders of a new reference stand for.
+
+        Raises:
+            UserError: One of them stands for nothing in the row.
+        """
+        if not self.redacts:
+            return text
+        unknown = placeholders_in(text) - set(self.originals) - self.literal
+        if unknown:
+            raise UserError(
+                f"The new reference of row {row_id!r} has {', '.join(sorted(unknown))}, which "
+                "stands for nothing in the row. Write the text itself in its place, or keep the "
+                "reference."
+            )
+        return restore_answer(text, self.originals)
