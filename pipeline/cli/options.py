@@ -124,8 +124,8 @@ def loop(command: argparse.ArgumentParser) -> None:
         "--from",
         metavar="URI",
         dest="loop_uri",
-        help="resume the loop at gs://…/loops/NAME with the configuration it was started with "
-        "(default: the loop of the preset)",
+        help="resume the loop at gs://…/loops/NAME with the configuration it was started with, so "
+        "without --preset, --set and --loop (default: the loop of the preset)",
     )
 
 

@@ -1,7 +1,6 @@
 """The commands of `understudy vertex`; each returns the text to print at its end."""
 
 import datetime
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,17 +10,16 @@ from pipeline.vertex.client import Jobs
 from pipeline.vertex.cloud import Cloud
 from pipeline.vertex.cron import check_cron
 from pipeline.vertex.errors import explained
+from pipeline.vertex.find_loop import find_loop
+from pipeline.vertex.image_rows import check_splits, keep_judged_splits
 from pipeline.vertex.loop import DetachedError, VertexLoop, start_or_resume
 from pipeline.vertex.parameters import parameter_values
 from pipeline.vertex.preflight import check_cloud, check_config
 from pipeline.vertex.settings import VertexSettings
-from pipeline.vertex.state import LoopState, StateFile, loop_folder
+from pipeline.vertex.state import LoopState
 from pipeline.vertex.status import describe_result, describe_status
-from task.coverage.persisted import remember_splits
 
 Say = Callable[[str], None]
-
-_LOOP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 
 def write_job(*, preset: str, overrides: Sequence[str], output: Path, say: Say) -> str:
@@ -50,12 +48,14 @@ def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], 
     vertex = config.vertex_settings
     values, changed = parameter_values(parameters, config)
     check_config(changed, vertex)
+    check_splits(changed)
+    _warn_of_budget(changed, say)
     with explained(vertex):
         cloud = _checked_cloud(vertex)
-        template, name = _compile_and_upload(config, cloud, say)
+        template, name = _compile_and_upload(changed, cloud, say)
         labels = _labels(config, "submit")
         job = cloud.jobs(vertex).submit(template, name, values, labels)
-    _remember_splits(changed)
+    keep_judged_splits(changed)
     return f"Started {job.name}\n{job.console_url}"
 
 
@@ -81,9 +81,11 @@ def schedule(
             "changes, so every scheduled round would come from the cache. Put the dataset into a "
             "bucket (coverage_dir=gs://…), or set vertex.enable_caching=false."
         )
+    check_splits(changed)
+    _warn_of_budget(changed, say)
     with explained(vertex):
         cloud = _checked_cloud(vertex)
-        template, name = _compile_and_upload(config, cloud, say)
+        template, name = _compile_and_upload(changed, cloud, say)
         resource = cloud.jobs(vertex).schedule(
             template,
             name,
@@ -92,7 +94,7 @@ def schedule(
             labels=_labels(config, "schedule"),
             max_runs=max_runs,
         )
-    _remember_splits(changed)
+    keep_judged_splits(changed)
     console = "https://console.cloud.google.com/vertex-ai/pipelines/schedules"
     return (
         f"Scheduled {resource}\nSee or pause it: {console}?project={vertex.project}\n"
@@ -125,18 +127,19 @@ def run(
     """Run rounds until the loop stops; start it, or take it up where it is."""
     _check_at_least_one("--max-failures", max_failures)
     cloud = default_cloud()
-    config, file = _find_loop(cloud, preset, overrides, loop, loop_uri)
+    config, file = find_loop(cloud, preset, overrides, loop, loop_uri)
     vertex = config.vertex_settings
-    check_config(config, vertex)
+    # Another machine may have no such folder, and this one may have other rows in it by now.
+    check_config(config, vertex, reads_rows=loop_uri is None)
     with explained(vertex):
         check_cloud(vertex, cloud.bucket, cloud.session)
-        state = start_or_resume(file, config, _compiled)
+        state = start_or_resume(file, config, _compiled_first)
         jobs = cloud.jobs(vertex)
         _check_failures(state, jobs, max_failures)
         say(f"Loop {file.folder}")
         rounds = VertexLoop(file, state, jobs, cloud.bucket, say)
         try:
-            result = rounds.run(detach=detach, on_start=lambda: _remember_splits(config))
+            result = rounds.run(detach=detach, on_start=lambda: keep_judged_splits(config))
         except DetachedError:
             return f"Submitted jobs keep running. Resume with: run --from {file.folder}"
     return describe_result(result)
@@ -147,7 +150,7 @@ def status(
 ) -> str:
     """Show the rounds, coverage and cost of a loop, and the progress of its current round."""
     cloud = default_cloud()
-    config, file = _find_loop(cloud, preset, overrides, loop, loop_uri)
+    config, file = find_loop(cloud, preset, overrides, loop, loop_uri)
     vertex = config.vertex_settings
     with explained(vertex):
         state = file.load()
@@ -184,9 +187,12 @@ def _check_failures(state: LoopState, jobs: Jobs, limit: int | None) -> None:
         )
 
 
-def _remember_splits(config: Config) -> None:
-    if "://" not in config.coverage_dir:  # the image holds the same files
-        remember_splits(config.coverage_dir)
+def _warn_of_budget(config: Config, say: Say) -> None:
+    if config.rounds.budget_usd is not None:
+        say(
+            f"Warning: rounds.budget_usd={config.rounds.budget_usd:g} stops the loop of `run` "
+            "only, and not single rounds; service_llm.budget_usd stops each of them."
+        )
 
 
 def default_cloud() -> Cloud:
@@ -200,31 +206,6 @@ def _checked_cloud(vertex: VertexSettings) -> Cloud:
     return cloud
 
 
-def _find_loop(
-    cloud: Cloud, preset: str, overrides: Sequence[str], name: str | None, uri: str | None
-) -> tuple[Config, StateFile]:
-    """Return the configuration and the state of the loop that the arguments name."""
-    if uri:
-        file = StateFile(uri, cloud.bucket)
-        with explained(_named_only_by(uri)):
-            state = file.load()
-        if state is None:
-            raise UserError(f"No loop was started at {uri}. Give the URI that `run` has printed.")
-        return state.config, file
-    config = load_config(preset, overrides)
-    name = name or config.name
-    if not _LOOP_NAME.fullmatch(name):
-        raise UserError(f"--loop {name!r}: a name has only lower-case letters, digits and hyphens.")
-    return config, StateFile(loop_folder(config.vertex_settings.root, name), cloud.bucket)
-
-
-def _named_only_by(uri: str) -> VertexSettings:
-    """Return settings to advise with, while those of the loop are not known yet."""
-    return VertexSettings.model_construct(
-        project="PROJECT", region="REGION", pipeline_root=uri, image="IMAGE"
-    )
-
-
 def _compile_and_upload(config: Config, cloud: Cloud, say: Say) -> tuple[bytes, str]:
     """Compile a job and keep it in the pipeline root; returns it, and a name for the run."""
     now = datetime.datetime.now(datetime.UTC)
@@ -234,6 +215,12 @@ def _compile_and_upload(config: Config, cloud: Cloud, say: Say) -> tuple[bytes, 
     cloud.bucket.write(uri, template)
     say(f"Uploaded {uri}")
     return template, name
+
+
+def _compiled_first(config: Config) -> bytes:
+    """Compile the job of a loop that starts: its image was just built."""
+    check_splits(config)
+    return _compiled(config)
 
 
 def _compiled(config: Config) -> bytes:

@@ -16,7 +16,13 @@ _SECTIONS = ("synth", "training", "generation", "few_shot_generation", "evaluato
 _COMPILED = {
     "synth": ("leak_judge",),
     "training": ("backend", "preset"),
-    "evaluator": ("baselines", "baseline_examples", "max_baseline_prompts", "max_prompts"),
+    "evaluator": (
+        "baselines",
+        "baseline_examples",
+        "max_baseline_prompts",
+        "max_example_tokens",
+        "max_prompts",
+    ),
 }
 
 

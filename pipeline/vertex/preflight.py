@@ -12,13 +12,12 @@ from core.errors import UserError
 from pipeline.base_model_check import export_problems
 from pipeline.budget_check import budget_problems
 from pipeline.config import Config
-from pipeline.logged import logged_rows
 from pipeline.vertex.bucket import Bucket
 from pipeline.vertex.errors import VertexError, advice
+from pipeline.vertex.image_rows import check_rows
 from pipeline.vertex.machines import counts_of
 from pipeline.vertex.settings import VertexSettings
 from service_llm.settings import ServiceLLMSettings
-from task.coverage.reader import read_coverage
 
 _logger = logging.getLogger(__name__)
 
@@ -45,8 +44,13 @@ _MANIFESTS = ", ".join(
 _TIMEOUT_SECONDS = 30
 
 
-def check_config(config: Config, vertex: VertexSettings) -> None:
+def check_config(config: Config, vertex: VertexSettings, *, reads_rows: bool = True) -> None:
     """Look for what cannot work inside the containers.
+
+    Args:
+        config: The configuration of a run.
+        vertex: Its `vertex` section.
+        reads_rows: Whether to check the coverage dataset, too, where it is a folder.
 
     Raises:
         UserError: The message names everything that was found, with what to set.
@@ -63,9 +67,8 @@ def check_config(config: Config, vertex: VertexSettings) -> None:
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         raise UserError(f"This configuration cannot run on Vertex AI:\n{lines}")
-    if "://" not in config.coverage_dir:
-        read_coverage(config.coverage_dir)  # the image holds the same files
-        logged_rows(config)
+    if reads_rows:
+        check_rows(config)
 
 
 def check_cloud(vertex: VertexSettings, bucket: Bucket, session: Any) -> None:

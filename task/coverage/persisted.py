@@ -36,25 +36,27 @@ def persist_splits(
     Raises:
         UserError: The folder cannot be used; see `read_coverage`.
     """
-    files = LocalFiles()
-    persisted = persisted_splits(folder, files)
-    located, _ = read_located(folder, holdout_percent, files, persisted)
-    named = {i.checked.row.id: i.checked.row.split for i in located if i.checked.has_split}
-    rows = [SplitRow(item.checked.row.id, item.checked.row.tags) for item in located]
-    known = persisted | named
-    splits = assign_splits(
-        rows,
-        known,
-        holdout_percent=holdout_percent,
-        test_percent=share_of_test(len(rows), test_percent),
-    )
-    new = {row_id: split for row_id, split in splits.items() if row_id not in known}
+    persisted, named, new = _assigned(folder, holdout_percent, test_percent)
     judged = _newly_judged(named, persisted) if remember_named else {}
     if new or judged:
         # Only what a run cannot do without is worth an error in a folder that is read-only.
         with contextlib.nullcontext() if new else contextlib.suppress(OSError):
             write_splits(Path(folder, SPLITS_FILE), persisted | new | judged)
     return len(new)
+
+
+def unkept_test_rows(folder: str, *, test_percent: int | None = None) -> int:
+    """Return how many rows `persist_splits` would put into the test split now; nothing is written.
+
+    Args:
+        folder: A local folder.
+        test_percent: See `persist_splits`.
+
+    Raises:
+        UserError: The folder cannot be used; see `read_coverage`.
+    """
+    _, _, new = _assigned(folder, DEFAULT_HOLDOUT_PERCENT, test_percent)
+    return sum(split == TEST_SPLIT for split in new.values())
 
 
 def remember_splits(folder: str) -> None:
@@ -74,6 +76,25 @@ def remember_splits(folder: str) -> None:
     if judged := _newly_judged(splits, persisted):
         with contextlib.suppress(OSError):
             write_splits(Path(folder, SPLITS_FILE), persisted | judged)
+
+
+def _assigned(
+    folder: str, holdout_percent: int, test_percent: int | None
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return the splits that the file keeps, those that rows name, and those of all other rows."""
+    files = LocalFiles()
+    persisted = persisted_splits(folder, files)
+    located, _ = read_located(folder, holdout_percent, files, persisted)
+    named = {i.checked.row.id: i.checked.row.split for i in located if i.checked.has_split}
+    rows = [SplitRow(item.checked.row.id, item.checked.row.tags) for item in located]
+    known = persisted | named
+    splits = assign_splits(
+        rows,
+        known,
+        holdout_percent=holdout_percent,
+        test_percent=share_of_test(len(rows), test_percent),
+    )
+    return persisted, named, {row: split for row, split in splits.items() if row not in known}
 
 
 def _newly_judged(splits: Mapping[str, str], persisted: Mapping[str, str]) -> dict[str, str]:

@@ -158,6 +158,12 @@ def _check_test_rows(located: list[Located], persisted: dict[str, str]) -> None:
 
 
 def _paths(folder: str, files: Files) -> list[str]:
+    if "://" in folder and isinstance(files, LocalFiles):
+        raise UserError(
+            f"The coverage dataset {folder!r} is in a bucket, and this command reads folders of"
+            " this machine only. Copy the bucket to a folder with gcloud storage rsync --recursive"
+            f" {folder} FOLDER, and check the copy with --set coverage_dir=FOLDER."
+        )
     if not folder or not files.isdir(folder):
         raise UserError(
             f"There is no folder {folder!r} with a coverage dataset. Give a folder that holds"

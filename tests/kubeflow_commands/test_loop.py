@@ -63,6 +63,28 @@ def test_a_detached_loop_is_taken_up_by_another_machine_that_knows_only_its_uri(
         assert line in told, told
 
 
+@pytest.mark.parametrize("command", ["run", "status"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--set", "rounds.max_rounds=9"], ["--preset", "gemini-vertex"], ["--loop", "other"]],
+)
+def test_what_a_loop_named_by_its_uri_would_not_heed_is_refused(cloud, capsys, command, arguments):
+    uri = "gs://team-bucket/pipelines/loops/support-triage"
+    assert kubeflow_runner.main([command, "--from", uri, *arguments]) == 2
+    assert f"{' '.join(arguments)} cannot be used with --from" in capsys.readouterr().err
+    assert not cloud.requests
+
+
+def test_a_loop_named_by_its_uri_needs_no_rows_on_this_machine(
+    run, cloud, tmp_path, monkeypatch, capsys
+):
+    assert run("run", "--detach")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    uri = "gs://team-bucket/pipelines/loops/support-triage"
+    assert kubeflow_runner.main(["run", "--detach", "--from", uri]) == 0
+    assert "Submitted jobs keep running" in capsys.readouterr().out
+
+
 def test_status_shows_what_a_round_has_cost_and_found_before_it_is_done(run, cloud):
     cloud.on_create = lambda job: finish(cloud, job)
     status, _, _ = run("run", rounds__max_rounds=1)

@@ -126,6 +126,11 @@ def test_a_missing_folder_is_named(tmp_path, path):
     assert f"There is no folder {folder!r}" in refusal(folder)
 
 
+def test_a_bucket_is_copied_before_it_is_read_on_this_machine():
+    told = refusal("gs://team-bucket/coverage")
+    assert "rsync --recursive gs://team-bucket/coverage FOLDER, and check the copy" in told
+
+
 def test_a_folder_without_data_files_says_what_it_found(folder):
     folder.bytes("rows.xlsx", b"")
     message = refusal(folder.path)
