@@ -1,5 +1,6 @@
 """What `check --online` finds: one small request of each kind to each configured service."""
 
+import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,7 @@ from core.usage import Usage
 from judging.examples import ExamplePool
 from judging.requests import JudgedResponse
 from judging.requests import RequestBuilder as JudgeRequests
+from judging.schemas import Verdicts
 from pipeline.config import Config
 from service_llm.probe import Probe, ProbeResult, send_probes
 from service_llm.served import other_model
@@ -78,12 +80,8 @@ def probes_of(config: Config, rows: Sequence[CoverageRow]) -> dict[str, list[Pro
         request = requests.leak(requests.seeds[0].prompt, _shortest(rows), tag="")
         probes[judge].append(Probe("leak judge", request))
     builder = JudgeRequests(config.task, config.evaluator, _SALT)
-    shown = [
-        ResponseRow(row.id, row.prompt, row.output, row.split, row.tags, row.output, "stop")
-        for row in _shortest(rows)
-    ]
-    request = builder.judge(JudgedResponse.of(shown[0]), 0, tag="")
-    probes[judge].append(Probe("judge", request))
+    probes[judge] += _judge_probes(builder, rows)
+    shown = [_answered(row) for row in _shortest(rows)]
     if SERVICE in config.evaluator.baselines:
         request = builder.answer(shown[0], ExamplePool(shown), tag="")
         probes["service_llm"].append(Probe("baseline answer", request))
@@ -115,6 +113,33 @@ def _generator_probes(builder: GeneratorRequests) -> Iterator[Probe]:
     yield Probe("answer", builder.answers(first.prompt, seeds[1:], tag="")[0])
     if settings.quality_filter:
         yield Probe("score", builder.score(first.prompt, first.output, tag=""))
+
+
+def _judge_probes(builder: JudgeRequests, rows: Sequence[CoverageRow]) -> Iterator[Probe]:
+    """Yield a first vote on a row of each kind that a run has, in the request that it makes."""
+    plain = _shortest([row for row in rows if not row.references])
+    several = _shortest([row for row in rows if row.references])
+    if plain:
+        judged = [JudgedResponse.of(_answered(row)) for row in plain]
+        vote = next(builder.votes(judged))
+        if vote.request.schema is Verdicts:
+            # As much room as a whole request: a service may not give it.
+            room = builder.settings.max_output_tokens * builder.settings.rows_per_request
+            request = dataclasses.replace(vote.request, max_output_tokens=room)
+            yield Probe("judge of several rows", request)
+        else:
+            yield Probe("judge", vote.request)
+    if several:
+        request = builder.judge(JudgedResponse.of(_answered(several[0])), 0, tag="")
+        yield Probe("judge of several right answers", request)
+
+
+def _answered(row: CoverageRow) -> ResponseRow:
+    """Return a row with its reference as what a model answered."""
+    return ResponseRow(
+        row.id, row.prompt, row.output, row.split, row.tags, row.output, "stop",
+        references=row.references,
+    )  # fmt: skip
 
 
 def _shortest(rows: Sequence[CoverageRow]) -> list[CoverageRow]:

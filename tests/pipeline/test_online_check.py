@@ -7,7 +7,7 @@ import pytest
 
 from components.synth_data_gen.schemas import AttributeSets, LeakVerdict, ProposedConversations
 from core.errors import UserError
-from judging.schemas import Verdict
+from judging.schemas import Verdict, Verdicts
 from pipeline.config import load_config
 from pipeline.local.standin_server import standin_if_wanted
 from pipeline.online_check import check_online, probes_of
@@ -18,6 +18,7 @@ from task.coverage.reader import read_coverage
 from tests.service_llm.conftest import ScriptedServer, Word, gemini_reply, openai_reply
 
 REPLIES = {
+    "verdicts": '{"verdicts": []}',
     "number": '{"messages": [{"number": 1, "message": "a"}]}',
     "persona": json.dumps({name: ["a"] for name in AttributeSets.model_fields}),
     "own_output": '{"own_output": "a", "difference": "none", "reason": "r", "score": 4}',
@@ -209,6 +210,51 @@ def test_the_judge_is_asked_about_a_leak_where_a_run_would_ask_it(config):
     schemas = {p.kind: p.request.schema for p in probes_of(asked, rows)["judge"]}
     assert schemas == {"leak judge": LeakVerdict, "judge": Verdict}
     assert not any("leak" in p.kind for some in probes_of(config(), rows).values() for p in some)
+
+
+def with_references(rows, count):
+    """The first rows with another right answer, longer than those without."""
+    return [
+        dataclasses.replace(row, references=("zweitens",)) if number < count else row
+        for number, row in enumerate(sorted(rows, key=lambda row: -len(row.prompt)))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count", "kinds"),
+    [
+        ([], 0, {"judge": Verdict}),
+        ([], 3, {"judge": Verdict, "judge of several right answers": Verdict}),
+        ([], None, {"judge of several right answers": Verdict}),
+        (["evaluator.rows_per_request=4"], 0, {"judge of several rows": Verdicts}),
+        (
+            ["evaluator.rows_per_request=4"],
+            3,
+            {"judge of several rows": Verdicts, "judge of several right answers": Verdict},
+        ),
+    ],
+    ids=["alone", "references", "references alone", "rows", "rows and references"],
+)
+def test_the_judge_is_asked_in_each_way_in_which_a_run_asks_it(config, overrides, count, kinds):
+    asked = config(*overrides)
+    rows = read_coverage(asked.coverage_dir)
+    rows = with_references(rows, len(rows) if count is None else count)
+    probes = [p for p in probes_of(asked, rows)["service_llm"] if p.kind.startswith("judge")]
+    assert {probe.kind: probe.request.schema for probe in probes} == kinds
+    for probe in probes:
+        is_several = probe.request.schema is Verdicts
+        assert ("zweitens" in probe.request.prompt) == probe.kind.endswith("right answers")
+        assert probe.request.max_output_tokens == 2048 * (4 if is_several else 1)
+
+
+def test_a_judge_of_several_rows_that_does_not_work_is_told(config, server):
+    told = check_online(config("evaluator.rows_per_request=2"))
+    assert "  judge of several rows: works" in told
+    server.respond = lambda body, number: (
+        openai_reply("{}") if '"verdicts"' in json.dumps(body) else good(body)
+    )
+    with pytest.raises(UserError, match="lose rows at: judge of several rows"):
+        check_online(config("evaluator.rows_per_request=2"))
 
 
 def test_conversations_are_proposed_where_a_run_would_propose_them(config):
