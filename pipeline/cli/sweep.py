@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-_COMPARED = ("training", "generation", "evaluator")
+_COMPARED = (
+    *("task", "privacy", "training", "generation", "evaluator"),
+    *("service_llm", "judge", "embedder"),  # another one judges otherwise than the run's did
+)
 # See `config_of`; a run's summary has its lengths filled in.
 _OF_EACH_MODEL = (
     "training.preset",

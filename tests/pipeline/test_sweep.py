@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -197,3 +198,23 @@ def test_random_models_are_swept_after_a_run_and_a_second_time_from_the_cache(tm
     assert "random:llama3-tiny" in (tmp_path / "report.html").read_text(encoding="utf-8")
     again = run("sweep", "--models", ",".join(models))
     assert again.stderr.count("Trainer is cached") == len(models)
+
+
+@pytest.mark.parametrize(
+    ("override", "path"),
+    [
+        ("judge={provider: openai, model: other}", "judge"),
+        ("service_llm.model=stand-in-2", "service_llm.model"),
+        ("task.instruction=Sort it.", "task.instruction"),
+        ("privacy.redact=true", "privacy.redact"),
+        ("training.epochs=7", "training.epochs"),
+    ],
+)
+def test_what_models_are_judged_by_and_the_run_was_not_is_listed(override, path):
+    """Their answers are compared with verdicts of the run."""
+    before = load_config("offline").model_dump(mode="json")
+    summary = SimpleNamespace(config=before)
+    lines = list(cli_sweep._changed_settings(load_config("offline", [override]), summary))
+    assert len(lines) >= 1
+    assert all(line.startswith(f"  {path}") for line in lines)
+    assert not list(cli_sweep._changed_settings(load_config("offline"), summary))
