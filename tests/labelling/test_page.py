@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from labelling.label_queue import LabelQueue
+from tests.html_page import plain
 
 
 @pytest.fixture
