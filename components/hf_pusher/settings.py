@@ -60,8 +60,8 @@ class PushSettings(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     """Also push the Space."""
 
     local_hub_dir: str = "output/hub"
-    """Folder of the local destination, relative to the working directory; where it is not set, `hub`
-    in `output_dir`."""
+    """Folder of the local destination, relative to the working directory; where it is not set,
+    `hub` in `output_dir`."""
 
     base_model: _RepositoryId | None = None
     """The base model's id on the Hub, for the model card; None derives it from the preset that was
