@@ -21,6 +21,7 @@ from serving.gateway.keys import KnownKeys
 from serving.gateway.modes import Modes
 from serving.gateway.shared_files import SharedFiles
 from serving.running import RefusedError, RunningGateway
+from tests.html_page import plain
 from tests.serving.gateway.harness import (
     GEMINI_PATH,
     gemini_request,
@@ -45,7 +46,7 @@ def test_the_mode_is_kept_over_restarts(servers, tmp_path):
     text = httpx.get(f"{servers.url}/understudy/metrics").text
     assert 'understudy_mode{mode="canary"} 1.0' in text
     assert "understudy_canary_percent 12.5" in text
-    assert "12.5 % of the users" in httpx.get(f"{servers.url}/understudy/").text
+    assert "12.5 % of the users" in plain(httpx.get(f"{servers.url}/understudy/").text)
     servers.restart(state_dir=tmp_path)
     status = httpx.get(f"{servers.url}/understudy/status").json()["mode"]
     assert (status["mode"], status["canary_percent"]) == ("canary", 12.5)
