@@ -5,13 +5,13 @@ Usage: generate_with_llama_cpp.py MODEL.gguf JOB.json; needs the project's own e
 
 import json
 import sys
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import xllamacpp
+from greedy import print_measured, until_stop
 
 
 def main() -> None:
@@ -27,22 +27,7 @@ def main() -> None:
             )
             return list(found)
 
-        answers(job["prompts"][: job["batch_size"]])
-        started, cpu_started = time.monotonic(), time.process_time()
-        found = answers(job["prompts"])
-        seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
-    tokens = sum(map(len, found))
-    # Not the server's end, which takes a while.
-    print(
-        json.dumps(
-            {
-                "answers": found,
-                "tokens_per_second": tokens / seconds,
-                "cpu_ms_per_token": 1000 * cpu_seconds / tokens,
-            }
-        ),
-        flush=True,
-    )
+        print_measured(answers, job)
 
 
 def _params(file: str, job: dict[str, Any]) -> Any:
@@ -67,8 +52,7 @@ def _generate(address: str, prompt: list[int], job: dict[str, Any]) -> list[int]
     request = urllib.request.Request(f"{address}/completion", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request) as reply:
         tokens: list[int] = json.load(reply)["tokens"]
-    end = next((i for i, token in enumerate(tokens) if token in job["stop_ids"]), len(tokens))
-    return tokens[:end]
+    return until_stop(tokens, job)
 
 
 if __name__ == "__main__":

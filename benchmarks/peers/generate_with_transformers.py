@@ -5,12 +5,12 @@ Usage: generate_with_transformers.py CHECKPOINT JOB.json DTYPE
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from greedy import print_measured, until_stop
 
 
 def main() -> None:
@@ -21,22 +21,13 @@ def main() -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         checkpoint, dtype=getattr(torch, dtype)
     )
-    _generate(model, job["prompts"][: job["batch_size"]], job)
-    started, cpu_started = time.monotonic(), time.process_time()
-    answers: list[list[int]] = []
-    for first in range(0, len(job["prompts"]), job["batch_size"]):
-        answers += _generate(model, job["prompts"][first : first + job["batch_size"]], job)
-    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
-    tokens = sum(map(len, answers))
-    print(
-        json.dumps(
-            {
-                "answers": answers,
-                "tokens_per_second": tokens / seconds,
-                "cpu_ms_per_token": 1000 * cpu_seconds / tokens,
-            }
-        )
-    )
+    size = job["batch_size"]
+
+    def answers(prompts: list[list[int]]) -> list[list[int]]:
+        batches = (prompts[first : first + size] for first in range(0, len(prompts), size))
+        return [answer for batch in batches for answer in _generate(model, batch, job)]
+
+    print_measured(answers, job)
 
 
 def _generate(model: Any, prompts: list[list[int]], job: dict[str, Any]) -> list[list[int]]:
@@ -55,11 +46,7 @@ def _generate(model: Any, prompts: list[list[int]], job: dict[str, Any]) -> list
             pad_token_id=0,
             eos_token_id=job["stop_ids"],
         )
-    answers = []
-    for row in output[:, length:].tolist():
-        end = next((i for i, token in enumerate(row) if token in job["stop_ids"]), len(row))
-        answers.append(row[:end])
-    return answers
+    return [until_stop(row, job) for row in output[:, length:].tolist()]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Usage: generate_with_vllm.py CHECKPOINT JOB.json DTYPE
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ os.environ |= {
 }
 
 import vllm
+from greedy import print_measured, until_stop
 
 
 def main() -> None:
@@ -33,20 +33,7 @@ def main() -> None:
         max_num_seqs=job["batch_size"],
         enable_prefix_caching=False,
     )
-    _generate(model, job["prompts"][: job["batch_size"]], job)
-    started, cpu_started = time.monotonic(), time.process_time()
-    answers = _generate(model, job["prompts"], job)
-    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
-    tokens = sum(map(len, answers))
-    print(
-        json.dumps(
-            {
-                "answers": answers,
-                "tokens_per_second": tokens / seconds,
-                "cpu_ms_per_token": 1000 * cpu_seconds / tokens,
-            }
-        )
-    )
+    print_measured(lambda prompts: _generate(model, prompts, job), job)
 
 
 def _generate(model: Any, prompts: list[list[int]], job: dict[str, Any]) -> list[list[int]]:
@@ -56,12 +43,7 @@ def _generate(model: Any, prompts: list[list[int]], job: dict[str, Any]) -> list
     found = model.generate(
         [{"prompt_token_ids": prompt} for prompt in prompts], sampling, use_tqdm=False
     )
-    answers = []
-    for result in found:
-        tokens = list(result.outputs[0].token_ids)
-        end = next((i for i, token in enumerate(tokens) if token in job["stop_ids"]), len(tokens))
-        answers.append(tokens[:end])
-    return answers
+    return [until_stop(result.outputs[0].token_ids, job) for result in found]
 
 
 if __name__ == "__main__":
