@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core.errors import EXIT_BAD_RESULT, UserError
+from core.errors import UserError
 from serving.mode_settings import MODES
 from serving.preset import ServedPreset
 from serving.running import RefusedError, RunningGateway
@@ -130,7 +130,7 @@ def drill(arguments: argparse.Namespace, load: LoadPresets) -> None:
 
     Raises:
         UserError: The preset or its model cannot be used.
-        SystemExit: With status 4 where an answer was lost.
+        SystemExit: With status 1 where an answer was lost.
     """
     from serving.drill.options import DrillOptions
     from serving.drill.run import run_drill
@@ -144,7 +144,7 @@ def drill(arguments: argparse.Namespace, load: LoadPresets) -> None:
         )
         report = asyncio.run(run_drill(presets[0], options))
     if report.lost:
-        sys.exit(EXIT_BAD_RESULT)
+        sys.exit(1)  # as scripts know it
 
 
 def _add_preset_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None:

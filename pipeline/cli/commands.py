@@ -162,7 +162,7 @@ LOCAL_COMMANDS = (
         f"{_TAKEOVER}:drill",
         "rehearse an outage",
         "Ask the coverage prompts through the gateway with real clients while every fault is "
-        "injected in turn, and report what was lost. Exits with status 4 if anything was.",
+        "injected in turn, and report what was lost. Exits with status 1 if anything was.",
         "drill --preset my_task.yaml --rate 2",
         (add_drill_options,),
     ),

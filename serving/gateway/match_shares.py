@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from serving.gateway.match_share import Fall, MatchShare
 from serving.gateway.matching import Match, Unmatched
 from serving.gateway.task import ServedTask
+from serving.settings import PLACEHOLDER
 from task.privacy import redact
 
 _EXCERPT = 300  # characters of a text that no longer matches
@@ -13,7 +14,9 @@ _TO_DO = {
         "If the new system text is the task's, put it into serving.accepted_instructions, whole, "
         "and restart"
     ),
-    "template": "Compare serving.template with the text that the application sends",
+    "template": (
+        "Compare serving.template and serving.accepted_instructions with what the application sends"
+    ),
     "model": "Compare serving.model_alias with the model that the application asks for",
     "any": "`understudy serve --explain` says what is unlike the task in a request",
 }
@@ -55,11 +58,8 @@ class MatchShares:
             is_private: Whether nothing of its text may be shown.
         """
         matched = found.task.name if isinstance(found, Match) else ""
-        # What does not fit a template is what a user wrote, which no log shows.
-        excerpt = ""
-        if isinstance(found, Unmatched) and found.reason != "template":
-            excerpt = found.excerpt[: 2 * _EXCERPT]
         for name, share in self._shares.items():
+            excerpt = "" if isinstance(found, Match) else _kept(found, self._tasks[name])
             share.record(is_matched=name == matched, excerpt=excerpt)
             self._on_share(name, share.share)
             fall = share.fall()
@@ -67,6 +67,33 @@ class MatchShares:
                 self._fallen ^= {name}
                 text = _text(self._tasks[name], share.share, fall, is_private=is_private)
                 self._on_fall(name, fall is not None, text)
+
+
+def _kept(found: Unmatched, task: ServedTask) -> str:
+    """Return the part of a text that does not match from which `_shown` is taken.
+
+    It is longer, since personal data that is cut in two might not be recognized.
+    """
+    if found.reason != "template":
+        return found.excerpt[: 2 * _EXCERPT]
+    if task.match != "template":
+        return ""
+    before, after = _around(task)
+    end = found.excerpt[-len(after) - _EXCERPT :]
+    return found.excerpt[: len(before) + _EXCERPT] if before else end
+
+
+def _shown(text: str, task: ServedTask) -> str:
+    """Return what may be shown: of a text around a message, as much as the template has there."""
+    if task.match != "template":
+        return text[:_EXCERPT]
+    before, after = _around(task)
+    return text[: min(len(before), _EXCERPT)] if before else text[-min(len(after), _EXCERPT) :]
+
+
+def _around(task: ServedTask) -> tuple[str, str]:
+    before, _, after = (task.template or PLACEHOLDER).partition(PLACEHOLDER)
+    return before.strip(), after.strip()
 
 
 def _text(task: ServedTask, share: float, fall: Fall | None, *, is_private: bool) -> str:
@@ -84,5 +111,5 @@ def _text(task: ServedTask, share: float, fall: Fall | None, *, is_private: bool
     text += f"{fall.latest:.0%}, and was {fall.before:.0%}. "
     if fall.excerpt and not is_private:
         [excerpt] = redact([fall.excerpt], task.privacy).texts
-        text += f"The latest text that does not match begins with {excerpt[:_EXCERPT]!r}. "
+        text += f"The latest text that does not match: {_shown(excerpt, task)!r}. "
     return f"{text}{_TO_DO[task.match]}"

@@ -235,7 +235,7 @@ def test_what_happened_is_printed_cell_by_cell_and_as_a_whole(tmp_path, capsys, 
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_the_command_ends_with_status_4_if_anything_was_lost(monkeypatch, lost):
+def test_the_command_ends_with_status_1_if_anything_was_lost(monkeypatch, lost):
     seen = []
 
     async def run_drill(preset, options):
@@ -251,7 +251,7 @@ def test_the_command_ends_with_status_4_if_anything_was_lost(monkeypatch, lost):
     arguments = make_parser().parse_args(words)
     with pytest.raises(SystemExit) if lost else contextlib.nullcontext() as ended:
         commands.drill(arguments, load)
-    assert (ended.value.code if lost else 0) == (4 if lost else 0)
+    assert (ended.value.code if lost else 0) == lost
     [(preset, options)] = seen
     assert preset == "p"
     assert options == DrillOptions(

@@ -267,7 +267,8 @@ def test_what_to_do_about_a_share_that_has_fallen_depends_on_how_requests_are_ma
     servers.start(tasks=[servers.task(**changes)])
     path = GEMINI_PATH.replace("gemini-x", "another") if "model_alias" in changes else GEMINI_PATH
     prompt = "Sort this:\nWhere is it?" if "template" in changes else "Where is it?"
-    others = {"prompt": "Jane Roe, 12 Oak Street", "system": "New text."}
+    system = INSTRUCTION if "template" in changes else "New text."
+    others = {"prompt": "Jane Roe, 12 Oak Street", "system": system}
     with httpx.Client() as client:
         for _ in range(100):
             client.post(servers.url + GEMINI_PATH, json=gemini_request(prompt=prompt))
@@ -276,7 +277,9 @@ def test_what_to_do_about_a_share_that_has_fallen_depends_on_how_requests_are_ma
     told = stderr.getvalue()
     assert told.count("alarm match_share:triage raised") == 1
     assert advice in told
-    assert "Jane Roe" not in told, "what users write is in no log"
+    assert ("'New text.'" in told) is (not changes)
+    assert ("'Jane Roe,'" in told) is ("template" in changes), "as much as the template has"
+    assert "Oak Street" not in told, "the rest is what a user wrote"
 
 
 @pytest.mark.parametrize("mode", ["failover", "private"])
