@@ -278,7 +278,7 @@ def test_what_to_do_about_a_share_that_has_fallen_depends_on_how_requests_are_ma
     assert told.count("alarm match_share:triage raised") == 1
     assert advice in told
     assert ("'New text.'" in told) is (not changes)
-    assert ("'Jane Roe,'" in told) is ("template" in changes), "as much as the template has"
+    assert ("'Jane Roe, '" in told) is ("template" in changes), "as much as the template has"
     assert "Oak Street" not in told, "the rest is what a user wrote"
 
 
