@@ -1,6 +1,7 @@
 """The commands of `understudy vertex`; each returns the text to print at its end."""
 
 import datetime
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -209,7 +210,8 @@ def _checked_cloud(vertex: VertexSettings) -> Cloud:
 def _compile_and_upload(config: Config, cloud: Cloud, say: Say) -> tuple[bytes, str]:
     """Compile a job and keep it in the pipeline root; returns it, and a name for the run."""
     now = datetime.datetime.now(datetime.UTC)
-    name = f"{config.name}-{now:%Y%m%d-%H%M%S}"
+    # Two that start in one second are two jobs: an id that is taken returns the job that has it.
+    name = f"{config.name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     uri = f"{config.vertex_settings.root}/jobs/{name}.json"
     template = _compiled(config)
     cloud.bucket.write(uri, template)

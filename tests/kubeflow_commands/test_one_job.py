@@ -1,5 +1,6 @@
 """A single job: compiled, submitted, with parameters."""
 
+import datetime
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
+from pipeline.vertex import commands
 from task.coverage.split_file import SPLITS_FILE, read_splits
 from tests.kubeflow_commands.jobs import SECRET
 
@@ -67,6 +69,21 @@ def test_submit_uploads_the_job_and_starts_it_as_it_is_configured(run, cloud, mo
     assert f"/pipelines/runs/{job_id}?project=team" in told
     assert SECRET in json.dumps(job)
     assert "hf_of_this_shell" not in json.dumps(job), "a secret's value is never in a job"
+
+
+def test_two_that_are_submitted_in_one_second_are_two_jobs(run, cloud, monkeypatch):
+    class Stopped(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 12, 1, tzinfo=tz)
+
+    monkeypatch.setattr(commands.datetime, "datetime", Stopped)
+    for temperature in ("0.5", "0.7"):
+        values = {"synth__temperature": temperature, "vertex__enable_caching": "false"}
+        status, _, errors = run("submit", **values)
+        assert status == 0, errors
+    assert len(cloud.jobs) == 2
+    assert len(cloud.buckets["team-bucket"]) == 2
 
 
 @pytest.mark.parametrize(
