@@ -1,6 +1,9 @@
 """What several rooms do with texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+Say = Callable[[str], None]
+"""Tells a person something, a text at a time."""
 
 
 def duration(seconds: float) -> str:
@@ -14,6 +17,12 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def about_minutes(seconds: float) -> str:
+    """Return an estimate in words: "about a minute", "about 13 minutes"."""
+    minutes = round(seconds / 60)
+    return f"about {minutes} minutes" if minutes > 1 else "about a minute"
 
 
 def rename_keys(text: str, names: Mapping[str, str]) -> str:

@@ -68,12 +68,12 @@ def coverage_diff(
 
     Args:
         folder: The coverage dataset, in JSONL and CSV files.
-        replacements: By the row's id. Ids that the dataset does not hold are left out.
-        privacy: Whether the run redacts; then placeholders become what they stand for.
+        replacements: By the row's id, the new answer as `restored_reference` returns it. Ids that
+            the dataset does not hold are left out.
+        privacy: Whether the run redacts, and so the answer to replace is shown without values.
 
     Raises:
-        UserError: A row with several right answers holds neither the one to replace nor the new,
-            or a placeholder of the new one stands for nothing in the row.
+        UserError: A row with several right answers holds neither the one to replace nor the new.
     """
     paths = _paths(folder)
     rows = _rows(paths)
@@ -146,7 +146,7 @@ def _edits(
     if replacement.before == replacement.now:
         return
     answers = _answers(records, privacy)
-    now = answers.restored(row_id, replacement.now)
+    now = replacement.now
     replaced = answers.shown_as(replacement.before)
     if replaced == {now} or (not replaced and now in answers.known):
         return

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
-from core.conversation import chat_messages
 from core.errors import UserError
+from task.coverage.redaction import row_texts
 from task.privacy import PrivacySettings, placeholders_in, redact, restore_answer
 
 
@@ -37,10 +37,10 @@ class RowAnswers(NamedTuple):
         known = tuple(dict.fromkeys(answers))
         if not privacy.redact:
             return cls(known, known, {}, frozenset(), False)
-        turns = [message["content"] for message in chat_messages(prompt)]
-        found = redact([*turns, *known], privacy)
-        literal = frozenset(name for text in (*turns, *known) for name in placeholders_in(text))
-        return cls(known, found.texts[len(turns) :], found.originals, literal, True)
+        texts = row_texts(prompt, known)
+        found = redact(texts, privacy)
+        literal = frozenset(name for text in texts for name in placeholders_in(text))
+        return cls(known, found.texts[-len(known) :], found.originals, literal, True)
 
     def shown_as(self, text: str) -> set[str]:
         """Return the answers of the files that a run shows as a text."""

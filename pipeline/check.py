@@ -14,6 +14,7 @@ from components.hf_pusher.credentials import describe_push
 from core.conversation import has_turns, user_turns
 from core.errors import UserError
 from core.records import HOLDOUT_SPLIT, SEED_SPLIT, TEST_SPLIT, CoverageRow
+from core.terminal import WIDTH
 from judging.judged_rows import judged_rows
 from judging.rates import wilson
 from pipeline.check_lengths import length_lines, model_view
@@ -25,7 +26,6 @@ from pipeline.lengths import RowLengths, measure, raise_if_cut
 from pipeline.local.standin_server import STANDIN_URL_VARIABLE
 from pipeline.logged import logged_rows
 from pipeline.scaffold import TO_REPLACE
-from pipeline.terminal import WIDTH
 from service_llm.secrets import check_environment
 from service_llm.served import shutdown_warning
 from service_llm.terms import terms_line

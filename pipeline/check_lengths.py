@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from core.families import chat_template_for
 from core.records import SEED_SPLIT, CoverageRow
 from core.room import MIN_SEQUENCE_LENGTH
+from core.terminal import WIDTH
 from pipeline.config import Config
 from pipeline.lengths import RowLengths, cut_rows, limits, prompt_text
-from pipeline.terminal import WIDTH
 
 _BORDER = "  | "
 _SHOWN_LINES = 30

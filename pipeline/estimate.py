@@ -8,6 +8,7 @@ from components.synth_data_gen import estimate as synthesis
 from components.synth_data_gen.requests import RequestBuilder
 from core.records import SEED_SPLIT, TEST_SPLIT, CoverageRow
 from core.reports.coverage import SERVICE
+from core.terminal import wrapped
 from core.usage import Usage
 from judging import estimate as evaluation
 from judging.judged_rows import judged_rows
@@ -16,7 +17,6 @@ from pipeline.config import Config
 from pipeline.lengths import measure
 from pipeline.logged import logged_rows
 from pipeline.machine_time import MachineMinutes, answering_of, machine_speed, round_minutes
-from pipeline.terminal import wrapped
 from pipeline.token_lengths import characters_per_token, shared_share
 from pipeline.vertex.prices import describe_machine_cost
 from service_llm.estimate import CharactersPerToken, Expected, expected_usage, min_minutes

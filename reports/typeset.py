@@ -2,7 +2,7 @@
 
 import re
 
-_NO_BREAK_SPACE, _MINUS = "\u00a0", "\u2212"
+NO_BREAK_SPACE, _MINUS = "\u00a0", "\u2212"
 _UNITS = "%|ms|s|min|h|MB|points?|million"
 _GAP = re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?!\w))")
 _HYPHEN = re.compile(r"(?<![^\s(])-(?=\d)")
@@ -16,4 +16,4 @@ def typeset(text: str) -> str:
     Args:
         text: As a terminal shows it, in ASCII.
     """
-    return _HYPHEN.sub(_MINUS, _GAP.sub(_NO_BREAK_SPACE, text))
+    return _HYPHEN.sub(_MINUS, _GAP.sub(NO_BREAK_SPACE, text))

@@ -15,6 +15,7 @@ from core.reports.coverage import (
 from core.reports.operation import OwnAnswers, ServiceOrOwn
 from core.reports.rates import RelativeRate, SplitName
 from core.reports.sweep import SweptModel
+from reports.typeset import NO_BREAK_SPACE
 
 SPLITS: tuple[SplitName, ...] = ("holdout", "seed", "overall")  # in the order of the tables
 MODEL_NAMES = {
@@ -45,8 +46,6 @@ SWEEP_CAVEAT = (
     "choose: its test split, which none of them has seen, gives the rate to rely on."
 )
 
-_NO_BREAK_SPACE = "\u00a0"
-
 
 def headline(gate: Gate, round: int) -> str:
     """Say in one plain sentence whether the tuned model of a round reached the threshold."""
@@ -61,7 +60,7 @@ def headline(gate: Gate, round: int) -> str:
         f"{prompts}{by} ({rate.covered} of {rate.total}, 95 % interval "
         f"{rate.low_percent:.1f} to {rate.high_percent:.1f} %{bound})."
     )
-    return sentence.replace(" %", f"{_NO_BREAK_SPACE}%")
+    return sentence.replace(" %", f"{NO_BREAK_SPACE}%")
 
 
 def report_headline(report: CoverageReport) -> str:
@@ -75,7 +74,7 @@ def report_headline(report: CoverageReport) -> str:
         f"The tuned model of round {report.round} {verb} the threshold: it covers "
         f"{look.models[TUNED].rate_percent:.1f} % of the test prompts{by}."
     )
-    return sentence.replace(" %", f"{_NO_BREAK_SPACE}%")
+    return sentence.replace(" %", f"{NO_BREAK_SPACE}%")
 
 
 def headline_detail(report: CoverageReport) -> str | None:
@@ -89,7 +88,7 @@ def headline_detail(report: CoverageReport) -> str | None:
         f"That is {rate.covered:,} of {rate.total:,} prompts that no round of this run had looked "
         f"at (95 % interval {rate.low_percent:.1f} to {rate.high_percent:.1f} %){own}. The "
         f"threshold is {threshold(gate)}."
-    ).replace(" %", f"{_NO_BREAK_SPACE}%")
+    ).replace(" %", f"{NO_BREAK_SPACE}%")
 
 
 def relative_share(value: RelativeRate) -> str:
@@ -229,7 +228,7 @@ def points(value: float) -> str:
 
 def unbroken(text: str) -> str:
     """Keep a text on one line."""
-    return text.replace(" ", _NO_BREAK_SPACE)
+    return text.replace(" ", NO_BREAK_SPACE)
 
 
 def number(value: float | None) -> str:

@@ -5,7 +5,6 @@ file, and on a machine it is on the path. It is imported only where the task red
 """
 
 import importlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,19 +39,4 @@ class PersonalData:
 
     def restore(self, reply: str, originals: Mapping[str, str]) -> str:
         """Return a response with what its placeholders stand for; JSON stays JSON."""
-        if not originals:
-            return reply
-        if _is_json(reply):
-            escaped = {
-                name: json.dumps(text, ensure_ascii=False) for name, text in originals.items()
-            }
-            originals = {name: text[1:-1] for name, text in escaped.items()}
-        return str(self._privacy.restore(reply, originals))
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        return str(self._privacy.restore_answer(reply, originals)) if originals else reply

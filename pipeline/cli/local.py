@@ -1,7 +1,7 @@
 """The commands of a run on this machine; each returns the text to print at its end."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from components.hf_pusher.credentials import check_token
 from core.artifact_files import CANDIDATES
 from core.errors import UserError
 from core.records import TEST_SPLIT, CoverageRow
+from core.terminal import wrapped
+from core.text import Say
 from judging.sample_labels import draw_unlabelled, write_sheet
 from models.backend import choose_backend
 from pipeline.base_model_check import base_model_lines, check_base_model
@@ -33,7 +35,6 @@ from pipeline.online_check import check_online
 from pipeline.preset_files import preset_names
 from pipeline.rows import dropped_text, kept_text, synthetic_uri
 from pipeline.scaffold import PairsSource, create_task
-from pipeline.terminal import wrapped
 from reports.run_page.started import StartedRun
 from task.coverage.persisted import persist_splits
 from task.coverage.reader import read_coverage
@@ -42,7 +43,6 @@ from task.coverage.redaction import redacted_rows
 if TYPE_CHECKING:
     from pipeline.progress import ProgressView
 
-Say = Callable[[str], None]
 
 _OF_THE_MODEL = ("training.preset=", "training.exports=", "training.backend=")
 
@@ -225,8 +225,8 @@ def run(*, preset: str, overrides: Sequence[str], say: Say) -> str:
     logged_rows(settings)
     labels_version(settings.evaluator.labels_uri)
     choose_backend(settings.training.backend)
-    check_base_model(settings)
     check_budget(settings)
+    check_base_model(settings)
     rows = redacted_rows(rows, settings.privacy)
     settings = with_limits(settings, rows, download=True)
     with claimed(settings) as paths:

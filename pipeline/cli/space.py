@@ -3,17 +3,16 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.artifact_files import SERVING_FOLDER
 from core.errors import UserError
+from core.text import Say
 from pipeline.config import load_config
 from pipeline.local.output_dir import read_summary
 from serving.model.gguf import find_gguf
 from serving.model.kept_round import KeptRound
-
-Say = Callable[[str], None]
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _LOG = "space.log"

@@ -1,15 +1,16 @@
 """The command that compares base models on the rows of a run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.reports.loop import LoopSummary
 from core.reports.sweep import SweepReport, SweptModel
-from core.text import duration
+from core.text import Say, duration
 from models.backend import choose_backend
 from pipeline.base_model_check import check_base_model
+from pipeline.budget_check import check_budget
 from pipeline.cli.shown import claimed, shown
 from pipeline.compare import differing_settings
 from pipeline.config import Config, load_config
@@ -23,7 +24,6 @@ from task.coverage.redaction import redacted_rows
 if TYPE_CHECKING:
     from pipeline.progress import ProgressView
 
-Say = Callable[[str], None]
 
 _COMPARED = (
     *("task", "privacy", "training", "generation", "evaluator"),
@@ -51,6 +51,7 @@ def sweep(*, preset: str, overrides: Sequence[str], models: str, say: Say) -> st
     )
     rows = redacted_rows(read_coverage(settings.coverage_dir), settings.privacy)
     choose_backend(settings.training.backend)
+    check_budget(settings)
 
     def work(view: "ProgressView") -> SweepReport:
         from pipeline.local.sweep import config_of, sweep_locally

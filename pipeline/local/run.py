@@ -13,6 +13,7 @@ from core.base_model import expected_of_random_weights
 from core.reports.coverage import CoverageReport
 from core.reports.synthesis import SynthesisRecord
 from core.synthetic_records import SYNTHETIC_SPLITS, SyntheticRow
+from core.terminal import wrapped
 from pipeline.config import Config
 from pipeline.edits import Edits
 from pipeline.local.output_dir import OutputPaths
@@ -28,7 +29,6 @@ from pipeline.progress import ProgressView
 from pipeline.rounds import LoopResult, RoundResult, describe_stop, run_rounds, take_last_look
 from pipeline.schema import SCHEMA_FILE
 from pipeline.summary import make_summary
-from pipeline.terminal import wrapped
 from reports.run_page.page import write_results
 from reports.wording import headline_detail, report_headline
 

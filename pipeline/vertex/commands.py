@@ -2,10 +2,11 @@
 
 import datetime
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from core.text import Say
 from pipeline.config import Config, load_config
 from pipeline.vertex.client import Jobs
 from pipeline.vertex.cloud import Cloud
@@ -19,8 +20,6 @@ from pipeline.vertex.preflight import check_cloud, check_config
 from pipeline.vertex.settings import VertexSettings
 from pipeline.vertex.state import LoopState
 from pipeline.vertex.status import describe_result, describe_status
-
-Say = Callable[[str], None]
 
 
 def write_job(*, preset: str, overrides: Sequence[str], output: Path, say: Say) -> str:

@@ -31,7 +31,6 @@ def render_evaluation(
     return render_page(
         TEMPLATES / "evaluation.html.j2",
         scripts=[SCRIPT],
-        headline=wording.headline(report.gate, report.round),
         caveat=wording.caveat(report.gate),
         run_page=run_page,
         notice=wording.STAND_IN_NOTICE if report.stand_in else None,

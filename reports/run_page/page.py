@@ -75,7 +75,6 @@ def render_run(
         EVALUATION_TEMPLATES,
         scripts=[LATER, SCRIPT],
         summary=summary,
-        headline=wording.headline(report.gate, report.round),
         caveat=wording.caveat(report.gate),
         notice=wording.STAND_IN_NOTICE if summary.stand_in else None,
         expected=expected_of_random_weights(summary.best.training.preset),

@@ -117,8 +117,11 @@ class Entry:
 _ENTRY = pydantic.TypeAdapter(Entry)
 
 
-# By folder: a service, a judge and an embedder have one budget, and each opens the journal itself.
+# By folder. A service, a judge and an embedder each open the journal, and each one's budget counts
+# what all of them spend. Under the lock nothing is written while a journal is read, so nothing is
+# counted twice.
 _open: dict[str, "weakref.WeakSet[Journal]"] = {}
+_open_lock = threading.Lock()
 
 
 class Journal:
@@ -144,9 +147,10 @@ class Journal:
         self._waiting: list[tuple[Entry, Future[None]]] = []
         # One writer: what arrives while it waits for the disk goes out together with the next.
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        for path in self._segments.paths():
-            self._load(path)
-        _open.setdefault(uri, weakref.WeakSet()).add(self)
+        with _open_lock:
+            for path in self._segments.paths():
+                self._load(path)
+            _open.setdefault(uri, weakref.WeakSet()).add(self)
         if self._spent_usd:
             self._report_spending()
 
@@ -262,7 +266,9 @@ class Journal:
             return
         try:
             lines = [entry.to_line() for entry, _ in batch]
-            path, offset = self._segments.append(b"".join(lines))
+            with _open_lock:
+                path, offset = self._segments.append(b"".join(lines))
+                self._tell_others(sum(entry.cost_usd or 0.0 for entry, _ in batch))
         # Whatever it is, those who wait for the disk have to hear of it.
         except BaseException as error:
             for _, future in batch:
@@ -275,12 +281,11 @@ class Journal:
             offset += len(line)
             future.set_result(None)
         if any(entry.cost_usd is not None for entry, _ in batch):
-            self._tell_others(sum(entry.cost_usd or 0.0 for entry, _ in batch))
             self._report_spending()
 
     def _tell_others(self, cost_usd: float) -> None:
         """Count what was spent in the journals that others have open in this process."""
-        for other in list(_open.get(self._uri, ())):
+        for other in _open.get(self._uri, ()):
             if other is not self:
                 with other._lock:
                     other._spent_usd += cost_usd

@@ -1,12 +1,12 @@
 """Walks a canary up, step by step, and goes back where a step does not hold."""
 
 import datetime
-from collections.abc import Callable
 from pathlib import Path
 
 from core.captured import CapturedExchange
 from core.errors import UserError
 from core.reports.cutover import BACK, DONE, CutoverBefore, CutoverEvent, CutoverReport
+from core.text import Say
 from core.whole_file import replace_file
 from serving.cutover.gates import Gates, StepGate
 from serving.cutover.heard import CapturedTraffic
@@ -18,7 +18,6 @@ from serving.cutover.walk_scores import JudgeFailedError, Scorer, WalkScores
 from serving.preset import ServedPreset
 
 _LONGEST_WITHOUT_GATE = datetime.timedelta(seconds=30)
-Say = Callable[[str], None]
 
 
 class CutoverWalk:

@@ -28,13 +28,14 @@ class DrillOptions(NamedTuple):
     sustain_seconds: float = 10.0
     with_cold_model: bool = True
 
-    def seconds_of(self, cells: int) -> float:
+    def seconds_of(self, cells: int, *, with_cold_model: bool) -> float:
         """Return what cells are likely to take.
 
         Args:
             cells: How many.
+            with_cold_model: Whether the model of each can be started anew.
         """
-        strikes = 2 if self.with_cold_model else 1
+        strikes = 2 if with_cold_model else 1
         a_cell = strikes * (_STRIKE_SECONDS + self.requests_per_cell / self.rate)
         return cells * a_cell + self.sustain_seconds
 

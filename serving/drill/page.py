@@ -1,9 +1,10 @@
 """What a drill found, for people: lines while it goes on, a page, and `drill.json`."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.terminal import wrapped
+from core.text import about_minutes
 from reports.theme import render_page
 from serving.drill.faults import ADDRESS_ONLY, FAULTS
 from serving.drill.record import Cell, DrillReport, Rate
@@ -13,24 +14,23 @@ REPORT_FILE = "drill.json"
 PAGE_FILE = "drill.html"
 _TEMPLATE = Path(__file__).parent / "templates" / "drill.html.j2"
 _SHOWN_ERRORS = 10
-_WIDTH = 80  # of a terminal
 
 
-def say_plan(cells: int, faults: int, seconds: float) -> None:
+def say_plan(cells: int, faults: int, seconds: float, *, with_cold_model: bool) -> None:
     """Print what is about to happen, and how long it takes.
 
     Args:
         cells: How many there are.
         faults: Of so many faults.
         seconds: What all of them are likely to take.
+        with_cold_model: Whether each is also tried with a model that was just started.
     """
-    minutes = max(1, round(seconds / 60))
+    models = ", with a warm model and with one that was just started" if with_cold_model else ""
     text = (
-        f"{cells} cells follow: {'1 fault' if faults == 1 else f'{faults} faults'}, each met by "
-        "every kind of client with a model that is warm and with one that was just started; about "
-        f"{'a minute' if minutes == 1 else f'{minutes} minutes'} on an idle machine."
+        f"{cells} cells follow: {'1 fault' if faults == 1 else f'{faults} faults, each'} tried "
+        f"with every kind of client{models}; {about_minutes(seconds)} on an idle machine."
     )
-    print(textwrap.fill(text, _WIDTH), flush=True)  # noqa: T201
+    print(wrapped(text), flush=True)  # noqa: T201
 
 
 def say(cell: Cell) -> None:
@@ -46,14 +46,14 @@ def say(cell: Cell) -> None:
 
 def _switch(cell: Cell) -> str:
     seconds = cell.seconds_to_switch
-    return "no answer of the model" if seconds is None else f"model after {seconds:.1f} s"
+    return "the model did not answer" if seconds is None else f"model after {seconds:.1f} s"
 
 
 def _return(cell: Cell) -> str:
     if cell.fault in ADDRESS_ONLY:
         return "the address stays wrong"
     seconds = cell.seconds_to_return
-    return "way back not seen" if seconds is None else f"service back after {seconds:.1f} s"
+    return "return not seen" if seconds is None else f"service back after {seconds:.1f} s"
 
 
 def write_report(report: DrillReport, preset: ServedPreset, errors: Sequence[str]) -> None:

@@ -103,7 +103,9 @@ class _Drill:
     async def run(self) -> DrillReport:
         async with FaultProxy(self._service) as proxy:
             plans = self._plans()
-            say_plan(len(plans), len(self._options.faults), self._options.seconds_of(len(plans)))
+            faults = len({plan.fault for plan in plans})
+            seconds = self._options.seconds_of(len(plans), with_cold_model=self._can_cool)
+            say_plan(len(plans), faults, seconds, with_cold_model=self._can_cool)
             service_rate = await self._covered_by_service(proxy)
             cells = [await self._cell(plan, proxy) for plan in plans]
             model_rate, sustained = await self._covered_by_model(proxy)
@@ -119,6 +121,11 @@ class _Drill:
             sustained_requests_per_second=round(sustained, 2),
             peak_requests_per_second=self._options.peak,
         )
+
+    @property
+    def _can_cool(self) -> bool:
+        is_ours = self._models.pids(self._task.name) != [None]
+        return is_ours and self._options.with_cold_model
 
     def _plans(self) -> list[CellPlan]:
         protocols: tuple[Protocol, ...] = ("gemini", "openai")
@@ -150,10 +157,8 @@ class _Drill:
         async def cool() -> None:
             await self._models.restart(self._task.name)
 
-        is_ours = self._models.pids(self._task.name) != [None]
-        can_cool = is_ours and self._options.with_cold_model
         async with self._application(plan.protocol, url) as application:
-            cell = await run_cell(plan, proxy, application, tally, cool if can_cool else None)
+            cell = await run_cell(plan, proxy, application, tally, cool if self._can_cool else None)
         self._tally.merge(tally)
         say(cell)
         return cell

@@ -16,6 +16,24 @@ _BACK = 0.9  # of the share before: the fall is over
 _LIKELIER = 13.0
 
 
+class Excerpt(NamedTuple):
+    """A text that did not match, of which a part may be shown.
+
+    Attributes:
+        text: More than is shown: personal data that is cut in two might not be recognized.
+        size: How many characters may be shown.
+        is_end: Whether they are the last ones.
+    """
+
+    text: str
+    size: int
+    is_end: bool = False
+
+    def shown(self, text: str) -> str:
+        """Return the part of the redacted text that may be shown."""
+        return text[-self.size :] if self.is_end else text[: self.size]
+
+
 class Fall(NamedTuple):
     """A task's share has fallen.
 
@@ -27,7 +45,7 @@ class Fall(NamedTuple):
 
     latest: float
     before: float
-    excerpt: str
+    excerpt: Excerpt | None
 
 
 class MatchShare:
@@ -38,7 +56,7 @@ class MatchShare:
         # How many had matched after each of the latest requests, in a ring.
         self._matched = [0] * _KEPT
         self._total = 0
-        self._excerpt = ""
+        self._excerpt: Excerpt | None = None
         self._fallen: tuple[int, float] | None = None  # in how many requests, and from which share
         self._fall: Fall | None = None
 
@@ -47,14 +65,14 @@ class MatchShare:
         """The share of the latest requests, 0 to 1; 0 before the first."""
         return self._share(_LATEST[0])
 
-    def record(self, *, is_matched: bool, excerpt: str = "") -> None:
+    def record(self, *, is_matched: bool, excerpt: Excerpt | None = None) -> None:
         """Count a request.
 
         Args:
             is_matched: Whether it is of this task.
             excerpt: The text that did not match; kept for the alarm.
         """
-        if excerpt:
+        if excerpt is not None:
             self._excerpt = excerpt
         self._total += is_matched
         self._count += 1

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from serving.gateway.match_share import Fall, MatchShare
+from serving.gateway.match_share import Excerpt, Fall, MatchShare
 from serving.gateway.matching import Match, Unmatched
 from serving.gateway.task import ServedTask
-from serving.settings import PLACEHOLDER
 from task.privacy import redact
 
 _EXCERPT = 300  # characters of a text that no longer matches
@@ -59,7 +58,7 @@ class MatchShares:
         """
         matched = found.task.name if isinstance(found, Match) else ""
         for name, share in self._shares.items():
-            excerpt = "" if isinstance(found, Match) else _kept(found, self._tasks[name])
+            excerpt = None if isinstance(found, Match) else _excerpt(found, self._tasks[name])
             share.record(is_matched=name == matched, excerpt=excerpt)
             self._on_share(name, share.share)
             fall = share.fall()
@@ -69,31 +68,19 @@ class MatchShares:
                 self._on_fall(name, fall is not None, text)
 
 
-def _kept(found: Unmatched, task: ServedTask) -> str:
-    """Return the part of a text that does not match from which `_shown` is taken.
-
-    It is longer, since personal data that is cut in two might not be recognized.
-    """
+def _excerpt(found: Unmatched, task: ServedTask) -> Excerpt | None:
+    """Return what an alarm may show of a text: around a message, as much as the template has."""
+    if not found.excerpt:
+        return None
     if found.reason != "template":
-        return found.excerpt[: 2 * _EXCERPT]
+        return Excerpt(found.excerpt[: 2 * _EXCERPT], _EXCERPT)
     if task.match != "template":
-        return ""
-    before, after = _around(task)
-    end = found.excerpt[-len(after) - _EXCERPT :]
-    return found.excerpt[: len(before) + _EXCERPT] if before else end
-
-
-def _shown(text: str, task: ServedTask) -> str:
-    """Return what may be shown: of a text around a message, as much as the template has there."""
-    if task.match != "template":
-        return text[:_EXCERPT]
-    before, after = _around(task)
-    return text[: min(len(before), _EXCERPT)] if before else text[-min(len(after), _EXCERPT) :]
-
-
-def _around(task: ServedTask) -> tuple[str, str]:
-    before, _, after = (task.template or PLACEHOLDER).partition(PLACEHOLDER)
-    return before.strip(), after.strip()
+        return None
+    before, after = (part.strip() for part in task.around)
+    size = min(len(before or after), _EXCERPT)
+    if before:
+        return Excerpt(found.excerpt[: size + _EXCERPT], size)
+    return Excerpt(found.excerpt[-size - _EXCERPT :], size, is_end=True)
 
 
 def _text(task: ServedTask, share: float, fall: Fall | None, *, is_private: bool) -> str:
@@ -110,6 +97,6 @@ def _text(task: ServedTask, share: float, fall: Fall | None, *, is_private: bool
         return f"{text}{share:.0%}"
     text += f"{fall.latest:.0%}, and was {fall.before:.0%}. "
     if fall.excerpt and not is_private:
-        [excerpt] = redact([fall.excerpt], task.privacy).texts
-        text += f"The latest text that does not match: {_shown(excerpt, task)!r}. "
+        [redacted] = redact([fall.excerpt.text], task.privacy).texts
+        text += f"The latest text that does not match: {fall.excerpt.shown(redacted)!r}. "
     return f"{text}{_TO_DO[task.match]}"

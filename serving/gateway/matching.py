@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from serving.gateway.protocols.base import Ask
 from serving.gateway.task import Message, ServedTask
-from serving.settings import PLACEHOLDER
 
 MAX_BODY = 1024 * 1024  # bytes; a longer request is none of a task
 TOO_LARGE = "size"
@@ -102,7 +101,7 @@ class _Recognizer:
         texts = (task.instruction, *task.accepted_instructions)
         self._accepted = frozenset(_squeezed(text) for text in texts if text.strip())
         is_template = task.match == "template"
-        self._template = _Template(task.template or PLACEHOLDER) if is_template else None
+        self._template = _Template(*task.around) if is_template else None
         self._alias = task.model_alias or task.name
         self._last_system = ""  # matched last: most requests bring the very same text
 
@@ -160,8 +159,7 @@ class _Template:
     message between them, takes cubic time for a text with many line ends, and everybody waits.
     """
 
-    def __init__(self, template: str) -> None:
-        before, _, after = template.partition(PLACEHOLDER)
+    def __init__(self, before: str, after: str) -> None:
         self._before = _anchored(before)
         self._after = _anchored(after[::-1])  # matched from the end of a text
 

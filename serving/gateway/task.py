@@ -7,7 +7,7 @@ import pydantic
 from pydantic import Field
 
 from core.conversation import chat_messages
-from serving.settings import MatchMode
+from serving.settings import PLACEHOLDER, MatchMode
 from task.privacy import PrivacySettings
 
 
@@ -121,6 +121,12 @@ class ServedTask(pydantic.BaseModel, frozen=True, extra="forbid", use_attribute_
         if confidence is None or self.min_confidence is None:
             return False
         return confidence >= self.min_confidence
+
+    @property
+    def around(self) -> tuple[str, str]:
+        """What an application writes before and after a message, with `match: template`."""
+        before, _, after = (self.template or PLACEHOLDER).partition(PLACEHOLDER)
+        return before, after
 
     @property
     def model_version(self) -> str:

@@ -4,13 +4,13 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from core.artifact_files import CHECKSUMS, PRESET_FOLDER
 from core.claim import wait_for_file
 from core.errors import UserError
+from core.text import Say, about_minutes
 from serving.model.kept_round import KeptRound
 
 SERVING_DIR = "serving"  # in the output folder
@@ -18,9 +18,7 @@ GGUF_FILE = "model.gguf"
 # Needs TensorFlow, so it runs in a process of its own.
 EXPORT_MODULE = "models.export.for_serving"
 _EXPORTED_DIR = "gguf"  # in the Exporter's folder
-_BYTES_A_MINUTE = 5e8  # of weights, written and verified on two CPUs
-
-Say = Callable[[str], None]
+_BYTES_A_SECOND = 8e6  # of weights, written and verified on two CPUs
 
 
 class GgufFile(NamedTuple):
@@ -35,7 +33,7 @@ class GgufFile(NamedTuple):
     sha256: str
 
 
-def find_gguf(kept: KeptRound, output_dir: Path, say: Say = lambda text: None) -> GgufFile:
+def find_gguf(kept: KeptRound, output_dir: Path, say: Say) -> GgufFile:
     """Return the round's GGUF file; export it at the first call where it is missing.
 
     Args:
@@ -78,8 +76,7 @@ def _export(kept: KeptRound, folder: Path, say: Say) -> None:
 
 def _usual_time(kept: KeptRound) -> str:
     files = (kept.model_dir / PRESET_FOLDER).glob("*.h5")
-    minutes = round(sum(file.stat().st_size for file in files) / _BYTES_A_MINUTE)
-    return f"about {minutes} minutes" if minutes > 1 else "about a minute"
+    return about_minutes(sum(file.stat().st_size for file in files) / _BYTES_A_SECOND)
 
 
 def _checked(file: Path, folder: Path) -> GgufFile:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pydantic
 
 from core.errors import UserError
+from core.text import Say
 from serving.gateway.task import ServedTask, TokenCounter
 from serving.model.engine import EngineError
-from serving.model.gguf import Say
 from serving.model.plan import ModelPlan, plan_model, read_key
 from serving.model.supervisor import ModelSupervisor
 from serving.model.threshold import known_threshold
@@ -32,24 +32,28 @@ class _Running(NamedTuple):
     supervisor: ModelSupervisor
 
 
+def _print(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 class TunedModels:
     """Starts and stops the tuned models of presets; a `serving.gateway.app.ModelHost`.
 
     Args:
         presets: In the order in which their tasks are matched.
         on_state: Called with a task's name, whether its model answers, and why, at each change.
-        say: Takes what a person is to know before something takes long; None prints it.
+        say: Takes what a person is to know before something takes long.
     """
 
     def __init__(
         self,
         presets: Sequence[ServedPreset],
         on_state: OnState = lambda task, ready, reason: None,
-        say: Say | None = None,
+        say: Say = _print,
     ) -> None:
         self._presets = presets
         self._on_state = on_state
-        self._say = say or _print
+        self._say = say
         self._running: list[_Running] = []
 
     async def load(self, round: int | None) -> Sequence[ServedTask]:
@@ -120,7 +124,7 @@ class TunedModels:
         try:
             if plan.kept and (answered := plan.kept.answered()):
                 await check_answers(plan.engine, answered[:_SAMPLES], plan.kept)
-            task = await _served_task(preset, plan)
+            task = await _served_task(preset, plan, self._say)
         except EngineError as error:
             await supervisor.stop()
             raise UserError(
@@ -132,7 +136,7 @@ class TunedModels:
         return _Running(task, supervisor)
 
 
-async def _served_task(preset: ServedPreset, plan: ModelPlan) -> ServedTask:
+async def _served_task(preset: ServedPreset, plan: ModelPlan, say: Say) -> ServedTask:
     engine, settings = plan.engine, preset.settings
     key = read_key(settings.model.api_key_env)
     task = ServedTask(
@@ -160,16 +164,8 @@ async def _served_task(preset: ServedPreset, plan: ModelPlan) -> ServedTask:
         samples=tuple(row.prompt for row in preset.sent_coverage[:_SAMPLES]),
         measures_confidence=settings.confidence.enabled,
     )
-    threshold = known_threshold(preset, task.model_version, task.slots, _warn)
+    threshold = known_threshold(preset, task.model_version, task.slots, say)
     return task.model_copy(update={"min_confidence": threshold})
-
-
-def _warn(text: str) -> None:
-    _print(f"understudy: {text}")
-
-
-def _print(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 async def _counter(plan: ModelPlan, key: str | None) -> TokenCounter:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UserError
+from core.text import Say
 from serving.model.engine import Engine, EngineError
-from serving.model.gguf import SERVING_DIR, Say, find_gguf
+from serving.model.gguf import SERVING_DIR, find_gguf
 from serving.model.kept_round import KeptRound
 from serving.model.llama_cpp import LlamaCppSpec
 from serving.model.supervisor import free_port

@@ -35,13 +35,17 @@ def redacted_rows(rows: Sequence[CoverageRow], settings: PrivacySettings) -> lis
     return redacted
 
 
+def row_texts(prompt: str, answers: Sequence[str]) -> list[str]:
+    """Return the texts of a row in the order in which their placeholders are numbered."""
+    return [*(message["content"] for message in chat_messages(prompt)), *answers]
+
+
 def redacted_row(row: CoverageRow, settings: PrivacySettings) -> CoverageRow:
     """Return a row without personal data; as it is where the settings do not redact."""
     if not settings.redact:
         return row
     messages = chat_messages(row.prompt)
-    texts = [*(message["content"] for message in messages), row.output, *row.references]
-    found = redact(texts, settings).texts
+    found = redact(row_texts(row.prompt, (row.output, *row.references)), settings).texts
     turns, (output, *others) = found[: len(messages)], found[len(messages) :]
     redacted = Conversation(
         messages=tuple(

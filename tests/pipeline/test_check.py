@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from core.errors import UserError
+from core.terminal import wrapped
 from pipeline.check import check_task
 from pipeline.cli.main import main
 from pipeline.config import load_config
 from pipeline.draft import load_draft
 from pipeline.preset_files import preset_names
-from pipeline.terminal import wrapped
 
 JSON_ROWS = [
     {

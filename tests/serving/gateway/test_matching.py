@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.gateway.explain import explain, explain_lines
-from serving.gateway.match_share import Fall, MatchShare
+from serving.gateway.match_share import Excerpt, Fall, MatchShare
 from serving.gateway.matching import Match, Matcher, Unmatched, too_long
 from serving.gateway.protocols import recognize
 from serving.gateway.protocols.base import UnreadableError
@@ -327,11 +327,14 @@ def test_explain_says_of_each_request_what_would_happen_and_why(tmp_path):
     assert explain_lines([lines[0]], [served()]) == found[:1]
 
 
+EDITED = Excerpt("Sort, please.", 13)
+
+
 def recorded(share: MatchShare, requests) -> list[Fall | None]:
     """The fall after each request."""
     falls = []
     for is_matched in requests:
-        share.record(is_matched=is_matched, excerpt="" if is_matched else "Sort, please.")
+        share.record(is_matched=is_matched, excerpt=None if is_matched else EDITED)
         falls.append(share.fall())
     return falls
 
@@ -346,7 +349,7 @@ def test_the_match_share_falls_when_an_application_edits_its_instruction():
     assert recorded(share, [True] * 120)[-1] is None
     falls = recorded(share, [False] * 20)
     assert falls[0] is None
-    assert falls[-1] == Fall(0.6, 1.0, "Sort, please.")
+    assert falls[-1] == Fall(0.6, 1.0, EDITED)
     assert recorded(share, [False] * 2000)[-1] is not None, "what lasts long is no better"
     assert recorded(share, [True] * 50)[-1] is None
 

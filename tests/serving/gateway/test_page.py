@@ -41,5 +41,5 @@ def test_an_alarm_appears_without_loading_the_page_again(servers, browser):
     httpx.post(f"{servers.url}/understudy/alarm", json=alarm)
     browser.wait_for(f"{alarms} === 1")
     shown = browser.run("return document.querySelector('.alarm').innerText")
-    assert "50.0\u00a0% is covered." in shown
+    assert "50.0 % is covered." in shown
     assert browser.complaints() == []

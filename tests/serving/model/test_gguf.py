@@ -12,7 +12,7 @@ from serving.model.kept_round import KeptRound
 
 def test_the_runs_own_file_is_served(run_folder):
     kept = KeptRound.find(run_folder)
-    found = find_gguf(kept, run_folder)
+    found = find_gguf(kept, run_folder, print)
     assert found.path == kept.exports_dir / "gguf" / "model.gguf"
     assert found.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
 
@@ -24,7 +24,7 @@ def test_a_damaged_file_is_refused(run_folder):
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(UserError, match=r"model\.gguf' differs from what was written"):
-        find_gguf(kept, run_folder)
+        find_gguf(kept, run_folder, print)
 
 
 def test_a_missing_file_is_exported_once_and_verified(run_folder):
@@ -47,5 +47,5 @@ def test_a_model_that_cannot_be_exported_says_why(run_folder):
     weights = kept.model_dir / "preset" / "model.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(UserError, match=r"not exported as GGUF: .*model\.weights\.h5"):
-        find_gguf(kept, run_folder)
+        find_gguf(kept, run_folder, print)
     assert not list((run_folder / "serving" / "round-1").glob("*.gguf"))
