@@ -163,10 +163,8 @@ FAMILIES: tuple[Family, ...] = (
             sliding_window=True,
             load="gemma3",
         ),
-        not_exported={
-            "^(hf://google/)?gemma3(instruct)?(4|12|27)b(it|pt)?$": "it also reads images, and "
-            "only text models are exported"
-        },
+        reads_images="(4|12|27)b(?!.*text)",
+        not_exported={"gemma3n": "its architecture is another one than Gemma 3's"},
         tiny={"gemma3-tiny": "gemma3"},
     ),
     Family(
@@ -197,6 +195,7 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_GEMMA_DECODER,
         sharding="GemmaBackbone",
+        reads_images="(med|translate)gemma.*(4|12|27)b(?!.*text)",
         transformers=TransformersFormat("gemma", "GemmaTokenizer", pad_token="<pad>"),
         gguf=GgufFormat({"gemma": "gemma", "gemma2": "gemma2"}, norm_offset=1, sliding_window=True),
         tiny={"gemma2-tiny": "gemma2", "gemma-tiny": "gemma"},
@@ -257,8 +256,8 @@ FAMILIES: tuple[Family, ...] = (
         transformers=TransformersFormat("mistral"),
         gguf=GgufFormat({"mistral": "llama"}, pairs_rotary=True),
         not_exported={
-            r"mistral.*(0\.3.*7b|7b.*0\.3)": "version 0.3 reads [INST] as a token, which it is not "
-            "trained with"
+            r"mistral.*(0\.3.*7b|7b.*0\.3)": "version 0.3 reads [INST] as one token, and is trained "
+            "here with it spelled out"
         },
         tiny={"mistral-tiny": "mistral"},
     ),
@@ -367,8 +366,25 @@ def _named_by(preset: str, config: Mapping[str, Any]) -> str:
 
 
 def _family_of_preset(preset: str, config: Mapping[str, Any]) -> Family | None:
-    family = family_named(_named_by(preset, config))
-    return family or (_gguf_family() if preset.startswith(GGUF_PREFIX) else None)
+    own = _gguf_family() if preset.startswith(GGUF_PREFIX) else None
+    return own or family_named(_named_by(preset, config))
+
+
+def _plain_last_name(preset: str) -> str:
+    """Return the name at the end of a path, URL or handle, without the version behind it."""
+    parts = [part for part in preset.removeprefix(GGUF_PREFIX).split("/") if part]
+    if len(parts) > 1 and parts[-1].isdecimal():
+        parts.pop()
+    return plain_name(parts[-1]) if parts else ""
+
+
+def _reads_images(family: Family, name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a model has a part for images, by its configuration, or by its name without one."""
+    if config:
+        inner = config.get("config")
+        of_keras = inner.get("vision_encoder") if isinstance(inner, dict) else None
+        return bool(config.get("vision_config") or of_keras)
+    return bool(family.reads_images) and re.search(family.reads_images, name) is not None
 
 
 def why_not_exported(preset: str, formats: Iterable[str]) -> dict[str, str]:
@@ -382,8 +398,9 @@ def why_not_exported(preset: str, formats: Iterable[str]) -> dict[str, str]:
     family = _family_of_preset(preset, config)
     if family is None:
         return {}
-    name = plain_name(Path(preset).name if config else preset)
-    found = {export: family.why_no_export(name, export) for export in formats}
+    name = _plain_last_name(preset)
+    images = _reads_images(family, name, config)
+    found = {export: family.why_no_export(name, export, reads_images=images) for export in formats}
     return {export: why for export, why in found.items() if why}
 
 
@@ -407,8 +424,9 @@ def context_length(preset: str) -> int:
     text_config = config.get("text_config")
     inner = text_config if isinstance(text_config, dict) else config
     known = inner.get("max_position_embeddings")
-    name = plain_name(Path(preset).name if config else preset)
-    family = family_named(str(config.get("class_name") or preset))
+    is_file = preset.startswith(GGUF_PREFIX)
+    name = _plain_last_name(preset) if config or is_file else plain_name(preset)
+    family = _gguf_family() if is_file else family_named(str(config.get("class_name") or preset))
     if not isinstance(known, int) and family:
         found = (n for pattern, n in family.contexts.items() if re.search(pattern, name))
         known = next(found, None)

@@ -154,8 +154,9 @@ class Family:
         transformers: None where there is no export to transformers.
         gguf: None where there is no export to GGUF.
         saved_model: Whether its tokenizer can be part of a SavedModel.
-        not_exported: Why some models of the family have no export to transformers and GGUF, by a
-            pattern of their names.
+        reads_images: Pattern of the names of models that also read images, and so have no export to
+            transformers and GGUF; empty where none does.
+        not_exported: Why other models of the family have none, by a pattern of their names.
         tiny: Random two-layer models for tests: functions of `models/loading/tiny.py` by preset.
     """
 
@@ -172,19 +173,23 @@ class Family:
     transformers: TransformersFormat | None = None
     gguf: GgufFormat | None = None
     saved_model: bool = True
+    reads_images: str = ""
     not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tiny: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def why_no_export(self, name: str, export: str) -> str:
+    def why_no_export(self, name: str, export: str, *, reads_images: bool) -> str:
         """Say why a model cannot be written in a format; empty where it can.
 
         Args:
             name: The model's, as patterns are compared with it.
             export: One of `TrainHParams.exports`.
+            reads_images: Whether it also reads images.
         """
         if export == "saved_model":
             return "" if self.saved_model else "a SavedModel cannot hold its tokenizer"
         if getattr(self, export) is None:
-            return f"there is no export of its family to {export}"
+            return f"its family cannot be exported to {export}"
+        if reads_images:
+            return "it also reads images, and only text models are exported"
         found = (why for pattern, why in self.not_exported.items() if re.search(pattern, name))
         return next(found, "")

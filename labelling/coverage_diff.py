@@ -86,20 +86,23 @@ def coverage_diff(
     return "".join(_diff(path, [e for e in edits if e.record.path == path]) for path in paths)
 
 
-def restored_reference(folder: Path, row_id: str, text: str, privacy: PrivacySettings) -> str:
+def restored_reference(
+    folder: Path, row_id: str, replacement: Replacement, privacy: PrivacySettings
+) -> str:
     """Return a new reference with what its placeholders stand for in the coverage files.
 
     Args:
         folder: The coverage dataset.
         row_id: The row's id.
-        text: The new reference.
+        replacement: The answer that a run shows, and the new reference.
         privacy: Whether the run redacts.
 
     Raises:
         UserError: A placeholder stands for nothing in the row.
     """
     records = _rows(_paths(folder)).get(row_id)
-    return _answers(records, privacy).restored(row_id, text) if records else text
+    before, text = replacement
+    return _answers(records, privacy).restored(row_id, text, before) if records else text
 
 
 def _paths(folder: Path) -> list[Path]:

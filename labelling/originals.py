@@ -14,7 +14,8 @@ class RowAnswers(NamedTuple):
     Attributes:
         known: As the coverage files hold them.
         shown: As a run shows them, in the same order; without personal data where it redacts.
-        originals: What each placeholder of the row stands for.
+        originals: What each placeholder of the row stands for, as the row writes it first.
+        spellings: Of each answer, what its placeholders stand for as it writes them.
         literal: Placeholders that the files themselves hold.
         redacts: Whether a run redacts.
     """
@@ -22,6 +23,7 @@ class RowAnswers(NamedTuple):
     known: tuple[str, ...]
     shown: tuple[str, ...]
     originals: Mapping[str, str]
+    spellings: tuple[Mapping[str, str], ...]
     literal: frozenset[str]
     redacts: bool
 
@@ -36,18 +38,24 @@ class RowAnswers(NamedTuple):
         """
         known = tuple(dict.fromkeys(answers))
         if not privacy.redact:
-            return cls(known, known, {}, frozenset(), False)
+            return cls(known, known, {}, (), frozenset(), False)
         texts = row_texts(prompt, known)
         found = redact(texts, privacy)
         literal = frozenset(name for text in texts for name in placeholders_in(text))
-        return cls(known, found.texts[-len(known) :], found.originals, literal, True)
+        shown, spellings = found.texts[-len(known) :], found.spellings[-len(known) :]
+        return cls(known, shown, found.originals, spellings, literal, True)
 
     def shown_as(self, text: str) -> set[str]:
         """Return the answers of the files that a run shows as a text."""
         return {known for known, shown in zip(self.known, self.shown, strict=True) if shown == text}
 
-    def restored(self, row_id: str, text: str) -> str:
+    def restored(self, row_id: str, text: str, before: str) -> str:
         """Put back what the placeholders of a new reference stand for.
+
+        Args:
+            row_id: The row's id, for messages.
+            text: The new reference, as a person sees it.
+            before: The answer that it replaces, as a run shows it; its spellings stay.
 
         Raises:
             UserError: One of them stands for nothing in the row.
@@ -61,4 +69,5 @@ class RowAnswers(NamedTuple):
                 "stands for nothing in the row. Write the text itself in its place, or keep the "
                 "reference."
             )
-        return restore_answer(text, self.originals)
+        own = self.spellings[self.shown.index(before)] if before in self.shown else {}
+        return restore_answer(text, {**self.originals, **own})

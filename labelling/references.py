@@ -109,7 +109,10 @@ class ReferenceQueue:
             check_edited(reference, suspect.reference, "keep the present one")
         if reference != suspect.reference:
             # At once: when the diff was applied, the row's placeholders may have other numbers.
-            reference = restored_reference(self.coverage_dir, suspect.id, reference, self._privacy)
+            replacement = Replacement(suspect.reference, reference)
+            reference = restored_reference(
+                self.coverage_dir, suspect.id, replacement, self._privacy
+            )
         decision = ReferenceDecision(id=suspect.id, choice=choice, reference=reference, rater=rater)
         decisions = self._decisions | {suspect.id: decision}
         diff = self._diff(decisions)

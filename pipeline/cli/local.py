@@ -39,6 +39,7 @@ from reports.run_page.started import StartedRun
 from task.coverage.persisted import persist_splits
 from task.coverage.reader import read_coverage
 from task.coverage.redaction import redacted_rows
+from task.privacy import PrivacySettings
 
 if TYPE_CHECKING:
     from pipeline.progress import ProgressView
@@ -155,7 +156,8 @@ def label(
         split=split,
         count=count,
         candidates_file=output / CANDIDATES,
-        privacy=settings.privacy,
+        # The run's own, whatever the settings are by now: it says what its placeholders stand for.
+        privacy=PrivacySettings.model_validate(summary.config.get("privacy", {})),
     )
     serve_labelling(run, settings.task.title, port, say)
 

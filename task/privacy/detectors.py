@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import yaml
 
+from task.privacy.escapes import unescaped
 from task.privacy.named_entities import named_entities
 from task.privacy.settings import PrivacySettings
 
@@ -84,25 +85,29 @@ def find(text: str, settings: PrivacySettings | None = None) -> list[Finding]:
     """Find personal data in a text, in its order; findings do not overlap.
 
     Args:
-        text: Any text.
+        text: Any text; one with escapes, as JSON has them, is read without.
         settings: Where phone numbers may come from, and the models that find names.
 
     Example:
         >>> [finding.kind for finding in find("Write to ada@example.org")]
         ['EMAIL']
     """
-    candidates = _candidates(text, settings or PrivacySettings())
-    return sorted(_apart(text, candidates), key=lambda finding: finding.start)
+    plain, places = unescaped(text)
+    candidates = _candidates(plain, settings or PrivacySettings())
+    found = sorted(_apart(plain, candidates), key=lambda finding: finding.start)
+    return [it._replace(start=places[it.start], end=places[it.end]) for it in found]
 
 
 def holds_any(text: str, settings: PrivacySettings | None = None) -> bool:
     """Whether `find` finds anything; ends at the first of it."""
-    return any(_apart(text, _candidates(text, settings or PrivacySettings())))
+    plain = unescaped(text).text
+    return any(_apart(plain, _candidates(plain, settings or PrivacySettings())))
 
 
 def holds_checked_number(text: str) -> bool:
     """Whether a text has an IBAN or the number of a card, both of which have a checksum."""
-    return any(_ibans(text)) or any(_cards(text))
+    plain = unescaped(text).text
+    return any(_ibans(plain)) or any(_cards(plain))
 
 
 def _apart(text: str, candidates: Iterable[Finding]) -> Iterator[Finding]:
@@ -121,7 +126,12 @@ def _apart(text: str, candidates: Iterable[Finding]) -> Iterator[Finding]:
 
 def without_keys(text: str) -> str:
     """Return a text with `[KEY]` in place of every API key and private key."""
-    return _KEYS.sub("[KEY]", text)
+    plain, places = unescaped(text)
+    parts, last = [], 0
+    for match in _KEYS.finditer(plain):
+        parts += [text[last : places[match.start()]], "[KEY]"]
+        last = places[match.end()]
+    return "".join([*parts, text[last:]])
 
 
 def _innocent(text: str) -> Iterator[tuple[int, int]]:

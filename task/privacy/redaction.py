@@ -1,11 +1,12 @@
 """Replace personal data with typed placeholders, and put it back."""
 
-import json
+import collections
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from task.privacy.detectors import find
+from task.privacy.detectors import Finding, find
+from task.privacy.escapes import escaped, is_json, number_at, unescaped
 from task.privacy.settings import PrivacySettings
 
 _PLACEHOLDER = re.compile(r"\[(EMAIL|PHONE|IBAN|CARD|NATIONAL_ID|KEY|PERSON|LOCATION)_(\d+)\]")
@@ -18,10 +19,12 @@ class Redacted(NamedTuple):
         texts: The texts with placeholders, in the order given.
         originals: What each placeholder stands for, as first written. It is personal data: keep it
             on this machine.
+        spellings: The same for each text, as that text writes it first.
     """
 
     texts: tuple[str, ...]
     originals: Mapping[str, str]
+    spellings: tuple[Mapping[str, str], ...]
 
 
 def redact(texts: Sequence[str], settings: PrivacySettings | None = None) -> Redacted:
@@ -39,20 +42,56 @@ def redact(texts: Sequence[str], settings: PrivacySettings | None = None) -> Red
     """
     taken = {name for text in texts for name in placeholders_in(text)}
     placeholders: dict[tuple[str, str], str] = {}
-    originals: dict[str, str] = {}
+    spellings: list[dict[str, str]] = []
     counts: dict[str, int] = {}
     redacted = []
     for text in texts:
         parts, last = [], 0
-        for finding in find(text, settings):
-            key = (finding.kind, finding.value)
-            if key not in placeholders:
-                placeholders[key] = _next(finding.kind, counts, taken)
-                originals[placeholders[key]] = text[finding.start : finding.end]
-            parts += [text[last : finding.start], placeholders[key]]
-            last = finding.end
+        spellings.append({})
+        for part in _parts(text, find(text, settings)):
+            if part.key not in placeholders:
+                placeholders[part.key] = _next(part.key[0], counts, taken)
+            placeholder = placeholders[part.key]
+            spellings[-1].setdefault(placeholder, part.original)
+            shown = f'"{placeholder}"' if part.is_number else placeholder
+            parts += [text[last : part.start], shown]
+            last = part.end
         redacted.append("".join([*parts, text[last:]]))
-    return Redacted(tuple(redacted), originals)
+    originals = dict(collections.ChainMap(*spellings))
+    return Redacted(tuple(redacted), originals, tuple(spellings))
+
+
+class _Part(NamedTuple):
+    """A part of a text that is replaced.
+
+    Attributes:
+        start: Index of its first character.
+        end: Index after its last character.
+        key: Kind and value; equal ones have the same placeholder.
+        original: As it was written, without escapes where the text is JSON.
+        is_number: Whether it is a number of JSON, and its placeholder therefore a string.
+    """
+
+    start: int
+    end: int
+    key: tuple[str, str]
+    original: str
+    is_number: bool
+
+
+def _parts(text: str, findings: Sequence[Finding]) -> Iterator[_Part]:
+    in_json = bool(findings) and is_json(text)
+    last = 0
+    for finding in findings:
+        number = number_at(text, finding.start) if in_json else None
+        start, end = number or (finding.start, finding.end)
+        if start < last:
+            continue  # two in one number
+        written = text[start:end]
+        original = unescaped(written).text if in_json else written
+        key = (finding.kind, finding.value)
+        yield _Part(start, end, key, original, number is not None)
+        last = end
 
 
 def _next(kind: str, counts: dict[str, int], taken: set[str]) -> str:
@@ -81,20 +120,11 @@ def restore_answer(text: str, originals: Mapping[str, str]) -> str:
         text: A response to a redacted prompt.
         originals: As `redact` returned them.
     """
-    if _is_json(text):
-        escaped = {name: json.dumps(value, ensure_ascii=False) for name, value in originals.items()}
-        originals = {name: value[1:-1] for name, value in escaped.items()}
+    if is_json(text):
+        originals = {name: escaped(value) for name, value in originals.items()}
     return restore(text, originals)
 
 
 def placeholders_in(text: str) -> set[str]:
     """Return the placeholders that a text holds."""
     return {match[0] for match in _PLACEHOLDER.finditer(text)}
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from components.hf_pusher.hub_rules import check_license
-from core.families import FAMILIES, context_length, plain_name, why_not_exported
+from core.families import (
+    FAMILIES,
+    GEMMA,
+    chat_template_for,
+    context_length,
+    plain_name,
+    why_not_exported,
+)
 from core.room import MAX_SEQUENCE_LENGTH
 
 
@@ -96,6 +103,18 @@ def test_the_hub_knows_the_owners_and_licenses_of_the_table():
         ("packaged:gemma3-270m", set()),
         ("hf://google/gemma-3-1b-it", set()),
         ("gguf:/models/mine.gguf", set()),
+        ("gguf:/opt/qwen3/mine.gguf", set()),
+        ("kaggle://keras/gemma3/keras/gemma3_instruct_4b/1", {"transformers", "gguf"}),
+        ("kaggle://keras/gemma3/keras/gemma3_instruct_4b_text/2", set()),
+        ("kaggle://keras/gemma3/keras/gemma3_instruct_1b/3", set()),
+        ("hf://keras/gemma3_instruct_4b", {"transformers", "gguf"}),
+        ("hf://unsloth/gemma-3-4b-it", {"transformers", "gguf"}),
+        ("hf://google/gemma-3-4b-it-qat-q4_0-unquantized", {"transformers", "gguf"}),
+        ("medgemma_instruct_4b", {"transformers", "gguf"}),
+        ("medgemma_1.5_instruct_4b", {"transformers", "gguf"}),
+        ("medgemma_instruct_27b_text", set()),
+        ("translategemma_12b_it", {"transformers", "gguf"}),
+        ("gemma3n_e2b_it", {"transformers", "gguf"}),
         ("gemma3_instruct_4b_text", set()),
         ("gemma3_instruct_4b", {"transformers", "gguf"}),
         ("hf://google/gemma-3-12b-it", {"transformers", "gguf"}),
@@ -111,6 +130,34 @@ def test_the_hub_knows_the_owners_and_licenses_of_the_table():
 )
 def test_a_models_name_says_what_it_cannot_be_written_in(preset, refused):
     assert why_not_exported(preset, ("transformers", "saved_model", "gguf")).keys() == refused
+
+
+@pytest.mark.parametrize(
+    ("config", "refused"),
+    [
+        ({"model_type": "gemma3_text"}, []),
+        ({"model_type": "gemma3", "vision_config": {"hidden_size": 8}}, ["gguf"]),
+        ({"class_name": "keras_hub>Gemma3Backbone", "config": {"vision_encoder": None}}, []),
+        ({"class_name": "keras_hub>Gemma3Backbone", "config": {"vision_encoder": {}}}, []),
+        (
+            {"class_name": "keras_hub>Gemma3Backbone", "config": {"vision_encoder": {"a": 1}}},
+            ["gguf"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["gemma-3-4b-it", "mine"])
+def test_a_folders_config_says_whether_a_model_reads_images(config, refused, name, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    assert list(why_not_exported(str(folder), ("saved_model", "gguf"))) == refused
+
+
+@pytest.mark.parametrize("folder", ["models", "llama.cpp", "ollama", "qwen3-vs-ours", "mistral-7b"])
+def test_the_folders_of_a_gguf_file_name_no_family(folder):
+    preset = f"gguf:/opt/{folder}/mine.gguf"
+    assert chat_template_for(preset) == GEMMA
+    assert context_length(preset) == MAX_SEQUENCE_LENGTH
 
 
 def test_a_folders_config_says_what_it_cannot_be_written_in(tmp_path):

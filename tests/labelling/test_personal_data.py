@@ -79,6 +79,14 @@ def test_the_next_run_redacts_the_row_to_the_reference_that_was_chosen(queue_of,
     assert after == dataclasses.replace(before, output=RIGHT_PROPOSAL)
 
 
+def test_values_that_stay_keep_the_spelling_of_the_answer_that_is_edited(queue_of):
+    output = '{"to": "BOB@example.org", "urgent": false}'
+    run, queue = queue_of('{"to": "[EMAIL_1]", "urgent": true}', ({"output": output},))
+    queue.decide(queue.suspects[0], "edit", '{"to": "[EMAIL_2]", "urgent": true}', "ada")
+    _apply(run, queue)
+    assert _row(run.coverage_dir).output == output.replace("false", "true")
+
+
 def test_of_several_right_answers_the_redacted_one_in_doubt_is_replaced(queue_of):
     other = '{"to": "ada@example.org"}'
     records = ({"output": other}, {"output": TO_BOB})

@@ -1,9 +1,10 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task.privacy import find, redact, restore
+from task.privacy import PrivacySettings, find, redact, restore, restore_answer, without_keys
 
 PROMPT = "I am ada@example.org, card 4111 1111 1111 1111. Mail bob@example.org or Ada@Example.org!"
 OUTPUT = json.dumps({"mail": "ADA@example.org", "card": "4111111111111111", "other": None})
@@ -35,7 +36,7 @@ def test_a_placeholder_that_the_text_holds_already_is_not_given_again():
 
 
 def test_texts_without_personal_data_stay_as_they_are():
-    assert redact(["Where is my order 88213?"]) == (("Where is my order 88213?",), {})
+    assert redact(["Where is my order 88213?"]) == (("Where is my order 88213?",), {}, ({},))
 
 
 PIECES = st.lists(
@@ -51,3 +52,45 @@ def test_what_was_redacted_comes_back(pieces):
     text = " | ".join(pieces)
     found = redact([text])
     assert restore(found.texts[0], found.originals) == text
+
+
+VALUES = st.sampled_from(
+    [
+        "ada@example.org",
+        "ren\u00e9@example.org",
+        "DE89370400440532013000",
+        "sk-abcdefghijklmnopqrstuvwx",
+        "030 / 901820",
+        "BSN: 111222333",
+        "4111 1111 1111 1111",
+        "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----",
+    ]
+)
+TEXTS = st.lists(st.one_of(VALUES, st.sampled_from(["\n", "\t", '"', "\\", " \U0001f600 ", "x"])))
+
+
+@given(st.lists(TEXTS.map(" ".join), max_size=3), st.booleans(), st.booleans())
+def test_json_is_redacted_as_the_texts_in_it_are(texts, ascii_only, is_object):
+    value = {f"f{n}": text for n, text in enumerate(texts)} if is_object else texts
+    written = json.dumps(value, ensure_ascii=ascii_only)
+    settings = PrivacySettings(redact=True, phone_regions=("DE",))
+    *plain, in_json = redact([*texts, written], settings).texts
+    read = json.loads(in_json)
+    assert (list(read.values()) if is_object else read) == plain
+    alone = redact([written], settings)
+    assert json.loads(restore_answer(alone.texts[0], alone.originals)) == value
+
+
+@pytest.mark.parametrize("escape", [r"\n", r"\t", r"\u000a", r"\r\n", r"\""])
+def test_a_value_behind_an_escape_is_found_in_what_is_no_json_too(escape):
+    text = f"It says {escape}ada@example.org,{escape}DE89370400440532013000, BSN{escape}111222333"
+    assert redact([text]).texts == (
+        f"It says {escape}[EMAIL_1],{escape}[IBAN_1], BSN{escape}[NATIONAL_ID_1]",
+    )
+    assert without_keys(f"{escape}sk-abcdefghijklmnopqrstuvwx") == f"{escape}[KEY]"
+
+
+def test_a_number_becomes_a_text_in_json():
+    found = redact(['{"card": 4111111111111111, "count": 2, "again": "4111-1111 1111 1111"}'])
+    assert found.texts == ('{"card": "[CARD_1]", "count": 2, "again": "[CARD_1]"}',)
+    assert found.originals == {"[CARD_1]": "4111111111111111"}
