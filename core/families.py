@@ -256,8 +256,8 @@ FAMILIES: tuple[Family, ...] = (
         transformers=TransformersFormat("mistral"),
         gguf=GgufFormat({"mistral": "llama"}, pairs_rotary=True),
         not_exported={
-            r"mistral.*(0\.3.*7b|7b.*0\.3)": "version 0.3 reads [INST] as one token, and is trained "
-            "here with it spelled out"
+            r"mistral.*(0\.3.*7b|7b.*0\.3)": "version 0.3 reads [INST] as one token, and is "
+            "trained here with it spelled out"
         },
         tiny={"mistral-tiny": "mistral"},
     ),

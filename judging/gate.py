@@ -130,14 +130,15 @@ def _comparison(rate: Rate, value: float, settings: GateSettings, *, passed: boo
 def _relative_comparison(
     rate: Rate, service: Rate, relative: RelativeRate, settings: GateSettings, *, passed: bool
 ) -> str:
-    if relative.percent is None:
+    if relative.percent is None or relative.low_percent is None:
         return (
             f"The service LLM covers none of its {service.total} {settings.split} prompts"
             f"{_by(settings)}, so no rate can be compared with its own. Look at its answers."
         )
     what = "coverage rate" if settings.statistic == "point" else "lower bound of the coverage rate"
     verb = "reaches" if passed else "is below"
-    told = _rounded(relative.percent, settings.threshold_percent, passed=passed)
+    compared = relative.percent if settings.statistic == "point" else relative.low_percent
+    told = _rounded(compared, settings.threshold_percent, passed=passed)
     return (
         f"The {what} on {settings.split}{_by(settings)} {verb} {settings.threshold_percent:g} % of "
         f"the service LLM's own: it is {told} % of it (95 % interval "

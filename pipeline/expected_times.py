@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import pydantic
+
 from core.artifact_files import SUMMARY
 from core.errors import UserError
 from core.records import CoverageRow
@@ -38,7 +40,7 @@ _MAX_ROWS = 3_000  # of more, building the requests takes seconds before anythin
 def expected_seconds(config: Config, rows: Sequence[CoverageRow]) -> list[dict[str, float]]:
     """Estimate the seconds of each component in each round, by its id; never fail a run.
 
-    The last run of the same model in the output folder says it; before the first one, what
+    The last run of the same model in the output folder says it; where it does not, what
     `understudy estimate` says of this machine and of the services' quotas.
 
     Args:
@@ -51,7 +53,13 @@ def expected_seconds(config: Config, rows: Sequence[CoverageRow]) -> list[dict[s
         fails, which is logged.
     """
     try:
-        return _recorded(config) or _estimated(config, rows)
+        recorded, unknown = _recorded(config)
+        if recorded and not unknown:
+            return recorded
+        estimated = _estimated(config, rows)
+        if not recorded or not estimated:
+            return recorded or estimated
+        return [{**guess, **took} for guess, took in zip(estimated, recorded, strict=True)]
     except Exception:
         _LOG.exception("The time that remains is not shown.")
         return []
@@ -79,28 +87,43 @@ def _estimated(config: Config, rows: Sequence[CoverageRow]) -> list[dict[str, fl
     return [of_round(number) for number in _rounds(config)]
 
 
-def _recorded(config: Config) -> list[dict[str, float]]:
-    """Return what components took in the last run; the Trainer as it grows with its rows."""
+def _recorded(config: Config) -> tuple[list[dict[str, float]], set[str]]:
+    """Return what components took in the last run, and those of which it says nothing.
+
+    What grows with the rows is counted by the row: the last run may have had other settings.
+    """
     try:
-        rounds = LoopSummary.read(str(Path(config.output_dir, SUMMARY))).rounds
-    except (UserError, OSError):
-        return []
+        summary = LoopSummary.read(str(Path(config.output_dir, SUMMARY)))
+        then = Config.model_validate(summary.config)
+    except (UserError, OSError, pydantic.ValidationError):
+        return [], set()
     seconds: dict[str, float] = {}
+    nodes: set[str] = set()
     logged = len(logged_rows(config))
-    for entry in rounds:
+    for entry in summary.rounds:
+        nodes.update(run.node for run in entry.components)
         if entry.training.preset == config.training.preset:
             # What came from the cache says nothing of the time that it takes.
             ran = {run.node: run.seconds for run in entry.components if not run.cached}
-            if "Trainer" in ran:
-                ran["Trainer"] /= trained_rows(config, entry.round, logged)
-            seconds = {**seconds, **ran}
+            by_row = _rows_of(then, entry.round, logged)
+            seconds |= {node: taken / by_row.get(node, 1.0) for node, taken in ran.items()}
     if "Trainer" not in seconds:
-        return []
-    per_row = seconds.pop("Trainer")
-    return [
-        {**seconds, **_cached(number), "Trainer": per_row * trained_rows(config, number, logged)}
-        for number in _rounds(config)
-    ]
+        return [], set()
+
+    def of_round(round: int) -> dict[str, float]:
+        by_row = _rows_of(config, round, logged)
+        taken = {node: each * by_row.get(node, 1.0) for node, each in seconds.items()}
+        return {**taken, **_cached(round)}
+
+    return [of_round(number) for number in _rounds(config)], nodes - seconds.keys()
+
+
+def _rows_of(config: Config, round: int, logged: int) -> dict[str, float]:
+    """Return the rows that a component's time grows with, by its id."""
+    return {
+        "SynthDataGen": config.synth.rows_per_round,
+        "Trainer": trained_rows(config, round, logged),
+    }
 
 
 def _cached(round: int) -> dict[str, float]:

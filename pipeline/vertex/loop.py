@@ -59,7 +59,7 @@ class VertexLoop:
 
         Args:
             detach: Do not wait for a round in flight.
-            on_start: Called once the first round has its job.
+            on_start: Called once this call has started the job of the first round.
 
         Raises:
             DetachedError: A round is in flight, and `detach` is set.
@@ -74,8 +74,9 @@ class VertexLoop:
                 "report_uri": report_uri,
                 "warm_start_uri": warm_start_uri,
             }
+            is_first = not self.state.rounds and self.current_job() is None
             job = self._submit(round, uris, looks=looks)
-            if not self.state.rounds:
+            if is_first:
                 on_start()
             return self._result(job, round, detach=detach)
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from core.errors import UserError
@@ -95,3 +97,5 @@ def test_a_threshold_may_be_a_share_of_what_the_service_covers(
     assert decision.relative_threshold_percent == 90
     assert (decision.value_percent >= decision.threshold_percent) is (passed or of_service == 0)
     assert "service LLM" in decision.reasons[0]
+    told = re.search(r"own: it is ([\d.]+) % of it", decision.reasons[0])
+    assert (told and float(told[1]) >= 90) is (passed if of_service else None)

@@ -64,11 +64,13 @@ def test_a_loop_in_flight_goes_on_when_rows_were_added(run, cloud, folder):
     mine = folder()
     persist_splits(str(mine))
     assert run("run", "--detach", **values(mine))[0] == 0
+    kept = (mine / SPLITS_FILE).read_bytes()
     more = [{"prompt": f"later {n}", "output": "x"} for n in range(40)]
     (mine / "more.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in more))
     status, _, errors = run("run", "--detach", **values(mine))
     assert status == 0, errors
     assert len(cloud.jobs) == 1
+    assert (mine / SPLITS_FILE).read_bytes() == kept, "the job judges none of the new rows"
 
 
 @pytest.mark.parametrize("command", [["compile", "--output=job.json"], *STARTS])

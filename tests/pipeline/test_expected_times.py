@@ -71,25 +71,38 @@ def test_a_model_whose_speed_is_unknown_has_none(config):
     assert expected_seconds(unknown, read_coverage(config.coverage_dir)) == []
 
 
-def test_the_last_run_of_the_same_model_says_it(config, tmp_path):
-    artifacts = [RoundArtifacts(synthetic="", model="", exports="", pushed="", report="")] * 2
-    record = training_record(preset=config.training.preset)
-    summary = loop_summary(artifacts, 1, training=record)
-    took = [(("Trainer", 100.0), ("BaseResponseGen", 50.0)), (("Trainer", 240.0),)]
-    took[1] += (("BaseResponseGen", 0.1),)  # from the cache
-    rounds = tuple(
-        entry.model_copy(
-            update={
-                "components": tuple(
-                    ComponentRun(node=node, seconds=seconds, cached=seconds < 1)
-                    for node, seconds in nodes
-                )
-            }
+@pytest.fixture
+def ran(config, tmp_path):
+    """Writes the summary of a run: of each round, the seconds of its components; 0.1 is cached."""
+
+    def write(*took, then=config):
+        artifacts = [RoundArtifacts(synthetic="", model="", exports="", pushed="", report="")]
+        record = training_record(preset=config.training.preset)
+        summary = loop_summary(
+            artifacts * len(took), 1, training=record, config=then.model_dump(mode="json")
         )
-        for entry, nodes in zip(summary.rounds, took, strict=True)
+        rounds = tuple(
+            entry.model_copy(
+                update={
+                    "components": tuple(
+                        ComponentRun(node=node, seconds=seconds, cached=seconds < 1)
+                        for node, seconds in nodes.items()
+                    )
+                }
+            )
+            for entry, nodes in zip(summary.rounds, took, strict=True)
+        )
+        text = summary.model_copy(update={"rounds": rounds}).to_json()
+        Path(tmp_path, "summary.json").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def test_the_last_run_of_the_same_model_says_it(config, ran):
+    ran(
+        {"Trainer": 100.0, "BaseResponseGen": 50.0},
+        {"Trainer": 240.0, "BaseResponseGen": 0.1},
     )
-    text = summary.model_copy(update={"rounds": rounds}).to_json()
-    Path(tmp_path, "summary.json").write_text(text, encoding="utf-8")
     rows = read_coverage(config.coverage_dir)
     untuned = [seconds["BaseResponseGen"] for seconds in expected_seconds(config, rows)]
     assert untuned == [50.0, 0.0, 0.0]
@@ -98,12 +111,34 @@ def test_the_last_run_of_the_same_model_says_it(config, tmp_path):
     assert trained == pytest.approx([120.0, 240.0, 360.0])
 
 
-def test_a_run_from_the_cache_alone_says_nothing_of_a_machine(config, tmp_path):
-    artifacts = [RoundArtifacts(synthetic="", model="", exports="", pushed="", report="")]
-    summary = loop_summary(artifacts, 1, training=training_record(preset=config.training.preset))
-    cached = (ComponentRun(node="Trainer", seconds=0.1, cached=True),)
-    (entry,) = summary.rounds
-    rounds = (entry.model_copy(update={"components": cached}),)
-    text = summary.model_copy(update={"rounds": rounds}).to_json()
-    Path(tmp_path, "summary.json").write_text(text, encoding="utf-8")
+def test_a_run_of_fewer_rows_says_what_a_row_takes(config, ran):
+    few = config.synth.model_copy(update={"rows_per_round": config.synth.rows_per_round // 20})
+    short = config.training.model_copy(update={"epochs": 1})
+    then = config.model_copy(update={"synth": few, "training": short})
+    ran({"Trainer": 30.0, "SynthDataGen": 5.0, "LLMEvaluator": 7.0}, then=then)
+    seconds = expected_seconds(config, read_coverage(config.coverage_dir))[0]
+    assert seconds["Trainer"] == pytest.approx(30.0 * 20 * config.training.epochs)
+    assert seconds["SynthDataGen"] == pytest.approx(100.0)
+    assert seconds["LLMEvaluator"] == 7.0
+
+
+def test_what_came_from_the_cache_is_estimated(config, ran):
+    ran({**dict.fromkeys(NODES, 60.0), "BaseResponseGen": 0.1, "Transform": 0.1})
+    rows = read_coverage(config.coverage_dir)
+    first, second, _ = expected_seconds(config, rows)
+    assert set(first) == set(NODES)
+    assert (first["Trainer"], first["LLMEvaluator"]) == (60.0, 60.0)
+    assert first["BaseResponseGen"] > second["BaseResponseGen"] == 0
+    assert first["Transform"] == 8.0
+
+
+def test_the_record_of_a_version_with_other_settings_is_not_read(config, ran, tmp_path):
+    ran({"Trainer": 7.0})
+    file = Path(tmp_path, "summary.json")
+    file.write_text(file.read_text().replace('"rows_per_round"', '"rows_of_a_round"'))
+    assert expected_seconds(config, read_coverage(config.coverage_dir))[0]["Trainer"] > 60
+
+
+def test_a_run_from_the_cache_alone_says_nothing_of_a_machine(config, ran):
+    ran({"Trainer": 0.1})
     assert expected_seconds(config, read_coverage(config.coverage_dir))[0]["Trainer"] > 60
