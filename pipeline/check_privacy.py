@@ -23,7 +23,16 @@ def privacy_lines(rows: Sequence[CoverageRow], config: Config, listed: int | Non
         f"Personal data in task.instruction: {', '.join(in_task)}, sent as it is with every "
         "request; take it out."
     ]
-    lines = [*_row_privacy_lines(rows, settings, listed), *(told if in_task else [])]
+    named = [row.id for row in rows if find(row.id, settings)]
+    of_ids = [
+        f"Personal data in ids ({_rows(len(named))}), which a run writes as they are. Give these "
+        "rows other ids."
+    ]
+    lines = [
+        *_row_privacy_lines(rows, settings, listed),
+        *(of_ids if named else []),
+        *(told if in_task else []),
+    ]
     if config.vertex and settings.redact:
         lines.append(
             "On Vertex AI placeholders are put in inside the job: in the bucket or the image "
@@ -38,7 +47,7 @@ def _row_privacy_lines(
     kinds: Counter[str] = Counter()
     places = []
     for row in rows:
-        texts = (transcript(row.prompt), row.output, *row.references)
+        texts = (transcript(row.prompt), row.output, *row.references, *row.tags)
         found = [finding for text in texts for finding in find(text, settings)]
         kinds.update(finding.kind for finding in found)
         if found:
@@ -47,11 +56,16 @@ def _row_privacy_lines(
         blind = "" if settings.presidio_models else " (names and addresses are not looked for)"
         return [f"Personal data: none found{blind}."]
     counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    count = "1 row" if len(places) == 1 else f"{len(places):,} rows"
     more = ", …" if places[:listed] != places else ""
     fate = (
         "replaced with placeholders (privacy.redact)"
         if settings.redact
         else "sent to the service LLM as it is; privacy.redact=true replaces it with placeholders"
     )
-    return [f"Personal data: {counts} in {count} ({', '.join(places[:listed])}{more}), {fate}."]
+    return [
+        f"Personal data: {counts} in {_rows(len(places))} ({', '.join(places[:listed])}{more}), {fate}."
+    ]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

@@ -53,7 +53,8 @@ def explain(
         elif item["type"] == "missing":
             lines.append(f"  {path}: missing. Set it in the preset or with --set {path}=VALUE.")
         else:
-            lines.append(f"  {path}: {_said(path, item['input'], item['msg'])}.")
+            said = _said(path, item["input"], item["msg"])
+            lines.append(f"  {path}: {said.removesuffix('.')}.")
     return "\n".join(lines)
 
 

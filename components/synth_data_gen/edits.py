@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from components.synth_data_gen.rows import prompt_digest, split_rows
+from core.conversation import chat_messages
 from core.errors import UserError
 from core.records import CoverageRow
 from core.reports.synthesis import EditedRows
@@ -133,6 +134,9 @@ def _read(text: str, problems: list[str]) -> list[_Line]:
             problems.append(f"line {number}: not an object with the texts prompt and output")
         else:
             lines.append(_Line(number, str(row_id), str(texts[0]), str(texts[1])))
+            if not all(turn["content"].strip() for turn in chat_messages(lines[-1].prompt)):
+                problems.append(f"line {number}: a message of the prompt has no text")
+                lines.pop()
     return lines
 
 

@@ -33,15 +33,15 @@ def main(
     Returns:
         0 when the command came to its end, 1 for an unexpected failure, 2 for a mistake that the
         user can fix, 3 when the run waits for a person, 130 after Ctrl-C, 141 when nobody reads
-        what it prints any more (`| head`). A command whose result is
-        bad, such as a verdict of *worse*, ends the process with `EXIT_BAD_RESULT`, and a drill that
-        loses a request with 1.
+        what it prints any more (`| head`). A command whose result is bad, such as a verdict of
+        *worse*, ends the process with `EXIT_BAD_RESULT`, and a drill that loses a request with 1.
     """
     try:
         try:
             return _run(argv, group, program)
         finally:
-            sys.stdout.flush()  # or a reader that is gone would be noticed as Python ends
+            if sys.stdout is not None:  # as where it was closed from the start
+                sys.stdout.flush()  # or a reader that is gone would be noticed as Python ends
     except BrokenPipeError:
         if not has_lost_its_reader():
             raise

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from pipeline.progress import ProgressView
 
 
-_COMPARED = (
-    *("task", "privacy", "training", "generation", "evaluator"),
-    *("service_llm", "judge", "embedder"),  # another one judges otherwise than the run's did
+_COMPARED = ("task", "privacy", "training", "generation", "evaluator")
+_SERVICES = ("service_llm", "judge", "embedder")
+# What makes a service another one, which judges otherwise than the run's did.
+_OF_SERVICES = (
+    *("provider", "base_url", "vertex_project", "model", "model_version"),
+    *("thinking", "max_output_tokens"),
 )
 # See `config_of`; a run's summary has its lengths filled in.
 _OF_EACH_MODEL = (
@@ -73,7 +76,9 @@ def _changed_settings(config: Config, summary: LoopSummary) -> Iterator[str]:
     """Yield what the swept models are trained and judged with, and the run's own was not."""
     now = config.model_dump(mode="json")
     for path, (before, after) in differing_settings(summary.config, now).items():
-        if path.partition(".")[0] in _COMPARED and path not in _OF_EACH_MODEL:
+        section, _, key = path.partition(".")
+        of_service = section in _SERVICES and key in ("", *_OF_SERVICES)
+        if (section in _COMPARED and path not in _OF_EACH_MODEL) or of_service:
             yield f"  {path}: {before} -> {after}"
 
 

@@ -38,10 +38,11 @@ def check_splits(config: Config) -> None:
         return
     if unkept := unkept_test_rows(config.coverage_dir, test_percent=config.splits.test_percent):
         raise UserError(
-            f"The folder {config.coverage_dir!r} does not keep its splits yet ({unkept} new "
-            f"{'row belongs' if unkept == 1 else 'rows belong'} to the test split), so the image "
-            "was built without them. Run `understudy check` before building the image, and build "
-            "it again with deploy/build.sh; splits.test_percent=0 does without a test split."
+            f"The splits of the rows in {config.coverage_dir!r} have not been saved yet ({unkept} "
+            f"new {'row belongs' if unkept == 1 else 'rows belong'} to the test split), so the "
+            "image was built without them. Run `understudy check` with the same --preset and "
+            "--set, then build the image with deploy/build.sh; or set splits.test_percent=0 to do "
+            "without a test split."
         )
 
 

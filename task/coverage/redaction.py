@@ -23,7 +23,16 @@ def redacted_rows(rows: Sequence[CoverageRow], settings: PrivacySettings) -> lis
     """
     if not settings.redact:
         return list(rows)
-    redacted = [redacted_row(row, settings) for row in rows]
+    tags = list(dict.fromkeys(tag for row in rows for tag in row.tags))
+    # A tag is a kind of row: equal kinds stay equal, and others apart.
+    of_tag = dict(zip(tags, redact(tags, settings).texts, strict=True))
+    redacted = [
+        dataclasses.replace(
+            redacted_row(row, settings),
+            tags=tuple(dict.fromkeys(of_tag[tag] for tag in row.tags)),
+        )
+        for row in rows
+    ]
     first: dict[str, CoverageRow] = {}
     for row in redacted:
         other = first.setdefault(normalized(row.prompt), row)
@@ -53,8 +62,7 @@ def redacted_row(row: CoverageRow, settings: PrivacySettings) -> CoverageRow:
             for message, text in zip(messages, turns, strict=True)
         )
     )
-    # A tag is a kind of row: each stands for itself, and equal kinds stay equal.
-    tags = dict.fromkeys(redact([tag], settings).texts[0] for tag in row.tags)
+    tags = dict.fromkeys(redact(row.tags, settings).texts)
     return dataclasses.replace(
         row,
         prompt=redacted.prompt,

@@ -200,6 +200,17 @@ def test_personal_data_in_references_and_in_the_instruction_is_told(checked):
     assert "Personal data in task.instruction: EMAIL, sent as it is" in said
 
 
+def test_personal_data_in_tags_and_ids_is_told_and_not_quoted(checked):
+    rows = [
+        *JSON_ROWS,
+        {"id": "ada@example.org", "prompt": "Hi", "output": "x", "tags": ["by:bob@example.org"]},
+    ]
+    said = checked(rows, "privacy.redact=true")
+    assert "1 EMAIL in 1 row (ada@example.org), replaced with placeholders" in said
+    assert "Personal data in ids (1 row), which a run writes as they are." in said
+    assert "bob@example.org" not in said
+
+
 def test_the_row_that_is_shown_is_the_redacted_one(checked):
     rows = [
         {"id": f"m{n}", "prompt": f"I am ada{n}@example.org, order {n}.", "output": "ok, yes"}

@@ -217,4 +217,5 @@ def test_what_models_are_judged_by_and_the_run_was_not_is_listed(override, path)
     lines = list(cli_sweep._changed_settings(load_config("offline", [override]), summary))
     assert len(lines) >= 1
     assert all(line.startswith(f"  {path}") for line in lines)
-    assert not list(cli_sweep._changed_settings(load_config("offline"), summary))
+    same = ["service_llm.requests_per_minute=7", "service_llm.timeout_seconds=9"]
+    assert not list(cli_sweep._changed_settings(load_config("offline", same), summary))

@@ -54,6 +54,12 @@ def test_edited_deleted_and_added_rows_say_that_a_person_did_it(lines):
     assert rows["n2"] == NEW["train"][2]
 
 
+BLANK_TURN = (
+    '[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": " "}, '
+    '{"role": "user", "content": "Well?"}]'
+)
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
@@ -62,6 +68,10 @@ def test_edited_deleted_and_added_rows_say_that_a_person_did_it(lines):
         ('["x"]', "line 6: not an object with the texts prompt and output"),
         ('{"id": "n7", "prompt": "x", "output": "y"}', "line 6: no row of the round has the id"),
         ('{"id": "n0", "prompt": "x", "output": "y"}', "line 6: the id 'n0' appears twice"),
+        (
+            json.dumps({"prompt": BLANK_TURN, "output": "y"}),
+            "line 6: a message of the prompt",
+        ),
         ('{"prompt": "AN old  prompt", "output": "y"}', "line 6: the same prompt as old"),
         ('{"prompt": "the secret", "output": "y"}', "line 6: the prompt repeats the coverage row"),
     ],

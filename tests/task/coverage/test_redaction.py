@@ -18,12 +18,14 @@ def test_prompt_and_output_are_redacted_together_and_the_rest_stays():
     assert redacted_rows(rows, ON) == redacted
 
 
-def test_a_tag_that_names_a_person_is_redacted_for_itself():
+def test_tags_are_redacted_over_the_dataset_so_that_kinds_of_rows_stay_apart():
     tags = ("team:ada@example.org", "by ada@example.org", "team:bob@example.org", "en")
     told = CoverageRow("a", "I am bob@example.org", "x", "seed", tags)
     (found,) = redacted_rows([told], ON)
-    assert found.tags == ("team:[EMAIL_1]", "by [EMAIL_1]", "en")
+    assert found.tags == ("team:[EMAIL_1]", "by [EMAIL_1]", "team:[EMAIL_2]", "en")
     assert found.prompt == "I am [EMAIL_1]"
+    other = CoverageRow("b", "Hi", "x", "seed", ("team:bob@example.org", "team:ada@example.org"))
+    assert redacted_rows([told, other], ON)[1].tags == ("team:[EMAIL_2]", "team:[EMAIL_1]")
 
 
 def test_nothing_is_changed_unless_asked_for():
