@@ -63,7 +63,7 @@ def _start(preset: Path) -> Start:
         assert process.stderr is not None
         try:
             for line in process.stderr:
-                if found := re.search(r"Point the application at (http://\S+);", line):
+                if found := re.search(r"Point the application at (http://\S+)", line):
                     break
             else:
                 raise SystemExit("The gateway did not start.")

@@ -1,8 +1,18 @@
-"""Texts for a terminal of 80 columns."""
+"""Texts for a terminal of 80 columns, and for standard error."""
 
+import contextlib
+import sys
 import textwrap
 
 WIDTH = 80
+
+
+def write_error(text: str) -> None:
+    """Write a line to standard error; nobody fails where that is closed, or its disk is full."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
 
 def wrapped(text: str) -> str:

@@ -62,9 +62,8 @@ def _row_privacy_lines(
         if settings.redact
         else "sent to the service LLM as it is; privacy.redact=true replaces it with placeholders"
     )
-    return [
-        f"Personal data: {counts} in {_rows(len(places))} ({', '.join(places[:listed])}{more}), {fate}."
-    ]
+    which = f"{_rows(len(places))} ({', '.join(places[:listed])}{more})"
+    return [f"Personal data: {counts} in {which}, {fate}."]
 
 
 def _rows(count: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from core.errors import UserError
+from core.terminal import write_error
 from serving.address import url_of
 from serving.chosen_round import read_chosen_round
 from serving.gateway.server import bind, make_server, start_listening
@@ -57,7 +58,9 @@ async def run_gateway(presets: Sequence[ServedPreset], port: int) -> None:
             },
             say=_say,
             on_readiness=lambda problem: _tell_readiness(
-                problem, ready_text(tasks, url, settings.key_env)
+                problem,
+                # A log holds no prompt, not even one of the coverage dataset.
+                ready_text(tasks, url, settings.key_env, shows_prompt=_is_terminal()),
             ),
         )
         start_listening(listener)
@@ -107,15 +110,15 @@ def _tell_readiness(problem: str, ready: str) -> None:
     if problem:
         _say(f"Not ready: {problem}")
     else:
-        _print(ready)  # as it is: its command is to be pasted
+        write_error(ready)  # as it is: its command is to be pasted
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _say(text: str) -> None:
-    if sys.stderr.isatty():  # a log keeps each message on a line
+    if _is_terminal():  # a log keeps each message on a line
         width = shutil.get_terminal_size().columns
         text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-    _print(text)
-
-
-def _print(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    write_error(text)

@@ -36,16 +36,21 @@ def main(
         what it prints any more (`| head`). A command whose result is bad, such as a verdict of
         *worse*, ends the process with `EXIT_BAD_RESULT`, and a drill that loses a request with 1.
     """
+    result: int | SystemExit = EXIT_PIPE
     try:
         try:
-            return _run(argv, group, program)
-        finally:
-            if sys.stdout is not None:  # as where it was closed from the start
-                sys.stdout.flush()  # or a reader that is gone would be noticed as Python ends
+            result = _run(argv, group, program)
+        except SystemExit as ended:  # with what a command has found, which nothing may replace
+            result = ended
+        if sys.stdout is not None:  # as where it was closed from the start
+            sys.stdout.flush()  # or a reader that is gone would be noticed as Python ends
     except BrokenPipeError:
         if not has_lost_its_reader():
             raise
-        return EXIT_PIPE
+        result = result if isinstance(result, SystemExit) and result.code else EXIT_PIPE
+    if isinstance(result, SystemExit):
+        raise result
+    return result
 
 
 def _run(argv: Sequence[str] | None, group: str | None, program: str) -> int:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import math
 import queue
-import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from core.terminal import write_error
 from serving.capture.folder import CaptureFolder
 from serving.capture.line import captured
 from serving.capture.settings import CaptureSettings
@@ -16,6 +18,7 @@ from serving.gateway.exchange import Content, Exchange
 _MAX_CHARACTERS = 64 * 1024 * 1024  # of the exchanges that wait
 _BATCH = 64  # exchanges written at a time
 _CLOSE_SECONDS = 5.0
+_CALM_SECONDS = 10.0  # without a dropped exchange, until the folder is well again
 
 OnState = Callable[[str | None], None]
 """Called, in the event loop, with what is wrong with the folder; None when it is well again."""
@@ -29,6 +32,7 @@ class Capture:
         folder: Where to.
         on_dropped: Called, in any thread, with the number of exchanges that were dropped.
         on_state: See `OnState`.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Capture:
         folder: Path,
         on_dropped: Callable[[int], None],
         on_state: OnState,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = folder
         self._folder = CaptureFolder(folder, settings.max_file_mib * 1024 * 1024)
@@ -49,7 +54,10 @@ class Capture:
         self._taken, self._taken_size = 0, 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._clock = clock
+        # Of the event loop alone.
         self._is_broken = False
+        self._dropped_at = -math.inf
 
     def put(self, exchange: Exchange) -> None:
         """Queue an exchange; return at once.
@@ -63,9 +71,7 @@ class Capture:
         is_full = self._put - self._taken >= self._limit
         if is_full or self._put_size - self._taken_size + size > _MAX_CHARACTERS:
             self._on_dropped(1)
-            if not self._is_broken:
-                self._is_broken = True
-                self._on_state(f"{self.path} is written more slowly than exchanges come")
+            self._note(f"{self.path} is written more slowly than exchanges come")
             return
         if self._thread is None:
             self._start()
@@ -112,9 +118,10 @@ class Capture:
         self._taken_size += sum(_size(each.content) for each in batch if each.content)
         if problem is None and len(lines) < len(batch):
             problem = f"{len(batch) - len(lines)} of {len(batch)} exchanges cannot be written down"
-        is_well = lines and self._put - self._taken <= self._limit / 2
-        if problem or (self._is_broken and is_well):
-            self._say(problem)
+        if problem or lines:
+            assert self._loop is not None
+            with contextlib.suppress(RuntimeError):  # the gateway has stopped
+                self._loop.call_soon_threadsafe(self._note, problem)
 
     def _line(self, exchange: Exchange, salt: bytes) -> str:
         """Return an exchange's line; empty, and counted, where it cannot be made."""
@@ -123,14 +130,17 @@ class Capture:
             return captured(exchange, exchange.content, salt).to_json() + "\n"
         except Exception as error:  # its text may hold what is to be redacted
             self._on_dropped(1)
-            sys.stderr.write(f"understudy: an exchange was not captured: {type(error).__name__}\n")
+            write_error(f"understudy: an exchange was not captured: {type(error).__name__}")
             return ""
 
-    def _say(self, problem: str | None) -> None:
-        self._is_broken = problem is not None
-        assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the gateway has stopped
-            self._loop.call_soon_threadsafe(self._on_state, problem)
+    def _note(self, problem: str | None) -> None:
+        """Say that exchanges are dropped, or, after a while without, that they are written."""
+        if problem:
+            self._dropped_at = self._clock()
+        is_broken = self._clock() - self._dropped_at < _CALM_SECONDS
+        if is_broken != self._is_broken:
+            self._is_broken = is_broken
+            self._on_state(problem)
 
 
 def _size(content: Content) -> int:

@@ -120,7 +120,6 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
         SystemExit: With status 4 where it went back by itself.
     """
     from serving.cutover.kept_walk import claim_walk, read_steps, walk_to_end, walk_to_resume
-    from serving.cutover.scoring import open_scorer
     from serving.cutover.walk import CutoverWalk
 
     if not 0 < arguments.every <= _LONGEST_WAIT_SECONDS:
@@ -141,6 +140,8 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
                 f"A walk is gated by captured exchanges, and {preset.preset} captures none: set "
                 "serving.capture.enabled=true and restart `understudy serve`."
             )
+        from serving.cutover.scoring import open_scorer
+
         steps = read_steps(arguments.steps, arguments.to)
         with claim_walk(preset.output_dir), open_scorer(preset, "cutover") as scorer:
             report = walk_to_resume(file, task, steps)

@@ -13,7 +13,7 @@ from core.records import HOLDOUT_SPLIT, CoverageRow
 from serving.capture.settings import CaptureSettings
 from serving.drill.cell import CellPlan, Tally, run_cell
 from serving.drill.clients import Application, Reply, open_application
-from serving.drill.faults import ADDRESS_ONLY, CONTRACT, STREAM_ONLY
+from serving.drill.faults import ADDRESS_ONLY, CONTRACT, FAULTS, STREAM_ONLY
 from serving.drill.gateway import running_gateway
 from serving.drill.options import DrillOptions
 from serving.drill.page import say, say_plan, write_report
@@ -103,6 +103,7 @@ class _Drill:
     async def run(self) -> DrillReport:
         async with FaultProxy(self._service) as proxy:
             plans = self._plans()
+            self._check_planned(plans)
             faults = len({plan.fault for plan in plans})
             seconds = self._options.seconds_of(len(plans), with_cold_model=self._can_cool)
             say_plan(len(plans), faults, seconds, with_cold_model=self._can_cool)
@@ -146,6 +147,20 @@ class _Drill:
             for protocol in protocols
             if (stream or fault not in STREAM_ONLY) and (has_contract or fault != CONTRACT)
         ]
+
+    def _check_planned(self, plans: Sequence[CellPlan]) -> None:
+        """Refuse faults that a user has named and that would not be tried.
+
+        Raises:
+            UserError: There are some.
+        """
+        missing = set(self._options.faults) - {plan.fault for plan in plans}
+        if missing and self._options.faults != tuple(FAULTS):
+            raise UserError(
+                f"--faults names {', '.join(sorted(missing))}, an answer outside the task's form, "
+                "and the form of this task is not known: it has no task.output_schema and fewer "
+                "than 25 seeds of one form. Leave it out."
+            )
 
     async def _cell(self, plan: CellPlan, proxy: FaultProxy) -> Cell:
         tally = Tally(self._task.model_version)

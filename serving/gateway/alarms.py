@@ -2,11 +2,11 @@
 
 import datetime
 import re
-import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from core.terminal import write_error
 from serving.gateway.webhook import Webhook
 
 _LONGEST_NAME = 80
@@ -89,8 +89,7 @@ class Alarms:
             del self._raised[name]
             self._met.pop(name, None)
         state = "raised" if is_raised else "cleared"
-        sys.stderr.write(f"understudy: alarm {name} {state}: {text}\n")
-        sys.stderr.flush()
+        write_error(f"understudy: alarm {name} {state}: {text}")
         self._on_change(name, is_raised)
         if self._webhook is not None:
             self._webhook.put({"alarm": name, "state": state, "text": text, "time": now})

@@ -41,7 +41,7 @@ class GatewayKey:
         variable: Environment variable that holds it; None for no key.
 
     Raises:
-        UserError: The variable is not set.
+        UserError: The variable is not set, or its value is not ASCII.
     """
 
     def __init__(self, variable: str | None) -> None:
@@ -50,6 +50,11 @@ class GatewayKey:
             raise UserError(
                 f"serving.key_env names {variable}, which is not set. Export it with a long random "
                 "text; callers send it as x-understudy-key."
+            )
+        if self._key and not self._key.isascii():
+            raise UserError(
+                f"serving.key_env names {variable}, whose value has characters that not every "
+                "client sends alike in a header. Take letters, digits and punctuation of ASCII."
             )
 
     @property

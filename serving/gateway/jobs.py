@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -14,6 +15,7 @@ from serving.gateway.reload import ReloadError, verify
 
 _WARM_UP_RETRY_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
+_TELL_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0  # after an error of a job itself
 
 
@@ -23,7 +25,7 @@ class Jobs:
     Args:
         gateway: Whose.
         readiness: Set once all its models have answered.
-        on_readiness: Called with each new reason why they have not, and with "" once they have.
+        on_readiness: Called now and then with why they have not, and with "" once they have.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Jobs:
         self._gateway = gateway
         self._readiness = readiness
         self._on_readiness = on_readiness
+        self._told_at = -math.inf
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,8 +76,10 @@ class Jobs:
                 self._on_readiness("")
 
     def _set_problem(self, problem: str) -> None:
-        if problem != self._readiness.problem:
-            self._readiness.problem = problem
+        """Keep what is wrong, and say it now and then: it changes with every state of a breaker."""
+        self._readiness.problem = problem
+        if time.monotonic() - self._told_at >= _TELL_SECONDS:
+            self._told_at = time.monotonic()
             self._on_readiness(problem)
 
     async def _keep_warm(self) -> None:

@@ -1,13 +1,13 @@
 """The alarms of `understudy watch`, which last until a check clears them: perhaps tomorrow's."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from core.claim import wait_for_file
 from core.errors import UserError
+from core.terminal import write_error
 from core.whole_file import replace_file
 from serving.gateway.alarms import Alarms
 from serving.gateway.watched_file import WatchedFile, stamp_of
@@ -127,9 +127,9 @@ class KeptAlarms:
 
     def _say(self, problem: str) -> None:
         if problem and problem != self._problem:
-            sys.stderr.write(
+            write_error(
                 f"understudy: {self._file} cannot be written {problem}: a restart forgets the "
-                "alarms of understudy watch until its next check\n"
+                "alarms of understudy watch until its next check"
             )
         self._problem = problem
 

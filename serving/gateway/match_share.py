@@ -1,5 +1,6 @@
 """The share of requests that belong to each task, and when it has fallen."""
 
+import collections
 import math
 from typing import NamedTuple
 
@@ -40,11 +41,13 @@ class Fall(NamedTuple):
     Attributes:
         latest: The share of the latest requests, 0 to 1.
         before: The share before.
-        excerpt: The latest text that did not match.
+        reason: Why most of the latest requests that are of no task are of none; empty for none.
+        excerpt: The latest text of which that is the reason; None where nothing may be shown.
     """
 
     latest: float
     before: float
+    reason: str
     excerpt: Excerpt | None
 
 
@@ -56,7 +59,9 @@ class MatchShare:
         # How many had matched after each of the latest requests, in a ring.
         self._matched = [0] * _KEPT
         self._total = 0
-        self._excerpt: Excerpt | None = None
+        self._unmatched: collections.deque[tuple[str, Excerpt | None]] = collections.deque(
+            maxlen=_LATEST[0]
+        )
         self._fallen: tuple[int, float] | None = None  # in how many requests, and from which share
         self._fall: Fall | None = None
 
@@ -65,15 +70,16 @@ class MatchShare:
         """The share of the latest requests, 0 to 1; 0 before the first."""
         return self._share(_LATEST[0])
 
-    def record(self, *, is_matched: bool, excerpt: Excerpt | None = None) -> None:
+    def record(self, *, is_matched: bool, reason: str = "", excerpt: Excerpt | None = None) -> None:
         """Count a request.
 
         Args:
             is_matched: Whether it is of this task.
+            reason: Why it is of no task; empty where it is of one.
             excerpt: The text that did not match; kept for the alarm.
         """
-        if excerpt is not None:
-            self._excerpt = excerpt
+        if reason:
+            self._unmatched.append((reason, excerpt))
         self._total += is_matched
         self._count += 1
         self._matched[self._count % _KEPT] = self._total
@@ -94,7 +100,10 @@ class MatchShare:
         if self._fallen is None:
             return None
         latest, before = self._fallen
-        return Fall(self._share(latest), before, self._excerpt)
+        counts = collections.Counter(reason for reason, _ in self._unmatched)
+        [(most, _)] = counts.most_common(1) or [("", 0)]
+        excerpts = [excerpt for reason, excerpt in self._unmatched if reason == most]
+        return Fall(self._share(latest), before, most, excerpts[-1] if excerpts else None)
 
     def _fallen_in(self, latest: int) -> tuple[int, float] | None:
         """Compare the latest requests with those before them, by the ratio of likelihoods.

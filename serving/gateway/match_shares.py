@@ -17,8 +17,8 @@ _TO_DO = {
         "Compare serving.template and serving.accepted_instructions with what the application sends"
     ),
     "model": "Compare serving.model_alias with the model that the application asks for",
-    "any": "`understudy serve --explain` says what is unlike the task in a request",
 }
+_ELSE_TO_DO = "`understudy serve --explain` says what is unlike the task in a request"
 
 OnFall = Callable[[str, bool, str], None]
 """Called with a task's name, whether its share has fallen, and what to say, at each change."""
@@ -58,13 +58,16 @@ class MatchShares:
         """
         matched = found.task.name if isinstance(found, Match) else ""
         for name, share in self._shares.items():
-            excerpt = None if isinstance(found, Match) else _excerpt(found, self._tasks[name])
-            share.record(is_matched=name == matched, excerpt=excerpt)
+            reason, excerpt = "", None
+            if isinstance(found, Unmatched):
+                reason = found.reason
+                excerpt = None if is_private else _excerpt(found, self._tasks[name])
+            share.record(is_matched=name == matched, reason=reason, excerpt=excerpt)
             self._on_share(name, share.share)
             fall = share.fall()
             if bool(fall) != (name in self._fallen):
                 self._fallen ^= {name}
-                text = _text(self._tasks[name], share.share, fall, is_private=is_private)
+                text = _text(self._tasks[name], share.share, fall)
                 self._on_fall(name, fall is not None, text)
 
 
@@ -77,26 +80,33 @@ def _excerpt(found: Unmatched, task: ServedTask) -> Excerpt | None:
     if task.match != "template":
         return None
     before, after = (part.strip() for part in task.around)
-    size = min(len(before or after), _EXCERPT)
-    if before:
+    if before and not (after and _begins(found.excerpt, before)):
+        size = min(len(before), _EXCERPT)
         return Excerpt(found.excerpt[: size + _EXCERPT], size)
+    size = min(len(after), _EXCERPT)
     return Excerpt(found.excerpt[-size - _EXCERPT :], size, is_end=True)
 
 
-def _text(task: ServedTask, share: float, fall: Fall | None, *, is_private: bool) -> str:
+def _begins(text: str, before: str) -> bool:
+    """Whether a text begins as the template does, so that its end is what does not fit."""
+    return " ".join(text.split()).startswith(" ".join(before.split()))
+
+
+def _text(task: ServedTask, share: float, fall: Fall | None) -> str:
     """Return what is to be said; it goes to the log and to a webhook.
 
     Args:
         task: The task.
         share: Of the latest requests.
         fall: None where it has come back.
-        is_private: Whether no excerpt is shown.
     """
     text = f"the share of requests of task {task.name} is "
     if fall is None:
         return f"{text}{share:.0%}"
     text += f"{fall.latest:.0%}, and was {fall.before:.0%}. "
-    if fall.excerpt and not is_private:
+    if fall.reason:
+        text += f"Of most other requests {Unmatched(fall.reason).why}. "
+    if fall.excerpt:
         [redacted] = redact([fall.excerpt.text], task.privacy).texts
-        text += f"The latest text that does not match: {fall.excerpt.shown(redacted)!r}. "
-    return f"{text}{_TO_DO[task.match]}"
+        text += f"The latest of these texts: {fall.excerpt.shown(redacted)!r}. "
+    return text + _TO_DO.get(fall.reason, _ELSE_TO_DO)

@@ -145,4 +145,4 @@ async def verify(served: Served, samples: int = _SAMPLES) -> None:
             try:
                 await served.models[task.name].sample(sample)
             except ModelFailedError as error:
-                raise ReloadError(f"{task.model_version} is not taken up: {error}.") from error
+                raise ReloadError(f"{task.model_version} cannot be used: {error}.") from error

@@ -114,6 +114,8 @@ def bind(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         holder.bind((host, port))
+        # Or another gateway that starts could bind the port, too, as long as nobody listens.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
         holder.close()
         raise _taken(host, port, error) from error
@@ -130,6 +132,8 @@ def start_listening(holder: socket.socket) -> None:
         UserError: Another process, which started at the same time, listens on the port by now.
     """
     try:
+        # Its connections have it from here, and those that linger must not hold up the next one.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.listen(_BACKLOG)
     except OSError as error:
         host, port = holder.getsockname()[:2]

@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 
+from core.terminal import write_error
 from serving.gateway.exchange import Exchange, TunedAnswer
 from serving.gateway.local_model import LocalModel
 from serving.gateway.matching import Match, too_long
@@ -90,7 +90,7 @@ class Shadow:
         try:
             return await self._asked(exchange)
         except Exception as error:  # or no request would ever be copied again
-            sys.stderr.write(f"understudy: a request was not copied: {type(error).__name__}\n")
+            write_error(f"understudy: a request was not copied: {type(error).__name__}")
             self._on_dropped()
             return exchange
 

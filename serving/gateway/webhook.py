@@ -1,13 +1,13 @@
 """Posts the changes of alarms to a webhook; says and counts those that it does not take."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
 import yarl
 
+from core.terminal import write_error
 from serving.gateway.upstream import proxy_for
 
 _QUEUE = 256  # changes that wait; further ones are only printed
@@ -88,9 +88,9 @@ class Webhook:
             return response.status, _is_taken(response)
 
     def _drop(self, change: Mapping[str, Any], problem: str) -> None:
-        sys.stderr.write(
+        write_error(
             f"understudy: serving.alert_url did not get alarm {change['alarm']} "
-            f"{change['state']}: {problem}\n"
+            f"{change['state']}: {problem}"
         )
         self._on_dropped()
 

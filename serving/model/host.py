@@ -1,12 +1,12 @@
 """The tuned models of several presets: their servers, and the tasks that the gateway answers."""
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pydantic
 
 from core.errors import UserError
+from core.terminal import write_error
 from core.text import Say
 from serving.gateway.task import ServedTask, TokenCounter
 from serving.model.engine import EngineError
@@ -32,10 +32,6 @@ class _Running(NamedTuple):
     supervisor: ModelSupervisor
 
 
-def _print(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
 class TunedModels:
     """Starts and stops the tuned models of presets; a `serving.gateway.app.ModelHost`.
 
@@ -49,7 +45,7 @@ class TunedModels:
         self,
         presets: Sequence[ServedPreset],
         on_state: OnState = lambda task, ready, reason: None,
-        say: Say = _print,
+        say: Say = write_error,
     ) -> None:
         self._presets = presets
         self._on_state = on_state

@@ -5,7 +5,7 @@ Most outputs are JSON, and many prompts hold some, so escapes are undone whereve
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _ESCAPE = re.compile(
@@ -55,9 +55,8 @@ def escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def number_at(text: str, place: int) -> tuple[int, int] | None:
-    """Return where the number of a JSON text is that holds a place; None in a string."""
+def numbers(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the numbers of a JSON text are, in their order."""
     for token in _TOKEN.finditer(text):
-        if token.start() <= place < token.end():
-            return None if token[0].startswith('"') else token.span()
-    return None
+        if not token[0].startswith('"'):
+            yield token.span()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from task.privacy.detectors import Finding, find
-from task.privacy.escapes import escaped, is_json, number_at, unescaped
+from task.privacy.escapes import escaped, is_json, numbers, unescaped
 from task.privacy.settings import PrivacySettings
 
 _PLACEHOLDER = re.compile(r"\[(EMAIL|PHONE|IBAN|CARD|NATIONAL_ID|KEY|PERSON|LOCATION)_(\d+)\]")
@@ -81,16 +81,20 @@ class _Part(NamedTuple):
 
 def _parts(text: str, findings: Sequence[Finding]) -> Iterator[_Part]:
     in_json = bool(findings) and is_json(text)
+    numbers_left = numbers(text) if in_json else iter(())
+    number = next(numbers_left, None)
     last = 0
     for finding in findings:
-        number = number_at(text, finding.start) if in_json else None
-        start, end = number or (finding.start, finding.end)
+        while number and number[1] <= finding.start:
+            number = next(numbers_left, None)
+        within = number if number and number[0] <= finding.start else None
+        start, end = within or (finding.start, finding.end)
         if start < last:
             continue  # two in one number
         written = text[start:end]
         original = unescaped(written).text if in_json else written
         key = (finding.kind, finding.value)
-        yield _Part(start, end, key, original, number is not None)
+        yield _Part(start, end, key, original, within is not None)
         last = end
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -54,6 +55,28 @@ def test_a_command_whose_reader_is_gone_ends_quietly(name):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(1)", "sys.exit(4)"])
+def test_what_a_command_has_found_outlives_its_reader(ending):
+    """A drill that lost a request, or a verdict of *worse*, piped into something that ends."""
+    code = (
+        "import sys, local_runner, pipeline.cli.local as local\n"
+        f"def found(**_): print('x' * 9); {ending}\n"
+        "local.config = found\n"
+        "sys.exit(local_runner.main(['config']))"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == int(ending[-2])
+
+
+def test_a_command_without_a_standard_output_ends_well():
+    command = f"{shlex.quote(sys.executable)} local_runner.py config --preset smoke >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_pipe_that_is_not_the_terminals_breaks_loudly(monkeypatch):

@@ -100,7 +100,7 @@ def test_a_name_that_was_moved_to_another_model_is_told_once(journal, caplog):
     again = journal()
     again.append(entry(reply=Reply("", Finish.STOP, 1, 1, "v1"))).result()
     again.append(entry(reply=Reply("", Finish.STOP, 1, 1))).result()
-    assert caplog.text == ""
+    assert "answers as" not in caplog.text
     for _ in range(3):
         again.append(entry(reply=Reply("", Finish.STOP, 1, 1, "v2"))).result()
     assert caplog.text.count("openai/m answers as v2 now, and as v1 before") == 1

@@ -1,6 +1,8 @@
 """What the gateway of several presets is made of; nothing is started."""
 
 import asyncio
+import errno
+import io
 import re
 import socket
 import types
@@ -132,6 +134,19 @@ def test_ready_is_said_once_the_gateway_is_ready(made, tmp_path, capsys):
     assert "waiting for the tuned model's first answer" in before
     assert "ready behind" not in before
     assert re.match(r"a/round-1@ab is ready behind http://127\.0\.0\.1:\d+\nPoint the", ready)
+    assert "YOUR MESSAGE" in ready
+    assert "Hi." not in ready, "a log holds no prompt"
+
+
+def test_a_gateway_that_nobody_reads_serves_all_the_same(made, tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    made["problems"] = ("the model answers nothing", "")
+    monkeypatch.setattr("sys.stderr", Gone())
+    asyncio.run(run_gateway([preset(tmp_path, "a")], 0))
+    assert made["served"]
 
 
 def test_the_best_round_ends_a_choice(tmp_path):
@@ -161,7 +176,14 @@ def test_a_terminal_gets_lines_that_break_at_spaces_and_a_command_as_it_is(
 def test_of_two_gateways_that_start_at_the_same_time_the_second_is_told():
     with server_module.bind("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with server_module.bind("127.0.0.1", port) as second:
-            server_module.start_listening(first)
-            with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
-                server_module.start_listening(second)
+        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
+            server_module.bind("127.0.0.1", port)
+
+
+def test_connections_that_linger_do_not_hold_up_the_next_gateway():
+    with server_module.listen("127.0.0.1", 0) as first, socket.socket() as client:
+        port = first.getsockname()[1]
+        client.connect(("127.0.0.1", port))
+        first.accept()[0].close()  # who closes first keeps the connection for a minute
+        client.recv(1)
+    server_module.listen("127.0.0.1", port).close()

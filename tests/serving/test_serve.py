@@ -40,7 +40,7 @@ class Served:
         self.url = None
         for line in self.process.stderr:
             self.said.append(line)
-            if found := re.search(r"Point the application at (http://\S+);", line):
+            if found := re.search(r"Point the application at (http://\S+)", line):
                 self.url = found[1]
                 break
         assert self.url, "".join(self.said)

@@ -22,16 +22,23 @@ def test_the_command_asks_the_tuned_model():
     with harness() as servers:
         servers.start(tasks=[servers.task(samples=('It isn\'t a "lamp", $HOME.', "x" * 100))])
         task = servers.app._gateway.served.tasks[0]
-        url, headers, body = posted(sample_command(task, servers.url, None))
+        url, headers, body = posted(sample_command(task, servers.url, None, shows_prompt=True))
         answer = httpx.post(url, headers=headers, content=body.encode())
     assert json.loads(body)["text"] == 'It isn\'t a "lamp", $HOME.'
     assert answer.json()["text"] == MODEL_TEXT
 
 
-@pytest.mark.parametrize("samples", [(), ("x" * 500,)])
-def test_a_task_without_a_short_sample_has_a_placeholder(samples):
+@pytest.mark.parametrize(
+    ("samples", "shows_prompt"), [((), True), (("x" * 500,), True), (("I am Jane Roe.",), False)]
+)
+def test_without_a_short_sample_and_in_a_log_there_is_a_placeholder(samples, shows_prompt):
     with harness() as servers:
-        command = sample_command(servers.task(samples=samples), "http://127.0.0.1:1", "GATE_KEY")
+        command = sample_command(
+            servers.task(samples=samples),
+            "http://127.0.0.1:1",
+            "GATE_KEY",
+            shows_prompt=shows_prompt,
+        )
     _, headers, body = posted(command)
     assert json.loads(body)["text"] == "YOUR MESSAGE"
     assert headers["x-understudy-key"] == "$GATE_KEY"
@@ -39,5 +46,6 @@ def test_a_task_without_a_short_sample_has_a_placeholder(samples):
 
 def test_the_lines_fit_a_terminal():
     with harness() as servers:
-        text = ready_text([servers.task(samples=("Hi.",))], "http://127.0.0.1:8100", None)
-    assert max(map(len, text.split("\n"))) <= 90  # the version and the address are of any length
+        tasks, url = [servers.task(samples=("Hi.",))], "http://127.0.0.1:8100"
+        text = ready_text(tasks, url, None, shows_prompt=True)
+    assert max(map(len, text.split("\n"))) <= 80

@@ -42,11 +42,13 @@ def job(**changes):
 
 
 def create(url, body, headers=TOKEN):
-    return httpx.post(f"{url}/v1/{PLACE}/batchPredictionJobs", json=body, headers=headers)
+    return httpx.post(
+        f"{url}/v1/{PLACE}/batchPredictionJobs", json=body, headers=headers, timeout=60
+    )
 
 
 def get(url, name):
-    return httpx.get(f"{url}/v1/{name}", headers=TOKEN).json()
+    return httpx.get(f"{url}/v1/{name}", headers=TOKEN, timeout=60).json()
 
 
 @pytest.mark.unpublished

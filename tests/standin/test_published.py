@@ -168,7 +168,7 @@ def test_vertex_takes_bearer_tokens_alone_until_they_expire():
 
         def reasons(version, **headers):
             url = f"{server.url}/{version}{path}"
-            response = httpx.post(url, json=answer_body("Hi"), headers=headers)
+            response = httpx.post(url, json=answer_body("Hi"), headers=headers, timeout=60)
             details = response.json().get("error", {}).get("details", [{}])
             return response.status_code, details[0].get("reason")
 

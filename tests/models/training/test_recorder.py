@@ -1,6 +1,7 @@
 """What the recorder of a training tells while it goes on."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,13 +14,13 @@ def told(monkeypatch, caplog):
 
     def told(*ends):
         clock = iter(ends)
-        monkeypatch.setattr(recorder.time, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: next(clock)))
         watched = recorder.Recorder(len(ends), 1, lambda step: 0.1, "", None)
         with caplog.at_level(logging.INFO, "understudy.progress"), watched.fitting():
             for number in range(len(ends)):
                 watched.draw(rows=2, tokens=10)
                 watched.on_train_batch_end(number, {"loss": 1.0})
-        return [record.progress for record in caplog.records]
+        return [r.progress for r in caplog.records if r.name == "understudy.progress"]
 
     return told
 

@@ -1,3 +1,4 @@
+import asyncio
 import datetime
 import errno
 import os
@@ -132,10 +133,24 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half(tmp_path, monkeypat
     assert contents(tmp_path) == ["whole\nafter\n"]
 
 
-def test_what_cannot_be_written_in_time_is_dropped_and_counted(tmp_path, monkeypatch):
+async def until(is_true):
+    for _ in range(3000):
+        if is_true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never was")
+
+
+@pytest.mark.parametrize("full_by", ["count", "size"])
+def test_what_cannot_be_written_in_time_is_dropped_and_counted_and_told_once(
+    tmp_path, monkeypatch, full_by
+):
+    """The queue runs full and empties every five seconds, then no more."""
     is_free = threading.Event()
     monkeypatch.setattr(capture_module, "_size", lambda content: 1)
     monkeypatch.setattr(capture_module.Capture, "_line", lambda self, each, salt: f"{each.id}\n")
+    if full_by == "size":
+        monkeypatch.setattr(capture_module, "_MAX_CHARACTERS", 3)
     append = CaptureFolder.append
 
     def wait(self, lines):
@@ -143,21 +158,31 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(tmp_path, monkeyp
         append(self, lines)
 
     monkeypatch.setattr(CaptureFolder, "append", wait)
-    dropped, said = [], []
-    settings = CaptureSettings(enabled=True, folder=str(tmp_path), queue_length=3)
+    dropped, said, now = [], [], [0.0]
+    queue_length = 3 if full_by == "count" else 100
+    settings = CaptureSettings(enabled=True, folder=str(tmp_path), queue_length=queue_length)
 
     async def fill():
-        capture = Capture(settings, tmp_path, dropped.append, said.append)
-        for number in range(5):
-            capture.put(SimpleNamespace(id=number, content="text"))
-        is_free.set()
+        capture = Capture(settings, tmp_path, dropped.append, said.append, lambda: now[0])
+        for cycle in range(4):
+            is_free.clear()
+            for number in range(5):
+                capture.put(SimpleNamespace(id=number, content="text"))
+            is_free.set()
+            written = 3 * (cycle + 1)
+            await until(lambda expected=written: capture._taken == expected)
+            await asyncio.sleep(0)  # what the writer said is heard
+            now[0] += 5
+        assert said == [f"{tmp_path} is written more slowly than exchanges come"]
+        now[0] += 5
+        capture.put(SimpleNamespace(id=9, content="text"))
         await capture.close()
-        await capture_module.asyncio.sleep(0)  # what the writer said is heard
+        await asyncio.sleep(0)
 
-    capture_module.asyncio.run(fill())
-    assert sum(dropped) == 2
-    assert said == [f"{tmp_path} is written more slowly than exchanges come", None]
-    assert "".join(file.read_text() for file in tmp_path.glob("*.jsonl")) == "0\n1\n2\n"
+    asyncio.run(fill())
+    assert sum(dropped) == 8
+    assert said[1:] == [None]
+    assert "".join(file.read_text() for file in tmp_path.glob("*.jsonl")) == "0\n1\n2\n" * 4 + "9\n"
 
 
 def test_an_exchange_that_cannot_be_written_down_raises_the_alarm_until_others_are(
@@ -165,21 +190,29 @@ def test_an_exchange_that_cannot_be_written_down_raises_the_alarm_until_others_a
 ):
     monkeypatch.setattr(capture_module, "_size", lambda content: 1)
     monkeypatch.setattr(capture_module, "captured", lambda exchange, content, salt: content)
-    dropped, said = [], []
+    dropped, said, now = [], [], [0.0]
     well, ill = SimpleNamespace(to_json=lambda: "{}"), SimpleNamespace()
     settings = CaptureSettings(enabled=True, folder=str(tmp_path))
 
     async def fill():
-        capture = Capture(settings, tmp_path, dropped.append, said.append)
+        capture = Capture(settings, tmp_path, dropped.append, said.append, lambda: now[0])
         capture._start()
-        for content in (well, ill, well):
+        for content in (well, ill, well, ill, well):
             capture._write([SimpleNamespace(id=1, content=content)])
-            await capture_module.asyncio.sleep(0)
+            await asyncio.sleep(0)
+            now[0] += 6
+        assert said == ["1 of 1 exchanges cannot be written down"]
+        capture._write([SimpleNamespace(id=1, content=ill)])
+        await asyncio.sleep(0)
+        now[0] += 11
+        assert said[1:] == []
+        capture._write([SimpleNamespace(id=1, content=well)])
+        await asyncio.sleep(0)
         await capture.close()
 
-    capture_module.asyncio.run(fill())
-    assert dropped == [1]
-    assert said == ["1 of 1 exchanges cannot be written down", None]
+    asyncio.run(fill())
+    assert dropped == [1, 1, 1]
+    assert said[1:] == [None]
 
 
 def test_capture_is_off_unless_it_is_set():

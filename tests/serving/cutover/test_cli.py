@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -107,6 +109,19 @@ def test_cutover_goes_back_by_the_command_line(run, gateway):
     assert (status, "back to the service: asked for with --back" in printed) == (0, True)
     mode = httpx.get(f"{gateway.url}/understudy/status").json()["mode"]
     assert (mode["mode"], mode["set_by"]) == ("failover", "cutover")
+
+
+def test_cutover_goes_back_where_a_gateway_alone_is_installed(run, gateway):
+    """Without NumPy, in a process of its own."""
+    httpx.post(f"{gateway.url}/understudy/mode", json={"mode": "canary", "canary_percent": 5})
+    arguments = ["cutover", "--back", "--port", gateway.port, "--set", f"output_dir={run.output}"]
+    code = (
+        "import sys; sys.modules['numpy'] = None; import local_runner; "
+        f"sys.exit(local_runner.main({arguments!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert httpx.get(f"{gateway.url}/understudy/status").json()["mode"]["mode"] == "failover"
 
 
 def test_cutover_back_leaves_the_mode_private(run, gateway):

@@ -62,6 +62,13 @@ def test_without_a_fault_the_services_answer_passes(service):
     assert json.loads(chat.json()["choices"][0]["message"]["content"])["category"] == "shipping"
 
 
+async def struck_by(proxy, fault):
+    """Wait until a fault has met a request."""
+    async with asyncio.timeout(60):
+        while not proxy._turns[fault]:
+            await asyncio.sleep(0.005)
+
+
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in ADDRESS_ONLY])
 def test_a_fault_is_over_when_it_is_cleared(service, fault):
     async def work(proxy, client):
@@ -69,7 +76,7 @@ def test_a_fault_is_over_when_it_is_cleared(service, fault):
         path = STREAM if fault in STREAM_ONLY else GEMINI
         struck = asyncio.create_task(post(client, path))
         if fault in ("F4", "F5"):
-            await asyncio.sleep(0.05)
+            await struck_by(proxy, fault)
         else:
             await asyncio.gather(struck, return_exceptions=True)
         await proxy.clear()
@@ -90,7 +97,7 @@ def test_a_connection_breaks(service, fault):
         await proxy.inject(fault)
         asking = asyncio.create_task(post(client, STREAM if fault == "F12" else GEMINI))
         if fault == "F4":
-            await asyncio.sleep(0.05)
+            await struck_by(proxy, fault)
             assert not asking.done()
             await proxy.clear()
         await asking

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from core.errors import UserError
 from core.records import CoverageRow
 from pipeline.cli.parser import make_parser
 from service_llm.settings import ServiceLLMSettings
@@ -257,6 +258,17 @@ def test_the_command_ends_with_status_1_if_anything_was_lost(monkeypatch, lost):
     assert options == DrillOptions(
         rate=5, peak=20, faults=("F4", "F6"), requests_per_cell=2, sustain_seconds=10
     )
+
+
+@pytest.mark.parametrize("faults", [("F11",), ("F4", "F11")])
+def test_a_fault_that_the_task_cannot_have_is_refused_where_it_is_named(faults):
+    drill = object.__new__(run_module._Drill)
+    drill._options = DrillOptions(faults=faults)
+    plans = [run_module.CellPlan(fault, "gemini", False, [], 1.0) for fault in faults[:-1]]
+    with pytest.raises(UserError, match="--faults names F11, an answer outside the task's form"):
+        drill._check_planned(plans)
+    drill._options = DrillOptions()
+    drill._check_planned(plans)  # of all faults those are tried that there can be
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -221,6 +221,7 @@ def test_a_service_too_slow_for_an_impatient_caller_has_not_failed(strict, heade
         for _ in range(4):
             answer = client.post(strict.url + GEMINI_PATH, json=gemini_request(), timeout=30)
             assert answer.headers["x-understudy-served-by"] == "model"
+    strict.took(4)
     assert reasons(strict) == ["F4"] * 4
     assert len(strict.service.received) == 4
     assert 'open{backend="service"} 1.0' not in metrics(strict)

@@ -11,20 +11,20 @@ from tests.serving.gateway.test_matching import served
 SYSTEM = f"Sort what ada@example.org writes. {'x' * 600} The end."
 
 
-def alarm_of(found: Unmatched, **task: object) -> str:
+def alarm_of(found: Unmatched, earlier: Unmatched | None = None, **task: object) -> str:
     told = []
     wanted = served(**task)
     shares = MatchShares([wanted], lambda name, share: None, lambda *fall: told.append(fall[2]))
-    for _ in range(100):
-        shares.record(Match(wanted, ()), is_private=False)
-    for _ in range(30):
-        shares.record(found, is_private=False)
+    if earlier:
+        shares.record(earlier, is_private=True)
+    for number in range(130):
+        shares.record(Match(wanted, ()) if number < 100 else found, is_private=False)
     [text] = told
     return text
 
 
 def excerpt_in(text: str) -> str:
-    found = re.search(r"The latest text that does not match: '(.*)'\. ", text)
+    found = re.search(r"The latest of these texts: '(.*)'\. ", text)
     return found[1] if found else ""
 
 
@@ -50,6 +50,7 @@ def test_of_a_system_text_the_first_three_hundred_characters_are_shown(task):
         ("Sort: {prompt}", "Rank:"),
         ("{prompt} By day.", "By way."),
         ("Sort: {prompt} By day.", "Rank:"),
+        ("Rank:   {prompt} By day.", "By way."),
     ],
 )
 def test_around_a_message_as_much_is_shown_as_the_template_has_there(template, shown):
@@ -60,4 +61,25 @@ def test_around_a_message_as_much_is_shown_as_the_template_has_there(template, s
 def test_of_another_tasks_template_nothing_is_shown():
     text = alarm_of(Unmatched("template", "Where is my order?"))
     assert "order" not in text
-    assert "The latest text" not in text
+    assert "The latest of" not in text
+
+
+def test_a_text_of_long_ago_or_of_private_mode_is_not_shown():
+    text = alarm_of(Unmatched("tools"), earlier=Unmatched("system", "You talk with Jane Roe."))
+    assert "Jane Roe" not in text
+    assert "Of most other requests it uses tools. `understudy serve --explain` says" in text
+    text = alarm_of(Unmatched("system", "New."), earlier=Unmatched("system", "Of Jane Roe."))
+    assert "its system text is none of the accepted ones. The latest of these texts: 'New.'" in text
+
+
+def test_the_reason_of_most_requests_is_said():
+    told = []
+    wanted = served()
+    shares = MatchShares([wanted], lambda name, share: None, lambda *fall: told.append(fall[2]))
+    others = [Unmatched("tools"), *[Unmatched("system", "New.")] * 3]
+    for number in range(140):
+        found = Match(wanted, ()) if number < 100 else others[number % 4]
+        shares.record(found, is_private=False)
+    [text] = told
+    assert "its system text is none of the accepted ones" in text
+    assert "into serving.accepted_instructions" in text

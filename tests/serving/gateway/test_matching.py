@@ -334,7 +334,8 @@ def recorded(share: MatchShare, requests) -> list[Fall | None]:
     """The fall after each request."""
     falls = []
     for is_matched in requests:
-        share.record(is_matched=is_matched, excerpt=None if is_matched else EDITED)
+        reason, excerpt = ("", None) if is_matched else ("system", EDITED)
+        share.record(is_matched=is_matched, reason=reason, excerpt=excerpt)
         falls.append(share.fall())
     return falls
 
@@ -349,7 +350,7 @@ def test_the_match_share_falls_when_an_application_edits_its_instruction():
     assert recorded(share, [True] * 120)[-1] is None
     falls = recorded(share, [False] * 20)
     assert falls[0] is None
-    assert falls[-1] == Fall(0.6, 1.0, EDITED)
+    assert falls[-1] == Fall(0.6, 1.0, "system", EDITED)
     assert recorded(share, [False] * 2000)[-1] is not None, "what lasts long is no better"
     assert recorded(share, [True] * 50)[-1] is None
 

@@ -43,6 +43,14 @@ def test_a_key_that_is_not_set_is_said_at_the_start(servers, monkeypatch):
         create_app(servers.settings(key_env="GATEWAY_KEY"), [servers.task()])
 
 
+@pytest.mark.parametrize("key", ["p\u00e4ssword", "\u043a\u043b\u044e\u0447"])
+def test_a_key_that_clients_send_in_different_bytes_is_refused(servers, monkeypatch, key):
+    monkeypatch.setenv("GATEWAY_KEY", key)
+    with pytest.raises(UserError, match="GATEWAY_KEY, whose value has characters") as raised:
+        create_app(servers.settings(key_env="GATEWAY_KEY"), [servers.task()])
+    assert key not in str(raised.value)
+
+
 def test_strangers_are_turned_away_and_the_key_stays_here(servers, monkeypatch):
     monkeypatch.setenv("GATEWAY_KEY", "open sesame")
     servers.start(servers.settings(host="0.0.0.0", key_env="GATEWAY_KEY"), is_ready=False)

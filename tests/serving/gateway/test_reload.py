@@ -78,7 +78,7 @@ def test_a_model_that_breaks_the_contract_is_not_taken_up(servers, host):
     host.other.behavior = fakes.model('{"category": "weather"}')
     answer = reload(servers, 4)
     assert answer.status_code == 409
-    assert "round-4@beef is not taken up" in answer.json()["error"]
+    assert "round-4@beef cannot be used" in answer.json()["error"]
     assert host.retired == [f"{host.other.url}/v1"]
     assert servers.ask("gemini", stream=False) == MODEL_TEXT
 
