@@ -4,7 +4,7 @@ import pydantic
 
 EXIT_BAD_RESULT = 4
 """Exit status of a command that came to its end with a bad result: a worse model, a walk that went
-back, an alarm. 1 is an unexpected failure, as Python's own, and a request that `drill` lost."""
+back, an alarm. A drill that lost a request ends with 1, as an unexpected failure does."""
 
 
 class UserError(Exception):

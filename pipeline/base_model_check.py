@@ -31,8 +31,8 @@ def export_problems(config: Config) -> list[str]:
     reasons = "; ".join(f"not {export}, since {why}" for export, why in refused.items())
     left = ", ".join(export for export in training.exports if export not in refused)
     return [
-        f"training.exports is [{', '.join(training.exports)}], and the base model "
-        f"{training.preset} cannot be written in all of these ({reasons}). Set "
+        f"training.exports is [{', '.join(training.exports)}], but the base model "
+        f"{training.preset} cannot be exported in all of these formats ({reasons}). Set "
         f"training.exports=[{left}]."
     ]
 

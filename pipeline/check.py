@@ -25,7 +25,7 @@ from pipeline.config import Config
 from pipeline.lengths import RowLengths, measure, raise_if_cut
 from pipeline.local.standin_server import STANDIN_URL_VARIABLE
 from pipeline.logged import logged_rows
-from pipeline.scaffold import TO_REPLACE
+from pipeline.placeholders import raise_if_to_replace
 from service_llm.secrets import check_environment
 from service_llm.served import shutdown_warning
 from service_llm.terms import terms_line
@@ -176,7 +176,7 @@ def _row_lines(rows: Sequence[CoverageRow], max_prompts: int | None) -> list[str
     if held < _FEW_HOLDOUT_ROWS:
         lines.append(
             f"Only {held} holdout {'row' if held == 1 else 'rows'}: use at least "
-            f"{_FEW_HOLDOUT_ROWS}, of about {2 * _FEW_HOLDOUT_ROWS} pairs, for a meaningful "
+            f"{_FEW_HOLDOUT_ROWS} (about {2 * _FEW_HOLDOUT_ROWS} pairs in all) for a meaningful "
             "interval."
         )
     return lines
@@ -232,21 +232,3 @@ def _yaml(schema: Mapping[str, Any]) -> str:
 
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def raise_if_to_replace(config: Config, rows: Sequence[CoverageRow]) -> None:
-    """Refuse placeholders of the scaffold that were not replaced; requests about them cost money.
-
-    Raises:
-        UserError: It names each.
-    """
-    left = [row.id for row in rows if TO_REPLACE in row.prompt + row.output]
-    places = [f"row {row_id!r} of {config.coverage_dir}" for row_id in left]
-    if TO_REPLACE in config.task.instruction:
-        places.append("task.instruction in the preset")
-    if places:
-        count = "1 placeholder has" if len(places) == 1 else f"{len(places)} placeholders have"
-        raise UserError(
-            f"{count} not been replaced ({TO_REPLACE!r}): {', '.join(places)}. Replace each with "
-            "your own text."
-        )

@@ -13,7 +13,7 @@ from pipeline.lengths import RowLengths, cut_rows, limits, prompt_text
 
 _BORDER = "  | "
 _SHOWN_LINES = 30
-_WITH_ROOM = "from the longest one here and a quarter more, in steps of 32"
+_WITH_ROOM = "the longest one here plus a quarter, rounded up to a multiple of 32"
 
 
 def length_lines(config: Config, rows: Sequence[CoverageRow], lengths: RowLengths) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from core.conversation import chat_messages, has_turns
 from core.errors import UserError
 from core.records import HOLDOUT_SPLIT, SEED_SPLIT, TEST_SPLIT, CoverageRow
+from pipeline.placeholders import TO_REPLACE
 from pipeline.preset_files import PRESET_DIR
 from task.coverage.logged import write_logged
 from task.coverage.reader import read_coverage
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 SERVICES = ("gemini", "gemini-vertex", "openai-compatible")
 COVERAGE_ROOT = Path("data") / "coverage"
-TO_REPLACE = "REPLACE THIS:"
 _EXAMPLES = tuple(
     {
         "id": f"{split}-1",

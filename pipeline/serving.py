@@ -42,6 +42,13 @@ def running_presets(names: Sequence[str], overrides: Sequence[str]) -> Iterator[
 
     Nothing is read that the gateway has read already: where the dataset was damaged since, or a
     variable is not set in this shell, requests can be given back to the service all the same.
+
+    Args:
+        names: Of the presets.
+        overrides: As for `load_config`.
+
+    Raises:
+        ConfigError: A preset cannot be used.
     """
     yield [
         ServedPreset(

@@ -62,7 +62,7 @@ class BudgetError(ServiceLLMError):
     def __init__(self, spent_usd: float, budget_usd: float, model: str) -> None:
         super().__init__(
             f"The replies cost {spent_usd:.4f} USD so far, and the budget of {model!r} is "
-            f"{budget_usd:.4f} USD. Raise budget_usd in its section to go on. {KEPT}"
+            f"{budget_usd:.4f} USD. Raise budget_usd in the section of this model to go on. {KEPT}"
         )
 
 

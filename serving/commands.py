@@ -86,10 +86,9 @@ def add_drill_options(parser: argparse.ArgumentParser) -> None:
     _add_preset_arguments(parser, several=False)
 
 
-def is_for_running_gateway(arguments: argparse.Namespace) -> bool:
-    """Whether a command only tells a gateway that runs what to do: another mode, round, or back."""
-    action, is_back = getattr(arguments, "action", None), getattr(arguments, "back", False)
-    return action in (_RELOAD, _MODE) or is_back
+def steers(arguments: argparse.Namespace) -> bool:
+    """Whether `serve` only tells a gateway that runs to take another mode or round."""
+    return arguments.action in (_RELOAD, _MODE)
 
 
 def serve(arguments: argparse.Namespace, load: LoadPresets) -> None:

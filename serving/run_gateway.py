@@ -76,8 +76,8 @@ def _make(state_dir: Path) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"The gateway cannot make its folder {state_dir} ({error.strerror}). Set output_dir to "
-            "a folder that it may write to."
+            f"The gateway cannot create its folder {state_dir} ({error.strerror}). Set output_dir "
+            "to a folder that it can write to."
         ) from error
 
 

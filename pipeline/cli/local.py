@@ -16,7 +16,7 @@ from judging.sample_labels import draw_unlabelled, write_sheet
 from models.backend import choose_backend
 from pipeline.base_model_check import base_model_lines, check_base_model
 from pipeline.budget_check import budget_problems, check_budget
-from pipeline.check import checked_task, missing, raise_if_to_replace
+from pipeline.check import checked_task, missing
 from pipeline.check_prompts import raise_if_unused
 from pipeline.cli.explain import explain as explained_settings
 from pipeline.cli.shown import claimed, shown
@@ -32,6 +32,7 @@ from pipeline.local.output_dir import OutputPaths, read_summary
 from pipeline.local.standin_server import standin_if_wanted
 from pipeline.logged import logged_rows
 from pipeline.online_check import check_online
+from pipeline.placeholders import raise_if_to_replace
 from pipeline.preset_files import preset_names
 from pipeline.rows import dropped_text, kept_text, synthetic_uri
 from pipeline.scaffold import PairsSource, create_task

@@ -14,19 +14,21 @@ _JUDGED_PRESETS = functools.partial(served_presets, for_application=False)
 
 
 def _command(
-    run: Callable[[argparse.Namespace, LoadPresets], None], load: LoadPresets
+    run: Callable[[argparse.Namespace, LoadPresets], None],
+    load: LoadPresets,
+    steers: Callable[[argparse.Namespace], bool] = lambda arguments: False,
 ) -> Callable[..., None]:
     def command(*, say: object, **options: object) -> None:
         del say
         arguments = argparse.Namespace(**options)
-        run(arguments, running_presets if commands.is_for_running_gateway(arguments) else load)
+        run(arguments, running_presets if steers(arguments) else load)
 
     return command
 
 
-serve = _command(commands.serve, served_presets)
+serve = _command(commands.serve, served_presets, commands.steers)
 drill = _command(commands.drill, served_presets)
 confidence = _command(traffic.confidence, _JUDGED_PRESETS)
 verdict = _command(traffic.verdict, _JUDGED_PRESETS)
-cutover = _command(traffic.cutover, _JUDGED_PRESETS)
+cutover = _command(traffic.cutover, _JUDGED_PRESETS, traffic.goes_back)
 watch = _command(traffic.watch, _JUDGED_PRESETS)

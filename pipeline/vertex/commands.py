@@ -17,7 +17,6 @@ from pipeline.vertex.image_rows import check_splits, keep_judged_splits
 from pipeline.vertex.loop import DetachedError, VertexLoop, start_or_resume
 from pipeline.vertex.parameters import parameter_values
 from pipeline.vertex.preflight import check_cloud, check_config
-from pipeline.vertex.settings import VertexSettings
 from pipeline.vertex.state import LoopState
 from pipeline.vertex.status import describe_result, describe_status
 
@@ -48,11 +47,8 @@ def submit(*, preset: str, overrides: Sequence[str], parameters: Sequence[str], 
     vertex = config.vertex_settings
     values, changed = parameter_values(parameters, config)
     check_config(changed, vertex)
-    check_splits(changed)
-    _warn_of_budget(changed, say)
     with explained(vertex):
-        cloud = _checked_cloud(vertex)
-        template, name = _compile_and_upload(changed, cloud, say)
+        cloud, template, name = _uploaded(changed, say)
         labels = _labels(config, "submit")
         job = cloud.jobs(vertex).submit(template, name, values, labels)
     keep_judged_splits(changed)
@@ -81,11 +77,8 @@ def schedule(
             "changes, so every scheduled round would come from the cache. Put the dataset into a "
             "bucket (coverage_dir=gs://…), or set vertex.enable_caching=false."
         )
-    check_splits(changed)
-    _warn_of_budget(changed, say)
     with explained(vertex):
-        cloud = _checked_cloud(vertex)
-        template, name = _compile_and_upload(changed, cloud, say)
+        cloud, template, name = _uploaded(changed, say)
         resource = cloud.jobs(vertex).schedule(
             template,
             name,
@@ -200,22 +193,24 @@ def default_cloud() -> Cloud:
     return Cloud()
 
 
-def _checked_cloud(vertex: VertexSettings) -> Cloud:
-    cloud = default_cloud()
+def _uploaded(config: Config, say: Say) -> tuple[Cloud, bytes, str]:
+    """Compile the job of a single round and keep it in the pipeline root.
+
+    Returns:
+        The cloud, the job, and a name for its run.
+    """
+    check_splits(config)
+    _warn_of_budget(config, say)
+    vertex, cloud = config.vertex_settings, default_cloud()
     check_cloud(vertex, cloud.bucket, cloud.session)
-    return cloud
-
-
-def _compile_and_upload(config: Config, cloud: Cloud, say: Say) -> tuple[bytes, str]:
-    """Compile a job and keep it in the pipeline root; returns it, and a name for the run."""
     now = datetime.datetime.now(datetime.UTC)
     # Two that start in one second are two jobs: an id that is taken returns the job that has it.
     name = f"{config.name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    uri = f"{config.vertex_settings.root}/jobs/{name}.json"
+    uri = f"{vertex.root}/jobs/{name}.json"
     template = _compiled(config)
     cloud.bucket.write(uri, template)
     say(f"Uploaded {uri}")
-    return template, name
+    return cloud, template, name
 
 
 def _compiled_first(config: Config) -> bytes:

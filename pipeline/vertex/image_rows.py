@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from core.errors import UserError
-from pipeline.check import raise_if_to_replace
 from pipeline.check_prompts import raise_if_unused
 from pipeline.config import Config
 from pipeline.logged import logged_rows
+from pipeline.placeholders import raise_if_to_replace
 from task.coverage.persisted import remember_splits, unkept_test_rows
 from task.coverage.reader import read_coverage
 

@@ -112,6 +112,11 @@ def add_cutover_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port of the gateway (default: the preset's)")
 
 
+def goes_back(arguments: argparse.Namespace) -> bool:
+    """Whether `cutover` only tells a gateway that runs to give the requests back."""
+    return bool(arguments.back)
+
+
 def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
     """Walk the canary up until the last step, or back.
 

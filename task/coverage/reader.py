@@ -161,8 +161,8 @@ def _paths(folder: str, files: Files) -> list[str]:
     if "://" in folder and isinstance(files, LocalFiles):
         raise UserError(
             f"The coverage dataset {folder!r} is in a bucket, and this command reads folders of"
-            " this machine only. Copy the bucket to a folder with gcloud storage rsync --recursive"
-            f" {folder} FOLDER, and check the copy with --set coverage_dir=FOLDER."
+            " this machine only. Copy it to a folder with gcloud storage rsync --recursive"
+            f" {folder} FOLDER, and give the copy with --set coverage_dir=FOLDER."
         )
     if not folder or not files.isdir(folder):
         raise UserError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.scaffold import TO_REPLACE
+from pipeline.placeholders import TO_REPLACE
 from task.coverage.persisted import persist_splits
 from task.coverage.split_file import SPLITS_FILE, read_splits
 

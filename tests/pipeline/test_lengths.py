@@ -51,8 +51,8 @@ def test_tokens_of_prompts_and_outputs_are_printed_with_the_limits_that_hold_the
         "rows may be longer, and unused room is free; the longest row here has 25."
     ) in said
     assert (
-        "Limit of a response: generation.max_output_tokens 32, from the longest one here and a "
-        "quarter more, in steps of 32; the longest output here has 9."
+        "Limit of a response: generation.max_output_tokens 32, the longest one here plus a "
+        "quarter, rounded up to a multiple of 32; the longest output here has 9."
     ) in said
     own = ("training.sequence_length=600", "generation.max_output_tokens=40")
     said = check_task(config(f"coverage_dir={tmp_path}", *own))
