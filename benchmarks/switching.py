@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.simulation import print_head, print_row
-from judging.anytime import log_gains
-from judging.rates import ALPHA
+from judging.anytime import ALPHA, log_gains
 
 _MARGIN = 0.03
 _PAIRS = 30_000  # until a stream is given up

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from judging.rates import ALPHA, Interval
+from judging.rates import Interval
+
+ALPHA = 0.05
 
 # Shares of the wealth that are bet. Small ones find out small differences in many observations,
 # large ones large differences in few.

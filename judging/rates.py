@@ -10,8 +10,6 @@ from core.reports.rates import Rate, Rates
 
 Z_95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 
-ALPHA = 0.05  # of intervals and decisions: how often they may miss
-
 
 class Interval(NamedTuple):
     """A 95 % interval of a share, both ends from 0 to 1."""

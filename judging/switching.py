@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from core.reports.switch import NOT_YET, SAFE, WORSE, SwitchDecision, SwitchState
-from judging.rates import ALPHA, percent
+from judging.anytime import ALPHA, Bounded
+from judging.rates import percent
 
 
 class ScoredPair(NamedTuple):
@@ -39,10 +40,6 @@ def decide(
     Raises:
         ValueError: A score is not between 0 and 1.
     """
-    from judging.anytime import (
-        Bounded,  # NumPy, which no gateway has, and `cutover --back` needs not
-    )
-
     differences = Bounded(pair.model - pair.service for pair in pairs)
     margin, each_side = margin_points / 100, alpha / 2
     state: SwitchState = NOT_YET

@@ -13,6 +13,7 @@ from core.errors import EXIT_BAD_RESULT, UserError
 from core.reports.cutover import BACK, WALKING
 from core.reports.switch import WORSE
 from core.reports.watch import WatchReport
+from core.terminal import write_result
 from core.whole_file import replace_file
 from serving.commands import LoadPresets
 from serving.preset import ServedPreset
@@ -62,9 +63,9 @@ def verdict(arguments: argparse.Namespace, load: LoadPresets) -> None:
         rows = make_candidates(preset, report)
         lines = "".join(f"{row.to_json()}\n" for row in rows)
         replace_file(preset.output_dir / artifact_files.CANDIDATES, lines)
-        print(f"{verdict_text(report)}\nThe pairs that differ, and the traffic: {page}")  # noqa: T201
+        write_result(f"{verdict_text(report)}\nThe pairs that differ, and the traffic: {page}")
         if rows:
-            print(  # noqa: T201
+            write_result(
                 f"{len(rows)} requests may become coverage rows: understudy label --preset "
                 f"{preset.preset}"
             )
@@ -125,7 +126,7 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
         SystemExit: With status 4 where it went back by itself.
     """
     from serving.cutover.kept_walk import claim_walk, read_steps, walk_to_end, walk_to_resume
-    from serving.cutover.walk import CutoverWalk
+    from serving.cutover.walk_back import KeptWalk
 
     if not 0 < arguments.every <= _LONGEST_WAIT_SECONDS:
         raise UserError(
@@ -137,15 +138,17 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
         gateway = RunningGateway.of(preset.settings, arguments.port)
         if arguments.back:
             report = walk_to_end(file, task)
-            walk = CutoverWalk(preset, report, file, gateway=gateway, scorer=None, say=_say)
-            walk.go_back("asked for with --back")
+            back = KeptWalk(report, file, gateway=gateway, say=_say)
+            back.go_back("asked for with --back")
             return
         if not preset.settings.capture.enabled:
             raise UserError(
                 f"A walk is gated by captured exchanges, and {preset.preset} captures none: set "
                 "serving.capture.enabled=true and restart `understudy serve`."
             )
+        # They need NumPy, which a gateway alone does not have, and the way back must work there.
         from serving.cutover.scoring import open_scorer
+        from serving.cutover.walk import CutoverWalk
 
         steps = read_steps(arguments.steps, arguments.to)
         with claim_walk(preset.output_dir), open_scorer(preset, "cutover") as scorer:

@@ -2,19 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from core.captured import CapturedExchange
 from core.reports.switch import SAFE, WORSE
+from judging.anytime import ALPHA, Bounded, quantile_high, quantile_low
 from judging.pairs import PairScore
-from judging.rates import ALPHA
 from judging.switching import ScoredPair, decide
 from serving.cutover.pairs import is_healthy, is_pair, newest_version, of_version
 from serving.gateway.reasons import Reason
 from serving.mode_settings import CutoverSettings
-
-if TYPE_CHECKING:  # it needs NumPy, and `cutover --back` does not
-    from judging.anytime import Bounded
 
 _QUANTILE = 0.95
 _CANARY = "canary"
@@ -121,8 +118,6 @@ class Gates:
         service = [each.service.milliseconds for each in answered if each.service]
         if not own or not service:
             return StepGate("go on", "no latency to compare")
-        from judging.anytime import quantile_high, quantile_low
-
         ratio, alpha = self._settings.max_latency_ratio, self._step_alpha / 2
         slow, usual = _quantile(own), _quantile(service)
         text = (
@@ -215,10 +210,8 @@ def _is_services(exchange: CapturedExchange) -> bool:
     return not _is_models(exchange) and (is_healthy(exchange) or is_waited_for)
 
 
-def _are(found: Sequence[bool]) -> "Bounded":
+def _are(found: Sequence[bool]) -> Bounded:
     """Return outcomes from -1 to 1, on which bets on rare ones pay most."""
-    from judging.anytime import Bounded
-
     return Bounded(2.0 * each - 1 for each in found)
 
 

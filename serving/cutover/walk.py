@@ -5,30 +5,30 @@ from pathlib import Path
 
 from core.captured import CapturedExchange
 from core.errors import UserError
-from core.reports.cutover import BACK, DONE, CutoverBefore, CutoverEvent, CutoverReport
+from core.reports.cutover import DONE, CutoverBefore, CutoverReport
 from core.text import Say
-from core.whole_file import replace_file
 from serving.cutover.gates import Gates, StepGate
 from serving.cutover.heard import CapturedTraffic
 from serving.cutover.kept_walk import Now, stamp, utc_now
 from serving.cutover.pairs import capture_folder
 from serving.cutover.tail import CaptureTail
-from serving.cutover.walk_mode import CANARY, FAILOVER, PRIVATE, Gateway, Mode, WalkedMode, own_mode
+from serving.cutover.walk_back import KeptWalk
+from serving.cutover.walk_mode import CANARY, FAILOVER, Gateway, own_mode
 from serving.cutover.walk_scores import JudgeFailedError, Scorer, WalkScores
 from serving.preset import ServedPreset
 
 _LONGEST_WITHOUT_GATE = datetime.timedelta(seconds=30)
 
 
-class CutoverWalk:
-    """One walk; its file is written at every change, and another process may resume it.
+class CutoverWalk(KeptWalk):
+    """Walks a canary up.
 
     Args:
         preset: With what a step has to show, and where exchanges are captured.
         report: Where it begins, or where another process stopped.
         file: Where the report is kept.
         gateway: The gateway.
-        scorer: Scores the answers of a pair; None only goes back.
+        scorer: Scores the answers of a pair.
         say: Prints a line.
         now: Tells the time.
     """
@@ -40,10 +40,11 @@ class CutoverWalk:
         file: Path,
         *,
         gateway: Gateway,
-        scorer: Scorer | None,
+        scorer: Scorer,
         say: Say,
         now: Now = utc_now,
     ) -> None:
+        super().__init__(report, file, gateway=gateway, say=say, now=now)
         settings = preset.settings
         self._gates = Gates(settings.cutover, settings.margin_points, len(report.steps))
         self._tail = CaptureTail(
@@ -51,14 +52,9 @@ class CutoverWalk:
         )
         self._walk: list[CapturedExchange] = []
         self._scores = WalkScores(scorer)
-        self._file = file
-        self._mode = WalkedMode(gateway)
-        self._say = say
-        self._now = now
         self._said = ""
         self._damaged = 0
         self._traffic = CapturedTraffic(now)
-        self.report = report
 
     def begin(self) -> None:
         """Give the present step's share to the model, at the start and when resumed.
@@ -111,36 +107,6 @@ class CutoverWalk:
             self._said = gate.why
             self._say(f"{report.percent:g} %: {gate.why}.")
         return gate
-
-    def go_back(self, why: str, expected: Mode | None = None) -> None:
-        """Give every request back to the service, whether or not a file can be written.
-
-        In the mode `private` the walk ends and the mode stays: what is personal is not to go there.
-
-        Args:
-            why: In words.
-            expected: What the mode has to be; None goes back from any but `private`.
-
-        Raises:
-            UserError: The mode is another one by now, or no gateway answers.
-        """
-        mode = self._mode.set(FAILOVER, 0, expected)
-        if mode.get("mode") == PRIVATE:
-            self._end(f"the walk has ended, and the mode stays private: {why}")
-            return
-        self._end_back(why)
-        if warning := mode.get("warning"):
-            self._say(f"Warning: {warning}.")
-
-    def _end_back(self, why: str) -> None:
-        self._end(f"back to the service: {why}")
-
-    def _end(self, text: str) -> None:
-        self.report = self.report.model_copy(update={"status": BACK})
-        try:
-            self._note(text)
-        except UserError as error:  # the gateway is back all the same
-            self._say(f"{text[0].upper()}{text[1:]}. Warning: {error}")
 
     def _go_on(self, why: str) -> None:
         percent = self._next_percent()
@@ -206,22 +172,6 @@ class CutoverWalk:
                 f"The walk began with {began}, and {_name(*model.identity)} answers now. Go back "
                 "(understudy cutover --back), and begin again."
             )
-
-    def _note(self, text: str) -> None:
-        event = CutoverEvent(time=stamp(self._now()), percent=self.report.percent, text=text)
-        self.report = self.report.model_copy(update={"events": (*self.report.events, event)})
-        self._keep()
-        self._say(f"{event.percent:g} %: {text}.")
-
-    def _keep(self) -> None:
-        try:
-            replace_file(self._file, self.report.to_json())
-        except OSError as error:
-            raise UserError(
-                f"The walk's state file {str(self._file)!r} cannot be written "
-                f"({error.strerror}). Free space, or make the folder writable, and run the same "
-                "command: it resumes the walk from the gateway's mode."
-            ) from error
 
 
 def _name(round: int, version: str | None) -> str:

@@ -32,13 +32,13 @@ class WalkScores:
     """Scores pairs in the order in which they came.
 
     Args:
-        scorer: Scores them; None scores nothing.
+        scorer: Scores them.
 
     Attributes:
         known: Scores by the exchange's id.
     """
 
-    def __init__(self, scorer: Scorer | None) -> None:
+    def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
         self._waiting: deque[CapturedExchange] = deque()
         self.known: dict[str, PairScore] = {}
@@ -58,7 +58,6 @@ class WalkScores:
         Raises:
             JudgeFailedError: None of it is scored.
         """
-        assert self._scorer is not None
         pairs = [self._waiting.popleft() for _ in range(min(_PART, len(self._waiting)))]
         try:
             scores = self._scorer.score([judged_pair(pair) for pair in pairs])

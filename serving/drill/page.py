@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.terminal import wrapped
+from core.terminal import wrapped, write_result
 from core.text import about_minutes
 from reports.theme import render_page
 from serving.drill.faults import ADDRESS_ONLY, FAULTS
@@ -76,7 +76,7 @@ def write_report(report: DrillReport, preset: ServedPreset, errors: Sequence[str
         errors=list(dict.fromkeys(errors))[:_SHOWN_ERRORS],
     )
     (folder / PAGE_FILE).write_text(page, encoding="utf-8")
-    print("\n".join(_summary(report, folder, errors)))  # noqa: T201
+    write_result("\n".join(_summary(report, folder, errors)))
 
 
 def _headline(report: DrillReport) -> str:

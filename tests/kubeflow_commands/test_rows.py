@@ -37,7 +37,7 @@ def test_an_image_from_before_there_were_splits_is_refused(run, cloud, command, 
     mine = folder()
     status, _, errors = run(*command, **values(mine))
     assert status == 2
-    assert "Run `understudy check` before building the image" in errors
+    assert "Run `understudy check` with the same --preset and --set, then build" in errors
     assert not cloud.jobs
     assert not cloud.schedules
     assert not (mine / SPLITS_FILE).exists(), "no row became seed or holdout for good"

@@ -1,6 +1,7 @@
 """The command line: what a user does wrong ends in one message and status 2."""
 
 import json
+import os
 import re
 import shlex
 import socket
@@ -62,12 +63,16 @@ def test_what_a_command_has_found_outlives_its_reader(ending):
     """A drill that lost a request, or a verdict of *worse*, piped into something that ends."""
     code = (
         "import sys, local_runner, pipeline.cli.local as local\n"
-        f"def found(**_): print('x' * 9); {ending}\n"
+        "from core.terminal import write_result\n"
+        f"def found(**_): write_result('x'); print('y'); {ending}\n"
         "local.config = found\n"
         "sys.exit(local_runner.main(['config']))"
     )
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    environ = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
+    ) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == int(ending[-2])

@@ -286,7 +286,7 @@ def test_a_cell_fits_a_terminal_and_says_what_its_missing_times_mean(capsys, fau
 
 def test_a_drill_begins_with_its_length(capsys):
     warm, both = (DrillOptions().seconds_of(52, with_cold_model=cold) for cold in (False, True))
-    assert both > warm
+    assert both - 10 == 2 * (warm - 10), "besides the ten seconds of the sustained load"
     say_plan(52, 14, 780, with_cold_model=True)
     said = capsys.readouterr().out
     assert said.startswith("52 cells follow: 14 faults, each tried with every kind of client, with")

@@ -99,15 +99,24 @@ def on_disk(folder, run_folder, service, *, contract):
     return file
 
 
-@pytest.mark.parametrize(("contract", "streams"), [("schema", 2), ("seeds", 2), ("none", 0)])
+def test_an_answer_out_of_form_is_no_fault_of_a_task_without_a_form(run_folder, service, tmp_path):
+    file = on_disk(tmp_path, run_folder, service, contract="none")
+    with (
+        served_presets([str(file)], []) as [preset],
+        pytest.raises(UserError, match="--faults names F11"),
+    ):
+        asyncio.run(run_drill(preset, DrillOptions(faults=("F11",), **FAST)))
+
+
+@pytest.mark.parametrize("contract", ["schema", "seeds"])
 def test_a_preset_on_disk_is_rehearsed_with_the_contract_of_its_task(
-    run_folder, service, tmp_path, contract, streams
+    run_folder, service, tmp_path, contract
 ):
     file = on_disk(tmp_path, run_folder, service, contract=contract)
     with served_presets([str(file)], []) as [preset]:
         report = asyncio.run(run_drill(preset, DrillOptions(faults=("F11",), **FAST)))
     cells = [(cell.fault, cell.protocol) for cell in report.cells]
-    assert cells == [("F11", "gemini"), ("F11", "openai")] * streams
+    assert cells == [("F11", "gemini"), ("F11", "openai")] * 2
     assert (report.lost, report.half_answers, report.not_of_task) == (0, 0, 0)
     for cell in report.cells:  # an answer out of form is replaced, and the next healthy one is not
         assert None not in (cell.seconds_to_switch, cell.seconds_to_return), cell

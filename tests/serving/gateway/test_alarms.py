@@ -37,8 +37,7 @@ def webhook(servers):
 def stderr(monkeypatch):
     """What alarms write to standard error; pytest's capture is not made for a server's threads."""
     stream = io.StringIO()
-    for module in ("alarms", "webhook"):
-        monkeypatch.setattr(f"serving.gateway.{module}.sys", types.SimpleNamespace(stderr=stream))
+    monkeypatch.setattr("core.terminal.sys", types.SimpleNamespace(stderr=stream))
     return stream
 
 

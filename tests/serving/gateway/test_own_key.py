@@ -120,3 +120,4 @@ def test_without_a_key_only_this_machine_is_let_in(servers):
 
     servers.run(ask())
     assert sent[0]["status"] == 401
+    assert b"www-authenticate" not in dict(sent[0]["headers"]), "there is nothing to log in with"

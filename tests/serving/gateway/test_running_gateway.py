@@ -43,6 +43,12 @@ def test_its_mode_is_changed_and_given_back(servers, told, capsys):
     assert servers.post(GEMINI_PATH, gemini_request()).headers["x-understudy-served-by"] == "model"
 
 
+def test_another_round_is_asked_for_and_the_gateway_says_why_not(servers, told, capsys):
+    servers.start(servers.settings())
+    assert told("serve", "reload", "--round", "3") == 2
+    assert "cannot load other models" in capsys.readouterr().err
+
+
 def test_a_walk_is_refused_with_what_is_damaged(servers, told, capsys):
     servers.start(servers.settings(mode="canary", canary_percent=25))
     assert told("cutover", "--set", "serving.capture=true") == 2
