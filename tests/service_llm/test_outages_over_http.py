@@ -36,14 +36,15 @@ def test_a_reply_that_does_not_come_is_asked_for_again(ask, server, provider):
     results, usage = ask(words(3), timeout_seconds=0.3, **PROVIDERS[provider])
     over.set()
     assert [result.value for result in results] == [Word(word="a")] * 3
-    assert (len(server.bodies), usage.calls) == (4, 3)
+    assert len(server.bodies) >= 4
+    assert usage.calls == 3
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_service_that_never_answers_ends_the_run(ask, server, provider):
     over = threading.Event()
     server.respond = lambda body, number: (over.wait(20), GOOD[provider])[1]
-    options = {"max_attempts": 1, "timeout_seconds": 0.1, "give_up_after_seconds": 0.3}
+    options = {"max_attempts": 1, "timeout_seconds": 0.5, "give_up_after_seconds": 1}
     with pytest.raises(UnreachableError, match=r"did not answer.*sent \d+ times.*same command"):
         ask(words(3), **options, **PROVIDERS[provider])
     over.set()

@@ -3,6 +3,7 @@
 By default some hundred files are tried; `make soak` tries others for ten minutes.
 """
 
+import gc
 import io
 import struct
 import tempfile
@@ -103,8 +104,13 @@ def convert(file):
 
 
 def load_preset(folder):
+    import keras
+
     from models.loading.load import load_model
 
+    # Keras keeps two megabytes of each model; hundreds of cases would reach the limit of one.
+    keras.backend.clear_session()
+    gc.collect()
     load_model(str(folder), "float32")
     load_tokenizer(str(folder), "unused", download=False)
 

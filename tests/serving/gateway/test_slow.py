@@ -71,7 +71,7 @@ def test_half_of_the_callers_own_deadline_is_left_to_the_tuned_model():
 @pytest.fixture(autouse=True)
 def idle_connections_are_closed(monkeypatch):
     """At once: the tests wait until a late answer is over, and its connection may be kept."""
-    monkeypatch.setattr("serving.gateway.upstream._KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr("serving.gateway.upstream._SHORT_KEEP_ALIVE_SECONDS", 0.1)
 
 
 class Gate:
