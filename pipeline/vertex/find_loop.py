@@ -1,10 +1,12 @@
 """Finds the loop that the arguments of a command name."""
 
+import os
 import re
 from collections.abc import Sequence
 
 from core.errors import UserError
 from pipeline.config import Config, load_config
+from pipeline.config_errors import ENV_PREFIX
 from pipeline.vertex.cloud import Cloud
 from pipeline.vertex.errors import explained
 from pipeline.vertex.settings import VertexSettings
@@ -51,6 +53,7 @@ def _check_alone(preset: str, overrides: Sequence[str], name: str | None) -> Non
         given.append(f"--preset {preset}")
     if name:
         given.append(f"--loop {name}")
+    given += [f"The variable {key}" for key in sorted(os.environ) if key.startswith(ENV_PREFIX)]
     if given:
         raise UserError(
             f"{given[0]} cannot be used with --from: the loop keeps the configuration that it was "

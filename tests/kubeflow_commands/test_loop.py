@@ -75,6 +75,16 @@ def test_what_a_loop_named_by_its_uri_would_not_heed_is_refused(cloud, capsys, c
     assert not cloud.requests
 
 
+def test_a_variable_that_a_loop_would_not_heed_is_refused(run, cloud, monkeypatch, capsys):
+    run("run", "--detach")
+    monkeypatch.setenv("UNDERSTUDY__ROUNDS__MAX_ROUNDS", "9")
+    uri = "gs://team-bucket/pipelines/loops/support-triage"
+    assert kubeflow_runner.main(["run", "--detach", "--from", uri]) == 2
+    message = "The variable UNDERSTUDY__ROUNDS__MAX_ROUNDS cannot be used with --from"
+    assert message in capsys.readouterr().err
+    assert len(cloud.jobs) == 1
+
+
 def test_a_loop_named_by_its_uri_needs_no_rows_on_this_machine(
     run, cloud, tmp_path, monkeypatch, capsys
 ):
