@@ -122,7 +122,7 @@ _LLAMA_DECODER = DecoderLayout(
 FAMILIES: tuple[Family, ...] = (
     Family(
         tag="gemma",
-        pattern="gemma4",
+        pattern="(?<!med)(?<!translate)gemma4",
         backbones=("Gemma4Backbone",),
         chat_template=GEMMA,
         licenses={"": _APACHE},
@@ -163,7 +163,7 @@ FAMILIES: tuple[Family, ...] = (
             sliding_window=True,
             load="gemma3",
         ),
-        reads_images="(4|12|27)b(?!.*text)",
+        reads_images=r"(?<![a-z\d.])(4|12|27)b(?![a-z\d])(?!.*text)",
         not_exported={"gemma3n": "its architecture is another one than Gemma 3's"},
         tiny={"gemma3-tiny": "gemma3"},
     ),
@@ -195,7 +195,7 @@ FAMILIES: tuple[Family, ...] = (
         },
         decoder=_GEMMA_DECODER,
         sharding="GemmaBackbone",
-        reads_images="(med|translate)gemma.*(4|12|27)b(?!.*text)",
+        reads_images=r"(med|translate)gemma.*(?<![a-z\d.])(4|12|27)b(?![a-z\d])(?!.*text)",
         transformers=TransformersFormat("gemma", "GemmaTokenizer", pad_token="<pad>"),
         gguf=GgufFormat({"gemma": "gemma", "gemma2": "gemma2"}, norm_offset=1, sliding_window=True),
         tiny={"gemma2-tiny": "gemma2", "gemma-tiny": "gemma"},
@@ -370,20 +370,23 @@ def _family_of_preset(preset: str, config: Mapping[str, Any]) -> Family | None:
     return own or family_named(_named_by(preset, config))
 
 
-def _plain_last_name(preset: str) -> str:
+def _last_name(preset: str) -> str:
     """Return the name at the end of a path, URL or handle, without the version behind it."""
     parts = [part for part in preset.removeprefix(GGUF_PREFIX).split("/") if part]
     if len(parts) > 1 and parts[-1].isdecimal():
         parts.pop()
-    return plain_name(parts[-1]) if parts else ""
+    return parts[-1].lower() if parts else ""
 
 
-def _reads_images(family: Family, name: str, config: Mapping[str, Any]) -> bool:
+def _reads_images(family: Family, preset: str, config: Mapping[str, Any]) -> bool:
     """Whether a model has a part for images, by its configuration, or by its name without one."""
+    if preset.startswith(GGUF_PREFIX):  # of which the texts' part alone is read
+        return False
     if config:
         inner = config.get("config")
         of_keras = inner.get("vision_encoder") if isinstance(inner, dict) else None
         return bool(config.get("vision_config") or of_keras)
+    name = _last_name(preset)
     return bool(family.reads_images) and re.search(family.reads_images, name) is not None
 
 
@@ -398,8 +401,8 @@ def why_not_exported(preset: str, formats: Iterable[str]) -> dict[str, str]:
     family = _family_of_preset(preset, config)
     if family is None:
         return {}
-    name = _plain_last_name(preset)
-    images = _reads_images(family, name, config)
+    name = plain_name(f"{_last_name(preset)} {_named_by('', config)}")
+    images = _reads_images(family, preset, config)
     found = {export: family.why_no_export(name, export, reads_images=images) for export in formats}
     return {export: why for export, why in found.items() if why}
 
@@ -425,7 +428,7 @@ def context_length(preset: str) -> int:
     inner = text_config if isinstance(text_config, dict) else config
     known = inner.get("max_position_embeddings")
     is_file = preset.startswith(GGUF_PREFIX)
-    name = _plain_last_name(preset) if config or is_file else plain_name(preset)
+    name = plain_name(_last_name(preset) if config or is_file else preset)
     family = _gguf_family() if is_file else family_named(str(config.get("class_name") or preset))
     if not isinstance(known, int) and family:
         found = (n for pattern, n in family.contexts.items() if re.search(pattern, name))

@@ -154,8 +154,8 @@ class Family:
         transformers: None where there is no export to transformers.
         gguf: None where there is no export to GGUF.
         saved_model: Whether its tokenizer can be part of a SavedModel.
-        reads_images: Pattern of the names of models that also read images, and so have no export to
-            transformers and GGUF; empty where none does.
+        reads_images: Pattern of the names, in lower case, of models that also read images, and so
+            have no export to transformers and GGUF; empty where none does.
         not_exported: Why other models of the family have none, by a pattern of their names.
         tiny: Random two-layer models for tests: functions of `models/loading/tiny.py` by preset.
     """

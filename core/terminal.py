@@ -16,7 +16,7 @@ def write_result(text: str) -> None:
 def write_error(text: str) -> None:
     """Write a line to standard error; nobody fails where that is closed, or its disk is full."""
     if sys.stderr is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # or closed, or of another encoding
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 

@@ -16,6 +16,7 @@ class RowAnswers(NamedTuple):
         shown: As a run shows them, in the same order; without personal data where it redacts.
         originals: What each placeholder of the row stands for, as the row writes it first.
         spellings: Of each answer, what its placeholders stand for as it writes them.
+        numbers: Of each answer, the placeholders that stand for a number of JSON.
         literal: Placeholders that the files themselves hold.
         redacts: Whether a run redacts.
     """
@@ -24,6 +25,7 @@ class RowAnswers(NamedTuple):
     shown: tuple[str, ...]
     originals: Mapping[str, str]
     spellings: tuple[Mapping[str, str], ...]
+    numbers: tuple[frozenset[str], ...]
     literal: frozenset[str]
     redacts: bool
 
@@ -38,12 +40,20 @@ class RowAnswers(NamedTuple):
         """
         known = tuple(dict.fromkeys(answers))
         if not privacy.redact:
-            return cls(known, known, {}, (), frozenset(), False)
+            return cls(known, known, {}, (), (), frozenset(), False)
         texts = row_texts(prompt, known)
         found = redact(texts, privacy)
         literal = frozenset(name for text in texts for name in placeholders_in(text))
-        shown, spellings = found.texts[-len(known) :], found.spellings[-len(known) :]
-        return cls(known, shown, found.originals, spellings, literal, True)
+        first = len(texts) - len(known)
+        return cls(
+            known,
+            shown=found.texts[first:],
+            originals=found.originals,
+            spellings=found.spellings[first:],
+            numbers=found.numbers[first:],
+            literal=literal,
+            redacts=True,
+        )
 
     def shown_as(self, text: str) -> set[str]:
         """Return the answers of the files that a run shows as a text."""
@@ -69,5 +79,10 @@ class RowAnswers(NamedTuple):
                 "stands for nothing in the row. Write the text itself in its place, or keep the "
                 "reference."
             )
-        own = self.spellings[self.shown.index(before)] if before in self.shown else {}
-        return restore_answer(text, {**self.originals, **own})
+        originals = dict(self.originals)
+        if before in self.shown:
+            place = self.shown.index(before)
+            originals |= self.spellings[place]
+            for name in self.numbers[place]:
+                text = text.replace(f'"{name}"', originals[name])
+        return restore_answer(text, originals)

@@ -54,15 +54,19 @@ def expected_seconds(config: Config, rows: Sequence[CoverageRow]) -> list[dict[s
     """
     try:
         recorded, unknown = _recorded(config)
-        if recorded and not unknown:
-            return recorded
-        estimated = _estimated(config, rows)
-        if not recorded or not estimated:
-            return recorded or estimated
-        return [{**guess, **took} for guess, took in zip(estimated, recorded, strict=True)]
     except Exception:
-        _LOG.exception("The time that remains is not shown.")
-        return []
+        _LOG.exception("The times of the last run cannot be read.")
+        recorded, unknown = [], set()
+    if recorded and not unknown:
+        return recorded
+    try:
+        estimated = _estimated(config, rows)
+    except Exception:
+        _LOG.exception("The time that remains is not estimated.")
+        return recorded
+    if not recorded or not estimated:
+        return recorded or estimated
+    return [{**guess, **took} for guess, took in zip(estimated, recorded, strict=True)]
 
 
 def _estimated(config: Config, rows: Sequence[CoverageRow]) -> list[dict[str, float]]:

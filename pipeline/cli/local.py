@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pydantic
+
 from components.hf_pusher.base_terms import check_license_file
 from components.hf_pusher.credentials import check_token
 from core.artifact_files import CANDIDATES
 from core.errors import UserError
 from core.records import TEST_SPLIT, CoverageRow
+from core.reports.loop import LoopSummary
 from core.terminal import wrapped
 from core.text import Say
 from judging.sample_labels import draw_unlabelled, write_sheet
@@ -157,10 +160,24 @@ def label(
         split=split,
         count=count,
         candidates_file=output / CANDIDATES,
-        # The run's own, whatever the settings are by now: it says what its placeholders stand for.
-        privacy=PrivacySettings.model_validate(summary.config.get("privacy", {})),
+        privacy=_privacy_of(summary, output),
     )
     serve_labelling(run, settings.task.title, port, say)
+
+
+def _privacy_of(summary: LoopSummary, output: Path) -> PrivacySettings:
+    """Return the run's own settings, which say what its placeholders stand for.
+
+    Raises:
+        UserError: They are of a later version.
+    """
+    try:
+        return PrivacySettings.model_validate(summary.config.get("privacy", {}))
+    except pydantic.ValidationError as error:
+        raise UserError(
+            f"The section privacy of the run in {str(output)!r} cannot be read: it is of a later "
+            "version. Label with that version."
+        ) from error
 
 
 def sample_labels(

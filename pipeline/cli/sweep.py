@@ -30,7 +30,7 @@ _SERVICES = ("service_llm", "judge", "embedder")
 # What makes a service another one, which judges otherwise than the run's did.
 _OF_SERVICES = (
     *("provider", "base_url", "vertex_project", "model", "model_version"),
-    *("thinking", "max_output_tokens"),
+    *("thinking", "max_output_tokens", "dimensions"),
 )
 # See `config_of`; a run's summary has its lengths filled in.
 _OF_EACH_MODEL = (

@@ -59,7 +59,7 @@ class VertexLoop:
 
         Args:
             detach: Do not wait for a round in flight.
-            on_start: Called once this call has started the job of the first round.
+            on_start: Called before the job of the first round is started.
 
         Raises:
             DetachedError: A round is in flight, and `detach` is set.
@@ -74,10 +74,10 @@ class VertexLoop:
                 "report_uri": report_uri,
                 "warm_start_uri": warm_start_uri,
             }
-            is_first = not self.state.rounds and self.current_job() is None
+            is_new = not self.state.rounds and self.state.attempt == 1
+            if is_new and self.current_job() is None:
+                on_start()  # before: a reply that says that the job was started may be lost
             job = self._submit(round, uris, looks=looks)
-            if is_first:
-                on_start()
             return self._result(job, round, detach=detach)
 
         settings = self.state.config.rounds

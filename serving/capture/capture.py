@@ -56,8 +56,9 @@ class Capture:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clock = clock
         # Of the event loop alone.
-        self._is_broken = False
+        self._is_broken, self._is_written = False, True
         self._dropped_at = -math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     def put(self, exchange: Exchange) -> None:
         """Queue an exchange; return at once.
@@ -134,13 +135,29 @@ class Capture:
             return ""
 
     def _note(self, problem: str | None) -> None:
-        """Say that exchanges are dropped, or, after a while without, that they are written."""
+        """Say that exchanges are dropped, or, after a while without, that they are written.
+
+        Args:
+            problem: What is wrong; None where exchanges were written.
+        """
+        self._is_written = problem is None
         if problem:
             self._dropped_at = self._clock()
-        is_broken = self._clock() - self._dropped_at < _CALM_SECONDS
+        self._look(problem)
+
+    def _look(self, problem: str | None = None) -> None:
+        is_calm = self._clock() - self._dropped_at >= _CALM_SECONDS
+        is_broken = not (is_calm and self._is_written)
         if is_broken != self._is_broken:
             self._is_broken = is_broken
             self._on_state(problem)
+        if is_broken and self._timer is None:  # nothing else may come that would look again
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_CALM_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._look()
 
 
 def _size(content: Content) -> int:

@@ -138,7 +138,7 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
         gateway = RunningGateway.of(preset.settings, arguments.port)
         if arguments.back:
             report = walk_to_end(file, task)
-            back = KeptWalk(report, file, gateway=gateway, say=_say)
+            back = KeptWalk(report, file, gateway=gateway, say=write_result)
             back.go_back("asked for with --back")
             return
         if not preset.settings.capture.enabled:
@@ -153,7 +153,9 @@ def cutover(arguments: argparse.Namespace, load: LoadPresets) -> None:
         steps = read_steps(arguments.steps, arguments.to)
         with claim_walk(preset.output_dir), open_scorer(preset, "cutover") as scorer:
             report = walk_to_resume(file, task, steps)
-            walk = CutoverWalk(preset, report, file, gateway=gateway, scorer=scorer, say=_say)
+            walk = CutoverWalk(
+                preset, report, file, gateway=gateway, scorer=scorer, say=write_result
+            )
             _walk_on(walk, arguments.every)
         if walk.report.status == BACK:
             sys.exit(EXIT_BAD_RESULT)
@@ -176,16 +178,18 @@ def _walk_on(walk: "CutoverWalk", every_seconds: float) -> None:
                 is_unread = False
             except CaptureAwayError as error:
                 if not is_unread:
-                    _say(f"{error} The walk resumes once they can be; no step is taken until then.")
+                    write_result(
+                        f"{error} The walk resumes once they can be; no step is taken until then."
+                    )
                 is_unread = True
             except GatewayAwayError as error:
                 if not is_away:
-                    _say(f"{error} The walk resumes once it answers.")
+                    write_result(f"{error} The walk resumes once it answers.")
                 is_away = True
             if walk.report.status == WALKING:
                 time.sleep(every_seconds)
     except KeyboardInterrupt:
-        _say(
+        write_result(
             f"Stopped; the canary stays at {walk.report.percent:g} %. Run the same command to "
             "resume, or with --back to go back."
         )
@@ -242,7 +246,7 @@ def watch(arguments: argparse.Namespace, load: LoadPresets) -> None:
                 look()
                 sys.exit(EXIT_BAD_RESULT if watching.report.looks[-1].alarms else 0)
             with contextlib.suppress(KeyboardInterrupt):
-                look_on(look, settings.watch.every_hours * 3600, say=_say)
+                look_on(look, settings.watch.every_hours * 3600, say=write_result)
 
 
 def _keep_looks(preset: ServedPreset, report: WatchReport) -> None:
@@ -264,16 +268,12 @@ def _show_look(preset: ServedPreset, report: WatchReport) -> None:
     look = report.looks[-1]
     unsent = " No gateway answers: the alarm is raised at the next check." if report.unsent else ""
     unknown = " What it cost is unknown and counts in no budget: set the price of the service LLM."
-    _say(
+    write_result(
         f"{look.time}: the service covers {look.service.covered} of {look.service.total} "
         f"({', '.join(look.service_versions) or 'unknown'}), the model {look.model.covered} of "
         f"{look.model.total}. {'; '.join(look.alarms) or 'No drift'}. {page}"
         f"{'' if look.cost_usd is not None else unknown}{unsent}"
     )
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
 
 
 def _refresh_run_page(preset: ServedPreset) -> None:
@@ -284,7 +284,7 @@ def _refresh_run_page(preset: ServedPreset) -> None:
 
     summary_file = preset.output_dir / artifact_files.SUMMARY
     if summary_file.is_file() and not can_draw():
-        _say(
+        write_result(
             "The curve is not in the report: it would lose its charts, as vl-convert-python is not "
             "installed. Run: pip install '.[serve,charts]'"
         )

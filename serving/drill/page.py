@@ -30,17 +30,16 @@ def say_plan(cells: int, faults: int, seconds: float, *, with_cold_model: bool) 
         f"{cells} cells follow: {'1 fault' if faults == 1 else f'{faults} faults, each'} tried "
         f"with every kind of client{models}; {about_minutes(seconds)} on an idle machine."
     )
-    print(wrapped(text), flush=True)  # noqa: T201
+    write_result(wrapped(text))
 
 
 def say(cell: Cell) -> None:
     """Print a cell, in two lines that fit a terminal."""
     how = f"{cell.protocol} {'stream' if cell.stream else 'whole'}"
     verdict = f"{cell.lost} LOST" if cell.lost else "none lost"
-    print(  # noqa: T201
+    write_result(
         f"{cell.fault:>4} {FAULTS[cell.fault]}: {how}\n"
-        f"     {cell.requests} requests, {verdict}; {_switch(cell)}, {_return(cell)}",
-        flush=True,
+        f"     {cell.requests} requests, {verdict}; {_switch(cell)}, {_return(cell)}"
     )
 
 

@@ -30,10 +30,6 @@ class Excerpt(NamedTuple):
     size: int
     is_end: bool = False
 
-    def shown(self, text: str) -> str:
-        """Return the part of the redacted text that may be shown."""
-        return text[-self.size :] if self.is_end else text[: self.size]
-
 
 class Fall(NamedTuple):
     """A task's share has fallen.
@@ -41,7 +37,8 @@ class Fall(NamedTuple):
     Attributes:
         latest: The share of the latest requests, 0 to 1.
         before: The share before.
-        reason: Why most of the latest requests that are of no task are of none; empty for none.
+        reason: Why most of the latest other requests are of no task; empty where most are another
+            task's.
         excerpt: The latest text of which that is the reason; None where nothing may be shown.
     """
 
@@ -78,7 +75,7 @@ class MatchShare:
             reason: Why it is of no task; empty where it is of one.
             excerpt: The text that did not match; kept for the alarm.
         """
-        if reason:
+        if not is_matched:
             self._unmatched.append((reason, excerpt))
         self._total += is_matched
         self._count += 1

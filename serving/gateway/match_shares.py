@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from serving.gateway.match_share import Excerpt, Fall, MatchShare
 from serving.gateway.matching import Match, Unmatched
 from serving.gateway.task import ServedTask
-from task.privacy import redact
+from task.privacy import PrivacySettings, find, redact
 
 _EXCERPT = 300  # characters of a text that no longer matches
+_MORE = 4000  # in which personal data or a key that is cut in two there is recognized
 _TO_DO = {
     "system": (
         "If the new system text is the task's, put it into serving.accepted_instructions, whole, "
@@ -76,15 +77,15 @@ def _excerpt(found: Unmatched, task: ServedTask) -> Excerpt | None:
     if not found.excerpt:
         return None
     if found.reason != "template":
-        return Excerpt(found.excerpt[: 2 * _EXCERPT], _EXCERPT)
+        return Excerpt(found.excerpt[: _EXCERPT + _MORE], _EXCERPT)
     if task.match != "template":
         return None
     before, after = (part.strip() for part in task.around)
     if before and not (after and _begins(found.excerpt, before)):
         size = min(len(before), _EXCERPT)
-        return Excerpt(found.excerpt[: size + _EXCERPT], size)
+        return Excerpt(found.excerpt[: size + _MORE], size)
     size = min(len(after), _EXCERPT)
-    return Excerpt(found.excerpt[-size - _EXCERPT :], size, is_end=True)
+    return Excerpt(found.excerpt[-size - _MORE :], size, is_end=True) if size else None
 
 
 def _begins(text: str, before: str) -> bool:
@@ -107,6 +108,18 @@ def _text(task: ServedTask, share: float, fall: Fall | None) -> str:
     if fall.reason:
         text += f"Of most other requests {Unmatched(fall.reason).why}. "
     if fall.excerpt:
-        [redacted] = redact([fall.excerpt.text], task.privacy).texts
-        text += f"The latest of these texts: {fall.excerpt.shown(redacted)!r}. "
+        text += f"The latest of these texts: {_shown(fall.excerpt, task.privacy)!r}. "
     return text + _TO_DO.get(fall.reason, _ELSE_TO_DO)
+
+
+def _shown(excerpt: Excerpt, privacy: PrivacySettings) -> str:
+    """Return the part of a text that may be shown, without what is cut in two at its border."""
+    text, size = excerpt.text, min(excerpt.size, len(excerpt.text))
+    start, end = (len(text) - size, len(text)) if excerpt.is_end else (0, size)
+    for finding in find(text, privacy):
+        if finding.start < end < finding.end:
+            end = finding.start
+        if finding.start < start < finding.end:
+            start = finding.end
+    [redacted] = redact([text[start:end]], privacy).texts
+    return redacted

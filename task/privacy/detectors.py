@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import yaml
 
-from task.privacy.escapes import unescaped
+from task.privacy.escapes import is_json, is_quoted, unescaped
 from task.privacy.named_entities import named_entities
 from task.privacy.settings import PrivacySettings
 
@@ -92,22 +92,43 @@ def find(text: str, settings: PrivacySettings | None = None) -> list[Finding]:
         >>> [finding.kind for finding in find("Write to ada@example.org")]
         ['EMAIL']
     """
-    plain, places = unescaped(text)
-    candidates = _candidates(plain, settings or PrivacySettings())
-    found = sorted(_apart(plain, candidates), key=lambda finding: finding.start)
-    return [it._replace(start=places[it.start], end=places[it.end]) for it in found]
+    used = settings or PrivacySettings()
+    return _in_both(text, lambda form: _apart(form, _candidates(form, used)))
 
 
 def holds_any(text: str, settings: PrivacySettings | None = None) -> bool:
-    """Whether `find` finds anything; ends at the first of it."""
-    plain = unescaped(text).text
-    return any(_apart(plain, _candidates(plain, settings or PrivacySettings())))
+    """Whether `find` finds anything, or more; ends at the first of it."""
+    used = settings or PrivacySettings()
+    return any(any(_apart(form, _candidates(form, used))) for form in _forms(text))
 
 
 def holds_checked_number(text: str) -> bool:
     """Whether a text has an IBAN or the number of a card, both of which have a checksum."""
-    plain = unescaped(text).text
-    return any(_ibans(plain)) or any(_cards(plain))
+    return any(any(_ibans(form)) or any(_cards(form)) for form in _forms(text))
+
+
+def _forms(text: str) -> set[str]:
+    return {text, unescaped(text).text}
+
+
+def _in_both(text: str, search: Callable[[str], Iterable[Finding]]) -> list[Finding]:
+    """Search a text without its escapes and, unless it is JSON, as it is.
+
+    In other texts a backslash may be an escape, as in JSON that they quote, or not, as in a path.
+    """
+    plain, places = unescaped(text)
+    found = [it._replace(start=places[it.start], end=places[it.end]) for it in search(plain)]
+    if plain != text and not is_json(text):
+        as_it_is = list(search(text))
+        first = [it for it in found if is_quoted(text, it.start)]
+        for others in (as_it_is, found):
+            first += [it for it in others if not _meets(it, first)]
+        found = first
+    return sorted(found, key=lambda finding: finding.start)
+
+
+def _meets(finding: Finding, others: Iterable[Finding]) -> bool:
+    return any(it.start < finding.end and finding.start < it.end for it in others)
 
 
 def _apart(text: str, candidates: Iterable[Finding]) -> Iterator[Finding]:
@@ -126,11 +147,10 @@ def _apart(text: str, candidates: Iterable[Finding]) -> Iterator[Finding]:
 
 def without_keys(text: str) -> str:
     """Return a text with `[KEY]` in place of every API key and private key."""
-    plain, places = unescaped(text)
     parts, last = [], 0
-    for match in _KEYS.finditer(plain):
-        parts += [text[last : places[match.start()]], "[KEY]"]
-        last = places[match.end()]
+    for finding in _in_both(text, _keys):
+        parts += [text[last : finding.start], "[KEY]"]
+        last = finding.end
     return "".join([*parts, text[last:]])
 
 
@@ -158,10 +178,14 @@ def _candidates(text: str, settings: PrivacySettings) -> Iterator[Finding]:
 
 
 def _marked(text: str) -> Iterator[Finding]:
-    for match in _KEYS.finditer(text):
-        yield Finding("KEY", match.start(), match.end(), match[0])
+    yield from _keys(text)
     for match in _MAIL.finditer(text) if "@" in text else ():
         yield Finding("EMAIL", match.start(), match.end(), match[0].casefold())
+
+
+def _keys(text: str) -> Iterator[Finding]:
+    for match in _KEYS.finditer(text):
+        yield Finding("KEY", match.start(), match.end(), match[0])
 
 
 def _ibans(text: str) -> Iterator[Finding]:

@@ -1,7 +1,4 @@
-r"""Texts with their escapes undone: in JSON, `\nada@example.org` begins a line.
-
-Most outputs are JSON, and many prompts hold some, so escapes are undone wherever they occur.
-"""
+r"""Texts with their escapes undone: in JSON, `\nada@example.org` begins a line."""
 
 import json
 import re
@@ -39,6 +36,11 @@ def unescaped(text: str) -> Unescaped:
         last = match.end()
     parts.append(text[last:])
     return Unescaped("".join(parts), [*places, *range(last, len(text) + 1)])
+
+
+def is_quoted(text: str, place: int) -> bool:
+    """Whether a place is between double quotes, as where a text holds some JSON."""
+    return text.count('"', 0, place) % 2 == 1
 
 
 def is_json(text: str) -> bool:

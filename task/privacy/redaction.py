@@ -1,15 +1,15 @@
 """Replace personal data with typed placeholders, and put it back."""
 
-import collections
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from task.privacy.detectors import Finding, find
-from task.privacy.escapes import escaped, is_json, numbers, unescaped
+from task.privacy.escapes import escaped, is_json, is_quoted, numbers, unescaped
 from task.privacy.settings import PrivacySettings
 
 _PLACEHOLDER = re.compile(r"\[(EMAIL|PHONE|IBAN|CARD|NATIONAL_ID|KEY|PERSON|LOCATION)_(\d+)\]")
+_FENCED = re.compile(r"\s*```[a-zA-Z]*\n(.*)\n```\s*", re.DOTALL)
 
 
 class Redacted(NamedTuple):
@@ -20,11 +20,13 @@ class Redacted(NamedTuple):
         originals: What each placeholder stands for, as first written. It is personal data: keep it
             on this machine.
         spellings: The same for each text, as that text writes it first.
+        numbers: Of each text, the placeholders that stand for a number of JSON.
     """
 
     texts: tuple[str, ...]
     originals: Mapping[str, str]
     spellings: tuple[Mapping[str, str], ...]
+    numbers: tuple[frozenset[str], ...]
 
 
 def redact(texts: Sequence[str], settings: PrivacySettings | None = None) -> Redacted:
@@ -42,23 +44,29 @@ def redact(texts: Sequence[str], settings: PrivacySettings | None = None) -> Red
     """
     taken = {name for text in texts for name in placeholders_in(text)}
     placeholders: dict[tuple[str, str], str] = {}
+    originals: dict[str, str] = {}
     spellings: list[dict[str, str]] = []
+    quoted: list[frozenset[str]] = []
     counts: dict[str, int] = {}
     redacted = []
     for text in texts:
         parts, last = [], 0
         spellings.append({})
+        numbers_here = set()
         for part in _parts(text, find(text, settings)):
             if part.key not in placeholders:
                 placeholders[part.key] = _next(part.key[0], counts, taken)
             placeholder = placeholders[part.key]
+            originals.setdefault(placeholder, part.original)
             spellings[-1].setdefault(placeholder, part.original)
+            if part.is_number:
+                numbers_here.add(placeholder)
             shown = f'"{placeholder}"' if part.is_number else placeholder
             parts += [text[last : part.start], shown]
             last = part.end
         redacted.append("".join([*parts, text[last:]]))
-    originals = dict(collections.ChainMap(*spellings))
-    return Redacted(tuple(redacted), originals, tuple(spellings))
+        quoted.append(frozenset(numbers_here))
+    return Redacted(tuple(redacted), originals, tuple(spellings), tuple(quoted))
 
 
 class _Part(NamedTuple):
@@ -81,7 +89,8 @@ class _Part(NamedTuple):
 
 def _parts(text: str, findings: Sequence[Finding]) -> Iterator[_Part]:
     in_json = bool(findings) and is_json(text)
-    numbers_left = numbers(text) if in_json else iter(())
+    holds_numbers = in_json and text.lstrip()[:1] in ("{", "[")  # one that is alone stays a text
+    numbers_left = numbers(text) if holds_numbers else iter(())
     number = next(numbers_left, None)
     last = 0
     for finding in findings:
@@ -92,7 +101,8 @@ def _parts(text: str, findings: Sequence[Finding]) -> Iterator[_Part]:
         if start < last:
             continue  # two in one number
         written = text[start:end]
-        original = unescaped(written).text if in_json else written
+        is_escaped = "\\" in written and (in_json or is_quoted(text, start))
+        original = unescaped(written).text if is_escaped else written
         key = (finding.kind, finding.value)
         yield _Part(start, end, key, original, within is not None)
         last = end
@@ -118,13 +128,14 @@ def restore(text: str, originals: Mapping[str, str]) -> str:
 
 
 def restore_answer(text: str, originals: Mapping[str, str]) -> str:
-    """Put back what placeholders of an answer stand for; JSON stays JSON.
+    """Put back what placeholders of an answer stand for; JSON stays JSON, in a code fence, too.
 
     Args:
         text: A response to a redacted prompt.
         originals: As `redact` returned them.
     """
-    if is_json(text):
+    fenced = _FENCED.fullmatch(text)
+    if is_json(fenced[1] if fenced else text):
         originals = {name: escaped(value) for name, value in originals.items()}
     return restore(text, originals)
 

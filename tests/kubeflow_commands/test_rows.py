@@ -73,6 +73,15 @@ def test_a_loop_in_flight_goes_on_when_rows_were_added(run, cloud, folder):
     assert (mine / SPLITS_FILE).read_bytes() == kept, "the job judges none of the new rows"
 
 
+def test_the_splits_are_kept_though_the_reply_to_a_start_is_lost(run, cloud, folder):
+    """The job is there, and judges the rows; nobody would know it at the resume."""
+    mine = folder(count=40)
+    kept = []
+    cloud.on_create = lambda job: kept.append((mine / SPLITS_FILE).read_bytes())
+    assert run("run", "--detach", **values(mine))[0] == 0
+    assert len(read_splits(kept[0], SPLITS_FILE)) == 40
+
+
 @pytest.mark.parametrize("command", [["compile", "--output=job.json"], *STARTS])
 def test_a_placeholder_is_told_before_anything_is_sent(run, cloud, command, folder):
     mine = folder({"prompt": f"{TO_REPLACE}: a prompt", "output": "x"}, count=16)

@@ -87,6 +87,14 @@ def test_values_that_stay_keep_the_spelling_of_the_answer_that_is_edited(queue_o
     assert _row(run.coverage_dir).output == output.replace("false", "true")
 
 
+def test_a_number_that_stays_is_a_number_again(queue_of):
+    output = '{"card": 4111111111111111, "urgent": false}'
+    run, queue = queue_of('{"card": "[CARD_1]", "urgent": true}', ({"output": output},))
+    queue.decide(queue.suspects[0], "accept", "", "ada")
+    _apply(run, queue)
+    assert _row(run.coverage_dir).output == output.replace("false", "true")
+
+
 def test_of_several_right_answers_the_redacted_one_in_doubt_is_replaced(queue_of):
     other = '{"to": "ada@example.org"}'
     records = ({"output": other}, {"output": TO_BOB})

@@ -215,6 +215,29 @@ def test_an_exchange_that_cannot_be_written_down_raises_the_alarm_until_others_a
     assert said[1:] == [None]
 
 
+def test_the_alarm_ends_though_nothing_is_captured_any_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(capture_module, "_CALM_SECONDS", 0.05)
+    monkeypatch.setattr(capture_module, "_size", lambda content: 1)
+    monkeypatch.setattr(capture_module, "captured", lambda exchange, content, salt: content)
+    said = []
+    well, ill = SimpleNamespace(to_json=lambda: "{}"), SimpleNamespace()
+    settings = CaptureSettings(enabled=True, folder=str(tmp_path))
+
+    async def fill():
+        capture = Capture(settings, tmp_path, lambda count: None, said.append)
+        capture._start()
+        capture._write([SimpleNamespace(id=1, content=ill)])
+        await asyncio.sleep(0.2)
+        assert len(said) == 1, "nothing has been written since"
+        capture._write([SimpleNamespace(id=1, content=ill)])
+        capture._write([SimpleNamespace(id=1, content=well)])
+        await until(lambda: len(said) == 2)
+        await capture.close()
+
+    asyncio.run(fill())
+    assert said[1] is None
+
+
 def test_capture_is_off_unless_it_is_set():
     assert not ServingSettings().capture.enabled
     assert ServingSettings(capture=True).capture == CaptureSettings(enabled=True)

@@ -41,7 +41,7 @@ def excerpt_in(text: str) -> str:
 def test_of_a_system_text_the_first_three_hundred_characters_are_shown(task):
     shown = excerpt_in(alarm_of(Unmatched("system", SYSTEM), **task))
     assert shown.startswith("Sort what [EMAIL_1] writes. xxx")
-    assert len(shown) == 300
+    assert len(shown) == 300 - len("ada@example.org") + len("[EMAIL_1]")
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,29 @@ def test_the_reason_of_most_requests_is_said():
     [text] = told
     assert "its system text is none of the accepted ones" in text
     assert "into serving.accepted_instructions" in text
+
+
+def test_what_is_cut_in_two_is_left_out():
+    key = "-----BEGIN PRIVATE KEY-----\\n" + "a" * 2000 + "\\n-----END PRIVATE KEY-----"
+    for text in (f"{'x ' * 140}{key} and more", f"{'x ' * 145}ada.lovelace@example.org and more"):
+        shown = excerpt_in(alarm_of(Unmatched("system", text)))
+        assert shown.startswith("x x ")
+        assert not {"BEGIN", "ada"} & set(re.findall(r"\w+", shown))
+
+
+def test_of_a_template_that_is_the_message_alone_no_message_is_shown():
+    text = alarm_of(Unmatched("template", "My diary"), match="template", template="{prompt}")
+    assert "diary" not in text
+
+
+def test_requests_of_another_task_are_no_reason():
+    told = []
+    wanted, other = served(), served(name="other")
+    shares = MatchShares(
+        [wanted, other], lambda name, share: None, lambda *fall: told.append(fall[2])
+    )
+    shares.record(Unmatched("system", "One of last week."), is_private=False)
+    for number in range(700):
+        shares.record(Match(wanted if number < 600 else other, ()), is_private=False)
+    assert "last week" not in told[0]
+    assert "Of most other requests" not in told[0]
