@@ -58,7 +58,7 @@ def test_what_a_shipped_preset_still_needs_is_said_and_no_failure(preset, capsys
     [
         (
             {"training.preset": "random:qwen-tiny"},
-            "not transformers, since there is no export of its family to transformers). "
+            "not transformers, since its family cannot be exported to transformers). "
             "Set training.exports=[].",
         ),
         (

@@ -64,7 +64,7 @@ def test_a_new_task_is_filled_in_and_passes_the_check(run, tmp_path):
     assert status == 0
     assert re.search(r"10 pairs: \d seed, \d holdout; tags: short \(10\)\.", said)
     assert re.search(r"95 % interval of \d\d points", said)
-    assert "holdout rows: use at least 40, of about 80 pairs" in said
+    assert "holdout rows: use at least 40 (about 80 pairs in all)" in said
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -128,7 +128,7 @@ def test_a_missing_folder_is_named(tmp_path, path):
 
 def test_a_bucket_is_copied_before_it_is_read_on_this_machine():
     told = refusal("gs://team-bucket/coverage")
-    assert "rsync --recursive gs://team-bucket/coverage FOLDER, and check the copy" in told
+    assert "rsync --recursive gs://team-bucket/coverage FOLDER, and give the copy" in told
 
 
 def test_a_folder_without_data_files_says_what_it_found(folder):
