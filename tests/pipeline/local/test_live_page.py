@@ -7,7 +7,7 @@ import pytest
 from core.progress import progress, spending
 from pipeline.local.live_page import live_page
 from reports.run_page.started import StartedRun, is_started, write_started
-from tests.html_page import Page
+from tests.html_page import Page, plain
 
 NAMES = ["SynthDataGen", "Trainer", "LLMEvaluator"]
 RUNNING = "Component %s is running."
@@ -82,7 +82,8 @@ def test_the_page_says_what_runs_what_remains_and_what_it_cost(report, run, at_i
         ]
         assert "Round 1 of at most 3" in text_of(report)
         rest = "About 4 min 30 s left in this round, about 15 min 10 s for all 3 rounds"
-        assert rest in text_of(report)
+        assert rest in plain(text_of(report))
+        assert "about 15\u00a0min" in text_of(report), "a number stays with its unit"
         assert "$0.25 spent" in text_of(report)
         before = text_of(report)
         for seconds in (1, 5):  # a step is written once the page is some seconds old
